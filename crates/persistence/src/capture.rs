@@ -1,0 +1,312 @@
+//! Capturing leads: a lead, its event and its deliveries, durable together before the answer.
+//!
+//! Promises the *lease at birth*: a place in the destination's lane is asked for before the insert. With
+//! one, the delivery is born leased and handed over by the task that committed it; without, it is
+//! born due, and the sweeper of any process finds it. Either way the row alone is enough to
+//! deliver it, whatever dies.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sea_orm::{DatabaseTransaction, DbErr, Value};
+use sensei_domain::{
+    ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, LeadId, NewLead, Standing as Schedule,
+    Timestamp, Trigger,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::directory::Addressee;
+use crate::error::StoreError;
+use crate::group_commit::Batched;
+use crate::idempotency::{self, Answer, Idempotency, Standing};
+use crate::job::{Handover, Job, Lease, Place};
+use crate::multi_row;
+use crate::records::Destination;
+use crate::store::{Shared, Store};
+
+/// Leads of one request, captured together or not at all.
+#[derive(Debug)]
+pub struct CaptureRequest {
+    /// Whose leads they are.
+    pub client_id: ClientId,
+    /// The leads.
+    pub leads: Vec<CaptureLead>,
+    /// The moment that the events will tell.
+    pub captured_at: Timestamp,
+    /// What makes the request safe to repeat.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A lead with the id it will have.
+#[derive(Debug)]
+pub struct CaptureLead {
+    /// Made by the caller, so that he can write the answer beforehand.
+    pub id: LeadId,
+    /// What the visitor left.
+    pub lead: NewLead,
+}
+
+/// What became of a capture.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// The leads are on disk, with their deliveries.
+    Now,
+    /// An equal request took effect before; this was its answer.
+    Before(Answer),
+}
+
+/// Why leads weren't captured. Nothing was written, but for [`StoreError::Unavailable`], where it is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// There is no such client.
+    #[error("there is no such client")]
+    UnknownClient,
+    /// The idempotency key came with another body before.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+    /// More requests wait than can be kept.
+    #[error("too many leads wait to be stored")]
+    Overloaded,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Answered = Result<Captured, CaptureError>;
+
+/// A request in the queue, with its caller.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    request: CaptureRequest,
+    caller: oneshot::Sender<Answered>,
+}
+
+impl Store {
+    /// Captures leads. They are on disk when this answers, and stay even if the caller stops waiting.
+    pub async fn capture(&self, request: CaptureRequest) -> Answered {
+        let (caller, answer) = oneshot::channel();
+        match self.captures().try_send(Pending { request, caller }) {
+            Ok(()) => answer.await.unwrap_or(Err(CaptureError::Store(StoreError::Closed))),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(CaptureError::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(CaptureError::Store(StoreError::Closed)),
+        }
+    }
+}
+
+/// The task that commits captures.
+pub(crate) struct Captures {
+    shared: Arc<Shared>,
+}
+
+/// What a committed batch leaves to do.
+#[derive(Default)]
+pub(crate) struct Done {
+    answers: Vec<Option<Answered>>,
+    filled: Vec<(Box<dyn Place>, Job)>,
+    left_behind: BTreeSet<DestinationId>,
+}
+
+impl Captures {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[async_trait]
+impl Batched for Captures {
+    type Item = Pending;
+    type Done = Done;
+
+    async fn write(&self, items: &[Pending]) -> Result<Done, DbErr> {
+        let transaction = self.shared.connections.begin().await?;
+        let requests = items.iter().map(|item| &item.request).collect::<Vec<_>>();
+        let clients = requests.iter().map(|request| request.client_id).collect::<BTreeSet<_>>();
+        let clients = clients.into_iter().collect::<Vec<_>>();
+        let addressees = self.shared.directory.addressees(&transaction, &clients).await?;
+
+        // A request for a client that doesn't exist must not leave its key behind.
+        let keys = requests.iter().map(|request| {
+            (request.client_id, request.idempotency.as_ref().filter(|_| addressees.contains_key(&request.client_id)))
+        });
+        let now = self.shared.clock.now();
+        let standings = idempotency::claim(&transaction, &keys.collect::<Vec<_>>(), now).await?;
+
+        let mut births = Births::new(&self.shared, now);
+        let mut answers = Vec::with_capacity(items.len());
+        for (request, standing) in requests.iter().zip(standings) {
+            answers.push(Some(match (addressees.get(&request.client_id), standing) {
+                (None, _) => Err(CaptureError::UnknownClient),
+                (_, Standing::Reused) => Err(CaptureError::KeyReused),
+                (_, Standing::Answered(answer)) => Ok(Captured::Before(answer)),
+                (Some(addressee), Standing::Fresh) => {
+                    for lead in &request.leads {
+                        births.add(request, lead, addressee);
+                    }
+                    Ok(Captured::Now)
+                }
+            }));
+        }
+        let Births { rows, filled, left_behind, .. } = births;
+        rows.insert(&transaction).await?;
+        transaction.commit().await?;
+        Ok(Done { answers, filled, left_behind })
+    }
+
+    fn committed(&self, items: Vec<Pending>, done: Done) {
+        for (place, job) in done.filled {
+            place.fill(job);
+        }
+        if let Some(handover) = self.shared.handover.get() {
+            done.left_behind.into_iter().for_each(|destination| handover.left_behind(destination));
+        }
+        for (item, answer) in items.into_iter().zip(done.answers) {
+            if let Some(answer) = answer {
+                // Who has hung up has his lead delivered all the same.
+                let _ = item.caller.send(answer);
+            }
+        }
+    }
+
+    async fn failed(&self, items: Vec<Pending>, error: StoreError) -> Vec<Pending> {
+        tracing::error!(error = &error as &dyn std::error::Error, requests = items.len(), "leads could not be stored; their senders are told");
+        let error = Arc::new(error);
+        for item in items {
+            let _ = item.caller.send(Err(CaptureError::Store(StoreError::Shared(Arc::clone(&error)))));
+        }
+        Vec::new()
+    }
+
+    fn weight(item: &Pending) -> usize {
+        item.request.leads.len()
+    }
+}
+
+/// The rows of a batch, and the places that were found for its deliveries.
+struct Births<'a> {
+    handover: Option<&'a Arc<dyn Handover>>,
+    now: Timestamp,
+    lease: Lease,
+    leased_until: Instant,
+    lease_ends: Timestamp,
+    rows: Rows,
+    filled: Vec<(Box<dyn Place>, Job)>,
+    left_behind: BTreeSet<DestinationId>,
+}
+
+#[derive(Default)]
+struct Rows {
+    leads: Vec<[Value; 9]>,
+    events: Vec<[Value; 6]>,
+    deliveries: Vec<[Value; 11]>,
+}
+
+impl<'a> Births<'a> {
+    fn new(shared: &'a Shared, now: Timestamp) -> Self {
+        Self {
+            handover: shared.handover.get(),
+            now,
+            lease: Lease::draw(),
+            leased_until: Instant::now() + shared.lease,
+            lease_ends: now.after(shared.lease),
+            rows: Rows::default(),
+            filled: Vec::new(),
+            left_behind: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, request: &CaptureRequest, CaptureLead { id, lead }: &CaptureLead, addressee: &Addressee) {
+        let client = request.client_id;
+        let (event_id, at) = (EventId::new(request.captured_at), request.captured_at);
+        let event = LeadCreated::new(*id, at, lead, client, &addressee.name, addressee.include_custom_fields);
+        let body = event.to_bytes();
+        let custom = lead.custom().map(|custom| serde_json::Value::Object(custom.clone()).to_string());
+        self.rows.leads.push([
+            id.as_uuid().into(),
+            client.as_uuid().into(),
+            lead.name().into(),
+            lead.email().as_str().into(),
+            lead.phone().into(),
+            lead.message().into(),
+            lead.session_id().into(),
+            custom.into(),
+            at.as_millis().into(),
+        ]);
+        self.rows.events.push([
+            event_id.as_uuid().into(),
+            client.as_uuid().into(),
+            id.as_uuid().into(),
+            LeadCreated::EVENT.into(),
+            body.clone().into(),
+            at.as_millis().into(),
+        ]);
+        let body = Bytes::from(body);
+        for destination in &addressee.destinations {
+            self.add_delivery(*id, event_id, destination, &body);
+        }
+    }
+
+    fn add_delivery(&mut self, lead_id: LeadId, event_id: EventId, destination: &Arc<Destination>, body: &Bytes) {
+        let delivery_id = DeliveryId::new(self.now);
+        let place = self.handover.and_then(|handover| handover.reserve(destination));
+        let (due_at, lease) =
+            if place.is_some() { (self.lease_ends, Some(self.lease.as_column())) } else { (self.now, None) };
+        self.rows.deliveries.push([
+            delivery_id.as_uuid().into(),
+            destination.client_id.as_uuid().into(),
+            event_id.as_uuid().into(),
+            lead_id.as_uuid().into(),
+            destination.id.as_uuid().into(),
+            DeliveryState::Pending.name().into(),
+            due_at.as_millis().into(),
+            lease.into(),
+            0_i64.into(),
+            0_i64.into(),
+            self.now.as_millis().into(),
+        ]);
+        match place {
+            Some(place) => self.filled.push((
+                place,
+                Job {
+                    delivery_id,
+                    event_id,
+                    lease: self.lease,
+                    leased_until: self.leased_until,
+                    read_at: Instant::now(),
+                    destination: Arc::clone(destination),
+                    body: body.clone(),
+                    trigger: Trigger::First,
+                    standing: Schedule { scheduled_attempt: 1, ours_since: None },
+                },
+            )),
+            None => {
+                self.left_behind.insert(destination.id);
+            }
+        }
+    }
+}
+
+impl Rows {
+    async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        let columns = ["id", "client_id", "name", "email", "phone", "message", "session_id", "custom", "created_at"];
+        multi_row::insert(transaction, "leads", columns, self.leads).await?;
+        let columns = ["id", "client_id", "lead_id", "type", "body", "created_at"];
+        multi_row::insert(transaction, "events", columns, self.events).await?;
+        let columns = [
+            "id",
+            "client_id",
+            "event_id",
+            "lead_id",
+            "destination_id",
+            "state",
+            "due_at",
+            "lease",
+            "attempt_count",
+            "scheduled_attempts",
+            "created_at",
+        ];
+        multi_row::insert(transaction, "deliveries", columns, self.deliveries).await
+    }
+}

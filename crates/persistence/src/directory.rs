@@ -1,0 +1,137 @@
+//! Clients and their destinations, as a transaction that captures leads sees them.
+//!
+//! Read in that transaction, one statement for all clients of a batch, so that a URL that was saved a moment
+//! ago is used and one that was removed isn't. Parsing and unsealing are done once a version: the
+//! result is kept, and shared by all jobs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, Statement};
+use sensei_domain::{ClientId, DestinationId, SigningSecret, Timestamp};
+use uuid::Uuid;
+
+use crate::entities::destinations;
+use crate::error::StoreError;
+use crate::master_key::{MasterKey, SealedPlace};
+use crate::multi_row::write_placeholders;
+use crate::records::Destination;
+
+/// Beyond this many, all are forgotten and read again: a bound, not a tuning.
+const KEPT: usize = 20_000;
+
+/// A client as capture needs it.
+#[derive(Debug, Default)]
+pub(crate) struct Addressee {
+    pub(crate) name: String,
+    pub(crate) include_custom_fields: bool,
+    pub(crate) destinations: Vec<Arc<Destination>>,
+}
+
+/// Destinations that were read before, by id; good for as long as the version is the same.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    master_key: MasterKey,
+    kept: Mutex<HashMap<Uuid, Arc<Destination>>>,
+}
+
+impl Directory {
+    pub(crate) fn new(master_key: MasterKey) -> Self {
+        Self { master_key, kept: Mutex::default() }
+    }
+
+    /// Reads some clients and their living destinations. Who is missing doesn't exist.
+    ///
+    /// On PostgreSQL the clients' rows stay locked against change until the transaction ends: settings
+    /// and deletions lock them too, so they come wholly before a capture or wholly after.
+    pub(crate) async fn addressees(
+        &self,
+        transaction: &DatabaseTransaction,
+        clients: &[ClientId],
+    ) -> Result<HashMap<ClientId, Addressee>, DbErr> {
+        let backend = transaction.get_database_backend();
+        // Padded to a power of two by repeating the last id: each length is another prepared statement.
+        let count = clients.len().next_power_of_two();
+        let padded = clients.iter().chain(std::iter::repeat(clients.last().unwrap_or(&ClientId::from_uuid(Uuid::nil()))));
+        let mut sql = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
+                       FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL \
+                       WHERE c.id IN ("
+            .to_owned();
+        write_placeholders(&mut sql, 0, count);
+        sql.push(')');
+        if backend == DatabaseBackend::Postgres {
+            sql.push_str(" FOR SHARE OF c");
+        }
+        let values = padded.take(count).map(|id| id.as_uuid().into()).collect::<Vec<_>>();
+        let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+
+        let mut found = HashMap::<ClientId, Addressee>::with_capacity(clients.len());
+        for row in rows {
+            let addressee = found.entry(ClientId::from_uuid(row.try_get("", "addressee")?)).or_default();
+            addressee.name = row.try_get("", "addressee_name")?;
+            addressee.include_custom_fields = row.try_get("", "include_custom_fields")?;
+            if row.try_get::<Option<Uuid>>("", "id")?.is_some() {
+                let destination = self.destination(destinations::Model::from_query_result(&row, "")?);
+                addressee.destinations.push(destination.map_err(|error| DbErr::Custom(error.to_string()))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads one living destination.
+    pub(crate) async fn by_id(
+        &self,
+        connection: &impl ConnectionTrait,
+        id: DestinationId,
+    ) -> Result<Option<Arc<Destination>>, StoreError> {
+        let model = destinations::Entity::find_by_id(id.as_uuid()).one(connection).await?;
+        model.filter(|model| model.deleted_at.is_none()).map(|model| self.destination(model)).transpose()
+    }
+
+    /// What a row says, parsed and unsealed unless that was done for this version before.
+    pub(crate) fn destination(&self, model: destinations::Model) -> Result<Arc<Destination>, StoreError> {
+        let id = model.id;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(&id).filter(|known| known.version == model.version) {
+            return Ok(Arc::clone(known));
+        }
+        let destination = Arc::new(read(&self.master_key, model)?);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(id, Arc::clone(&destination));
+        Ok(destination)
+    }
+
+    pub(crate) fn master_key(&self) -> &MasterKey {
+        &self.master_key
+    }
+}
+
+fn read(master_key: &MasterKey, model: destinations::Model) -> Result<Destination, StoreError> {
+    let unreadable = |what| StoreError::Unreadable { what };
+    let secret = master_key
+        .open(&secret_place(model.id), &model.sealed_secret)
+        .and_then(|secret| std::str::from_utf8(&secret).ok()?.parse::<SigningSecret>().ok())
+        .ok_or(unreadable("signing secret"))?;
+    Ok(Destination {
+        id: DestinationId::from_uuid(model.id),
+        client_id: ClientId::from_uuid(model.client_id),
+        kind: model.kind,
+        name: model.name,
+        status: model.status.parse().map_err(|_| unreadable("destination status"))?,
+        status_reason: model.status_reason,
+        status_since: Timestamp::from_millis(model.status_since),
+        version: model.version,
+        config: serde_json::from_str(&model.config).map_err(|_| unreadable("destination config"))?,
+        retry: serde_json::from_str(&model.retry).map_err(|_| unreadable("retry policy"))?,
+        secret,
+        created_at: Timestamp::from_millis(model.created_at),
+        updated_at: Timestamp::from_millis(model.updated_at),
+    })
+}
+
+/// Where a destination's signing secret is kept.
+pub(crate) fn secret_place(destination: Uuid) -> SealedPlace {
+    SealedPlace { table: "destinations", row: destination, column: "sealed_secret" }
+}

@@ -1,0 +1,145 @@
+//! What can go wrong in the store, in terms of what the caller can do.
+
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+/// Why a request to the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database can't be reached or written now. Worth repeating; for a write it is unknown whether
+    /// it took place.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] DbErr),
+    /// Our fault, or a row that can't be read.
+    #[error("the database refused a statement")]
+    Internal(#[source] DbErr),
+    /// A stored value isn't what was stored: damaged, or sealed under another master key.
+    #[error("a stored {what} can't be read")]
+    Unreadable {
+        /// Which value.
+        what: &'static str,
+    },
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether the same request may succeed later.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Closed)
+    }
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Internal(error) }
+    }
+}
+
+/// Why the store can't be opened. The texts are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the SQLite file.
+    #[error(
+        "{path} is in use by another process (its lock file is held). SQLite serves one process: stop the \
+         other one, or set DATABASE_URL to a PostgreSQL database, which several can share"
+    )]
+    InUse {
+        /// The database file.
+        path: String,
+    },
+    /// The database's folder or lock file can't be made.
+    #[error("{path} can't be created or opened")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database can't be reached.
+    #[error("the database can't be opened")]
+    Connect(#[source] DbErr),
+    /// The schema can't be brought up to date.
+    #[error("the database's schema can't be migrated")]
+    Migrate(#[source] DbErr),
+    /// `synchronous_commit` is off.
+    #[error(
+        "PostgreSQL's synchronous_commit is off for this database or role: an acknowledged lead could be lost. Set it \
+         to on"
+    )]
+    NotDurable,
+    /// Secrets in the database were sealed under another key.
+    #[error(
+        "the secrets in this database were sealed under master key {sealed}, but the key in use is {given}: set \
+         SENSEI_MASTER_KEY (or restore the key file) to the former"
+    )]
+    OtherMasterKey {
+        /// The id of the key they were sealed under.
+        sealed: String,
+        /// The id of the given key.
+        given: String,
+    },
+    /// Something else failed while opening.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the store isn't ready to serve. Shown by `/readyz`.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// The database doesn't answer.
+    #[error("the database doesn't answer")]
+    Database(#[source] StoreError),
+    /// The database's clock is far from ours, so leases would end too soon or too late.
+    #[error("the database's clock is {seconds} s away from this machine's")]
+    Clock {
+        /// How far.
+        seconds: u64,
+    },
+}
+
+/// Whether the database itself is out of reach or out of order, rather than the statement wrong.
+pub(crate) fn is_unavailable(error: &DbErr) -> bool {
+    match sqlx_error(error) {
+        Some(sqlx::Error::Database(database)) => match database.code() {
+            Some(code) if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
+                // Connection exceptions, out of resources, shut down or starting up, read-only.
+                ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class)) || code == "25006"
+            }
+            // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: https://sqlite.org/rescode.html, primary codes.
+            Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
+            None => false,
+        },
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed,
+        ) => true,
+        Some(_) => false,
+        None => matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)),
+    }
+}
+
+/// Whether the same transaction, begun again at once, may well succeed: it lost against another one.
+pub(crate) fn is_conflict(error: &DbErr) -> bool {
+    match sqlx_error(error) {
+        // Serialization failure and deadlock: PostgreSQL, appendix A. BUSY_SNAPSHOT: SQLite.
+        Some(sqlx::Error::Database(database)) => {
+            database.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517"))
+        }
+        _ => false,
+    }
+}
+
+fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(source))
+        | DbErr::Exec(RuntimeErr::SqlxError(source))
+        | DbErr::Query(RuntimeErr::SqlxError(source)) => Some(source),
+        _ => None,
+    }
+}

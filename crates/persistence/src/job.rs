@@ -1,0 +1,107 @@
+//! What the store and the engine pass each other: committed deliveries one way, outcomes the other.
+//!
+//! The store is below the engine, so it knows it only as [`Handover`]: somebody who has places
+//! for deliveries. A place is asked for before the commit and filled after it, by the task that
+//! committed: the caller who waits for the answer may be gone by then.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sensei_domain::{DeliveryId, DestinationId, EventId, Outcome, Standing, Timestamp, Trigger, Verdict};
+
+use crate::records::Destination;
+
+/// Who holds a delivery: drawn at random when it is leased, checked when an attempt is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease(i64);
+
+impl Lease {
+    /// Draws a token that nobody else holds.
+    pub(crate) fn draw() -> Self {
+        Self(rand::random())
+    }
+
+    pub(crate) const fn from_column(token: i64) -> Self {
+        Self(token)
+    }
+
+    pub(crate) const fn as_column(self) -> i64 {
+        self.0
+    }
+}
+
+/// A committed delivery that this process holds, ready to be attempted.
+#[derive(Debug)]
+pub struct Job {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The event it carries: the receiver's `webhook-id`.
+    pub event_id: EventId,
+    /// The token it is held by.
+    pub lease: Lease,
+    /// Until when, by this process's monotonic clock.
+    pub leased_until: Instant,
+    /// When the row and its destination were last read.
+    pub read_at: Instant,
+    /// Where it goes, as it was then.
+    pub destination: Arc<Destination>,
+    /// The event's body, byte for byte.
+    pub body: Bytes,
+    /// Why this attempt is made.
+    pub trigger: Trigger,
+    /// Where the delivery stands in its schedule.
+    pub standing: Standing,
+}
+
+/// Somebody who attempts deliveries in this process, as the store sees him.
+pub trait Handover: Send + Sync {
+    /// A place for one delivery to this destination; `None` when there is no room now.
+    fn reserve(&self, destination: &Arc<Destination>) -> Option<Box<dyn Place>>;
+
+    /// Deliveries to this destination were committed without a place: they wait in the database.
+    fn left_behind(&self, destination: DestinationId);
+}
+
+/// A reserved place. Dropped unfilled, it is given back.
+pub trait Place: Send {
+    /// Hands the delivery over.
+    fn fill(self: Box<Self>, job: Job);
+}
+
+/// What is logged of an attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptRecord {
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The receiver's HTTP status, if it answered.
+    pub status_code: Option<u16>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// The beginning of the receiver's answer.
+    pub response_snippet: Option<String>,
+    /// Where it was sent, less what may be secret.
+    pub request_url: Option<String>,
+}
+
+/// An attempt's outcome on its way to the log.
+pub struct Recording {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The token that it was attempted under.
+    pub lease: Lease,
+    /// The standing that the attempt was judged by.
+    pub standing: Standing,
+    /// What is logged.
+    pub attempt: AttemptRecord,
+    /// What follows.
+    pub verdict: Verdict,
+    /// Kept until the outcome is stored, then dropped: the delivery's place in its lane.
+    pub place: Box<dyn Send + Sync>,
+}

@@ -1,0 +1,15 @@
+//! What tests need around the product: a private PostgreSQL, receivers that behave and misbehave, the real binary.
+//!
+//! Development only; no crate of the product depends on it. Waiting is always for a condition, up to
+//! a limit that fails the test with what was seen.
+
+mod binary;
+mod free_port;
+mod postgres;
+mod postgres_programs;
+mod receiver;
+
+pub use binary::{Binary, Process};
+pub use free_port::free_port;
+pub use postgres::{Database, PostgresOptions, PostgresServer, SERVER_VARIABLE};
+pub use receiver::{Received, Receiver};

@@ -1,0 +1,20 @@
+//! The schema of Sensei Webhooks and its history, for SQLite and PostgreSQL.
+//!
+//! Promises that a database made by any earlier version becomes the current one, forward only,
+//! each step whole or not at all. When to migrate, and that only one process does at a time, is
+//! for the caller (`sensei-persistence`) to see to.
+
+mod m20261124_000001_first_tables;
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+/// Every migration, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261124_000001_first_tables::Migration)]
+    }
+}

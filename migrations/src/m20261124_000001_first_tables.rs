@@ -1,0 +1,158 @@
+//! The first tables: clients, what they want, what was captured, and where it went.
+//!
+//! Written as SQL because it is the same text for both databases but for two column types.
+//! Moments are integer milliseconds (cheap to order and compare); bodies are bytes, never JSON
+//! columns, because they are sent as they were stored. The tables that every lead writes to have
+//! no foreign keys: a lead, its event and its deliveries are born in one transaction that holds
+//! the client's row, and each check would be paid on every insert.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DatabaseBackend;
+
+#[derive(Debug)]
+pub(crate) struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &'static str {
+        "m20261124_000001_first_tables"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    /// SQLite would otherwise keep the first half of a migration whose second half failed.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let (id, bytes) = match manager.get_database_backend() {
+            DatabaseBackend::Postgres => ("uuid", "bytea"),
+            _ => ("BLOB", "BLOB"),
+        };
+        let connection = manager.get_connection();
+        for statement in STATEMENTS {
+            connection.execute_unprepared(&statement.replace("{id}", id).replace("{bytes}", bytes)).await?;
+        }
+        Ok(())
+    }
+}
+
+const STATEMENTS: &[&str] = &[
+    "CREATE TABLE clients (
+        id {id} NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        include_custom_fields BOOLEAN NOT NULL,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL
+    )",
+    "CREATE TABLE destinations (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id} NOT NULL REFERENCES clients (id),
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        status_reason TEXT,
+        status_since BIGINT NOT NULL,
+        version BIGINT NOT NULL,
+        config TEXT NOT NULL,
+        retry TEXT NOT NULL,
+        sealed_secret TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL,
+        deleted_at BIGINT
+    )",
+    // A client's destinations, at every capture; and one living destination a name.
+    "CREATE UNIQUE INDEX destinations_name ON destinations (client_id, name) WHERE deleted_at IS NULL",
+    "CREATE TABLE leads (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id} NOT NULL,
+        name TEXT NOT NULL,
+        email TEXT NOT NULL,
+        phone TEXT,
+        message TEXT,
+        session_id TEXT,
+        custom TEXT,
+        created_at BIGINT NOT NULL,
+        erased_at BIGINT
+    )",
+    // A client's leads, newest first. Retention walks the primary key: ids begin with their time.
+    "CREATE INDEX leads_of_client ON leads (client_id, id)",
+    "CREATE TABLE events (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id} NOT NULL,
+        lead_id {id} NOT NULL,
+        type TEXT NOT NULL,
+        body {bytes} NOT NULL,
+        created_at BIGINT NOT NULL
+    )",
+    "CREATE TABLE deliveries (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id} NOT NULL,
+        event_id {id} NOT NULL,
+        lead_id {id} NOT NULL,
+        destination_id {id} NOT NULL,
+        state TEXT NOT NULL,
+        due_at BIGINT,
+        lease BIGINT,
+        attempt_count BIGINT NOT NULL,
+        scheduled_attempts BIGINT NOT NULL,
+        ours_since BIGINT,
+        failure_reason TEXT,
+        created_at BIGINT NOT NULL,
+        completed_at BIGINT
+    )",
+    // What is due, in turn over destinations. Partial: its size is the backlog, not the history.
+    "CREATE INDEX deliveries_due ON deliveries (destination_id, due_at) WHERE state = 'pending'",
+    // A client's log, newest first.
+    "CREATE INDEX deliveries_of_client ON deliveries (client_id, id)",
+    // What happened to this lead.
+    "CREATE INDEX deliveries_of_lead ON deliveries (lead_id)",
+    "CREATE TABLE attempts (
+        delivery_id {id} NOT NULL,
+        number BIGINT NOT NULL,
+        client_id {id} NOT NULL,
+        trigger_name TEXT NOT NULL,
+        started_at BIGINT NOT NULL,
+        duration_ms BIGINT NOT NULL,
+        outcome TEXT NOT NULL,
+        status_code BIGINT,
+        error TEXT,
+        response_snippet TEXT,
+        request_url TEXT,
+        PRIMARY KEY (delivery_id, number)
+    )",
+    "CREATE TABLE api_keys (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id},
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        prefix TEXT NOT NULL,
+        hash {bytes} NOT NULL,
+        created_at BIGINT NOT NULL,
+        last_used_at BIGINT,
+        revoked_at BIGINT
+    )",
+    "CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash)",
+    "CREATE TABLE idempotency_keys (
+        client_id {id} NOT NULL,
+        method TEXT NOT NULL,
+        path TEXT NOT NULL,
+        key TEXT NOT NULL,
+        fingerprint {bytes} NOT NULL,
+        status BIGINT NOT NULL,
+        answer {bytes} NOT NULL,
+        created_at BIGINT NOT NULL,
+        PRIMARY KEY (client_id, method, path, key)
+    )",
+    // What is older than a day.
+    "CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at)",
+    "CREATE TABLE audit_log (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id},
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        at BIGINT NOT NULL
+    )",
+];
