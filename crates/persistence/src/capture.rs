@@ -159,7 +159,7 @@ impl Batched for Captures {
         for (place, job) in done.filled {
             place.fill(job);
         }
-        if let Some(handover) = self.shared.handover.get() {
+        if let Some(handover) = self.shared.handover() {
             done.left_behind.into_iter().for_each(|destination| handover.left_behind(destination));
         }
         for (item, answer) in items.into_iter().zip(done.answers) {
@@ -170,11 +170,12 @@ impl Batched for Captures {
         }
     }
 
-    async fn failed(&self, items: Vec<Pending>, error: StoreError) -> Vec<Pending> {
-        tracing::error!(error = &error as &dyn std::error::Error, requests = items.len(), "leads could not be stored; their senders are told");
-        let error = Arc::new(error);
+    /// Nothing is tried again: the senders are told, and they know best whether to repeat.
+    fn failed(&self, items: Vec<Pending>, error: &StoreError) -> Vec<Pending> {
+        let source = error as &dyn std::error::Error;
+        tracing::error!(error = source, requests = items.len(), "leads could not be stored; their senders are told");
         for item in items {
-            let _ = item.caller.send(Err(CaptureError::Store(StoreError::Shared(Arc::clone(&error)))));
+            let _ = item.caller.send(Err(CaptureError::Store(error.clone())));
         }
         Vec::new()
     }
@@ -185,8 +186,8 @@ impl Batched for Captures {
 }
 
 /// The rows of a batch, and the places that were found for its deliveries.
-struct Births<'a> {
-    handover: Option<&'a Arc<dyn Handover>>,
+struct Births {
+    handover: Option<Arc<dyn Handover>>,
     now: Timestamp,
     lease: Lease,
     leased_until: Instant,
@@ -203,10 +204,10 @@ struct Rows {
     deliveries: Vec<[Value; 11]>,
 }
 
-impl<'a> Births<'a> {
-    fn new(shared: &'a Shared, now: Timestamp) -> Self {
+impl Births {
+    fn new(shared: &Shared, now: Timestamp) -> Self {
         Self {
-            handover: shared.handover.get(),
+            handover: shared.handover(),
             now,
             lease: Lease::draw(),
             leased_until: Instant::now() + shared.lease,
@@ -250,7 +251,7 @@ impl<'a> Births<'a> {
 
     fn add_delivery(&mut self, lead_id: LeadId, event_id: EventId, destination: &Arc<Destination>, body: &Bytes) {
         let delivery_id = DeliveryId::new(self.now);
-        let place = self.handover.and_then(|handover| handover.reserve(destination));
+        let place = self.handover.as_ref().and_then(|handover| handover.reserve(destination));
         let (due_at, lease) =
             if place.is_some() { (self.lease_ends, Some(self.lease.as_column())) } else { (self.now, None) };
         self.rows.deliveries.push([

@@ -24,6 +24,8 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 12;
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
+/// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.
+const STATEMENTS_KEPT: usize = 256;
 /// Taken while migrating, so that nodes starting together don't migrate together. "sensei" in ASCII.
 const MIGRATION_LOCK: i64 = 0x7365_6e73_6569;
 
@@ -65,6 +67,15 @@ impl Connections {
         self.writer.begin_with_options(options).await
     }
 
+    /// Closes all connections once they are free.
+    pub(crate) async fn close(&self) {
+        for connection in [&self.reader, &self.writer] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a database connection could not be closed");
+            }
+        }
+    }
+
     pub(crate) fn backend(&self) -> DatabaseBackend {
         self.writer.get_database_backend()
     }
@@ -90,6 +101,7 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
+                .statement_cache_capacity(STATEMENTS_KEPT)
                 .optimize_on_close(true, None)
         });
     options
@@ -103,7 +115,8 @@ fn postgres(url: &str) -> ConnectOptions {
         .connect_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
         .sqlx_logging(false)
-        .set_application_name("sensei");
+        .set_application_name("sensei")
+        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_KEPT));
     options
 }
 

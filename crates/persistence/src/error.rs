@@ -1,9 +1,10 @@
 //! What can go wrong in the store, in terms of what the caller can do.
 
+use sea_orm::error::ConnAcquireErr;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why a request to the store failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached or written now. Worth repeating; for a write it is unknown whether
     /// it took place.
@@ -32,7 +33,13 @@ impl StoreError {
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Internal(error) }
+        if is_closed(&error) {
+            Self::Closed
+        } else if is_unavailable(&error) || is_conflict(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Internal(error)
+        }
     }
 }
 
@@ -122,6 +129,12 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
         Some(_) => false,
         None => matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)),
     }
+}
+
+/// Whether the store itself has closed its connections.
+fn is_closed(error: &DbErr) -> bool {
+    matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+        || matches!(sqlx_error(error), Some(sqlx::Error::PoolClosed))
 }
 
 /// Whether the same transaction, begun again at once, may well succeed: it lost against another one.
