@@ -40,6 +40,8 @@ pub(crate) async fn log(
         subject: ActiveValue::Set(subject.to_string()),
         at: ActiveValue::Set(at.as_millis()),
     };
-    audit_log::Entity::insert(entry).exec_without_returning(transaction).await?;
+    audit_log::Entity::insert(entry)
+        .exec_without_returning(transaction)
+        .await?;
     Ok(())
 }

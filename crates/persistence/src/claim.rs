@@ -69,13 +69,24 @@ impl Store {
                    SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM deliveries \
                    WHERE deliveries.destination_id = hop.destination_id AND state = 'pending' AND due_at <= $2) LIMIT $3";
         let after = *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = [after.into(), self.now().as_millis().into(), i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into()];
+        let values = [
+            after.into(),
+            self.now().as_millis().into(),
+            i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into(),
+        ];
         let reader = &self.connections().reader;
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
         let rows = reader.query_all_raw(statement).await?;
-        let due = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0)).collect::<Result<Vec<_>, _>>()?;
+        let due = rows
+            .iter()
+            .map(|row| row.try_get_by_index::<Uuid>(0))
+            .collect::<Result<Vec<_>, _>>()?;
         // In turn: the last ones aren't forgotten for as long as the first ones have something due.
-        let next = if due.len() < DUE_AT_ONCE { Uuid::nil() } else { due[DUE_AT_ONCE - 1] };
+        let next = if due.len() < DUE_AT_ONCE {
+            Uuid::nil()
+        } else {
+            due[DUE_AT_ONCE - 1]
+        };
         *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(due.into_iter().map(DestinationId::from_uuid).collect())
     }
@@ -88,7 +99,11 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let mut claimed = Vec::with_capacity(claims.len());
         for claim in claims {
-            let destination = self.shared().directory.by_id(&transaction, claim.destination_id).await?;
+            let destination = self
+                .shared()
+                .directory
+                .by_id(&transaction, claim.destination_id)
+                .await?;
             let mut due = match &destination {
                 Some(_) => due_deliveries(&transaction, claim, now).await?,
                 None => Vec::new(),
@@ -96,12 +111,22 @@ impl Store {
             let left = due.len() > claim.room;
             due.truncate(claim.room);
             let jobs = destination.iter().flat_map(|destination| {
-                due.iter().map(|row| job(row, destination, lease, leased_until)).collect::<Vec<_>>()
+                due.iter()
+                    .map(|row| job(row, destination, lease, leased_until))
+                    .collect::<Vec<_>>()
             });
             let jobs = jobs.collect::<Result<_, DbErr>>()?;
-            claimed.push(Claimed { destination_id: claim.destination_id, jobs, left });
+            claimed.push(Claimed {
+                destination_id: claim.destination_id,
+                jobs,
+                left,
+            });
         }
-        let mut ids = claimed.iter().flat_map(|claimed| &claimed.jobs).map(|job| job.delivery_id.as_uuid()).collect::<Vec<_>>();
+        let mut ids = claimed
+            .iter()
+            .flat_map(|claimed| &claimed.jobs)
+            .map(|job| job.delivery_id.as_uuid())
+            .collect::<Vec<_>>();
         ids.sort_unstable();
         lease_deliveries(&transaction, &ids, lease, now, now.after(self.lease())).await?;
         transaction.commit().await?;
@@ -118,13 +143,18 @@ impl Store {
                 .filter(deliveries::Column::Id.is_in(ids))
                 .all(reader)
                 .await?;
-            let places = found.iter().map(|row| row.destination_id).collect::<std::collections::BTreeSet<_>>();
+            let places = found
+                .iter()
+                .map(|row| row.destination_id)
+                .collect::<std::collections::BTreeSet<_>>();
             let living = destinations::Entity::find()
                 .filter(destinations::Column::Id.is_in(places))
                 .filter(destinations::Column::DeletedAt.is_null())
                 .all(reader)
                 .await?;
-            let living = living.into_iter().map(|model| self.shared().directory.destination(model));
+            let living = living
+                .into_iter()
+                .map(|model| self.shared().directory.destination(model));
             let living = living.collect::<Result<Vec<_>, _>>()?;
             refreshed.extend(part.iter().map(|(id, lease)| {
                 let is_held = |row: &&deliveries::Model| {
@@ -140,7 +170,10 @@ impl Store {
 
     /// Gives leases back: what is still held by them is due at once, for whoever comes.
     pub async fn release(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
-        let mut held = held.iter().map(|(id, lease)| (id.as_uuid(), lease.as_column())).collect::<Vec<_>>();
+        let mut held = held
+            .iter()
+            .map(|(id, lease)| (id.as_uuid(), lease.as_column()))
+            .collect::<Vec<_>>();
         held.sort_unstable();
         let now = self.now().as_millis();
         let transaction = self.connections().begin().await?;
@@ -156,9 +189,17 @@ impl Store {
             sql.push_str(
                 " FROM held WHERE deliveries.id = held.id AND deliveries.lease = held.lease AND state = 'pending'",
             );
-            let values = part.iter().flat_map(|&(id, lease)| -> [Value; 2] { [id.into(), lease.into()] });
+            let values = part
+                .iter()
+                .flat_map(|&(id, lease)| -> [Value; 2] { [id.into(), lease.into()] });
             let values = values.chain([now.into()]);
-            transaction.execute_raw(Statement::from_sql_and_values(transaction.get_database_backend(), sql, values)).await?;
+            transaction
+                .execute_raw(Statement::from_sql_and_values(
+                    transaction.get_database_backend(),
+                    sql,
+                    values,
+                ))
+                .await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -169,9 +210,18 @@ impl Store {
         let sql = "UPDATE deliveries SET lease = NULL, due_at = $1 WHERE state = 'pending' AND lease IS NOT NULL";
         let writer = &self.connections().writer;
         let values = [self.now().as_millis().into()];
-        let freed = writer.execute_raw(Statement::from_sql_and_values(writer.get_database_backend(), sql, values)).await?;
+        let freed = writer
+            .execute_raw(Statement::from_sql_and_values(
+                writer.get_database_backend(),
+                sql,
+                values,
+            ))
+            .await?;
         if freed.rows_affected() > 0 {
-            tracing::info!(deliveries = freed.rows_affected(), "took back what the last process had not finished");
+            tracing::info!(
+                deliveries = freed.rows_affected(),
+                "took back what the last process had not finished"
+            );
         }
         Ok(())
     }
@@ -192,8 +242,14 @@ async fn due_deliveries(
         sql.push_str(" FOR UPDATE OF d SKIP LOCKED");
     }
     let limit = i64::try_from(claim.room.saturating_add(1)).unwrap_or(i64::MAX);
-    let values = [claim.destination_id.as_uuid().into(), now.as_millis().into(), limit.into()];
-    transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
+    let values = [
+        claim.destination_id.as_uuid().into(),
+        now.as_millis().into(),
+        limit.into(),
+    ];
+    transaction
+        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
 }
 
 fn job(row: &QueryResult, destination: &Arc<Destination>, lease: Lease, leased_until: Instant) -> Result<Job, DbErr> {
@@ -210,7 +266,9 @@ fn job(row: &QueryResult, destination: &Arc<Destination>, lease: Lease, leased_u
         trigger: if attempts == 0 { Trigger::First } else { Trigger::Retry },
         standing: Standing {
             scheduled_attempt: u32::try_from(scheduled + 1).unwrap_or(u32::MAX),
-            ours_since: row.try_get::<Option<i64>>("", "ours_since")?.map(Timestamp::from_millis),
+            ours_since: row
+                .try_get::<Option<i64>>("", "ours_since")?
+                .map(Timestamp::from_millis),
         },
     })
 }
@@ -227,15 +285,27 @@ async fn lease_deliveries(
     while !left.is_empty() {
         let (part, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let mut sql = "UPDATE deliveries SET lease = $1, due_at = $2 WHERE state = 'pending' AND due_at <= $3 AND id IN (".to_owned();
+        let mut sql =
+            "UPDATE deliveries SET lease = $1, due_at = $2 WHERE state = 'pending' AND due_at <= $3 AND id IN ("
+                .to_owned();
         write_placeholders(&mut sql, 3, part.len());
         sql.push(')');
-        let bounds = [lease.as_column().into(), lease_ends.as_millis().into(), now.as_millis().into()];
-        let values = bounds.into_iter().chain(part.iter().map(|&id| id.into())).collect::<Vec<Value>>();
+        let bounds = [
+            lease.as_column().into(),
+            lease_ends.as_millis().into(),
+            now.as_millis().into(),
+        ];
+        let values = bounds
+            .into_iter()
+            .chain(part.iter().map(|&id| id.into()))
+            .collect::<Vec<Value>>();
         let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
         let leased = transaction.execute_raw(statement).await?.rows_affected();
         if leased != part.len() as u64 {
-            return Err(DbErr::Custom(format!("{leased} of {} due deliveries were leased", part.len())));
+            return Err(DbErr::Custom(format!(
+                "{leased} of {} due deliveries were leased",
+                part.len()
+            )));
         }
     }
     Ok(())

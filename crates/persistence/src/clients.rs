@@ -51,9 +51,14 @@ impl Store {
         };
         let id = ClientId::from_uuid(row.id);
         let transaction = self.connections().begin().await?;
-        clients::Entity::insert(row.clone().into_active_model()).exec_without_returning(&transaction).await?;
+        clients::Entity::insert(row.clone().into_active_model())
+            .exec_without_returning(&transaction)
+            .await?;
         audit::log(&transaction, now, actor, "client.created", Some(id), id).await?;
-        let change = SettingsChange { lead_webhook_url: Some(new.lead_webhook_url), include_custom_fields: None };
+        let change = SettingsChange {
+            lead_webhook_url: Some(new.lead_webhook_url),
+            include_custom_fields: None,
+        };
         let change = settings::apply(&transaction, self.shared(), &row, &change, actor, now).await?;
         let key = NewKey {
             kind: KeyKind::Publishable,
@@ -62,12 +67,18 @@ impl Store {
         };
         let publishable_key = keys::create(&transaction, key, actor, now).await?;
         transaction.commit().await?;
-        Ok(CreatedClient { client: client(row), settings: change.settings, publishable_key })
+        Ok(CreatedClient {
+            client: client(row),
+            settings: change.settings,
+            publishable_key,
+        })
     }
 
     /// Reads a client.
     pub async fn client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
-        let found = clients::Entity::find_by_id(id.as_uuid()).one(&self.connections().reader).await?;
+        let found = clients::Entity::find_by_id(id.as_uuid())
+            .one(&self.connections().reader)
+            .await?;
         Ok(found.map(client))
     }
 
@@ -78,7 +89,12 @@ impl Store {
             query = query.filter(Column::Id.lt(before));
         }
         let query = query.order_by_desc(Column::Id).limit(u64::from(page.limit));
-        Ok(query.all(&self.connections().reader).await?.into_iter().map(client).collect())
+        Ok(query
+            .all(&self.connections().reader)
+            .await?
+            .into_iter()
+            .map(client)
+            .collect())
     }
 
     /// Gives a client another name, for events captured from now on. `None` when there is no such client.
@@ -90,7 +106,9 @@ impl Store {
     ) -> Result<Option<Client>, StoreError> {
         let now = self.now();
         let transaction = self.connections().begin().await?;
-        let Some(mut row) = lock(&transaction, id).await? else { return Ok(None) };
+        let Some(mut row) = lock(&transaction, id).await? else {
+            return Ok(None);
+        };
         if row.name != name.as_str() {
             name.as_str().clone_into(&mut row.name);
             row.updated_at = now.as_millis();
@@ -128,7 +146,8 @@ impl Store {
         audit::log(&transaction, self.now(), actor, "client.deleted", Some(id), id).await?;
         transaction.commit().await?;
         self.shared().keys.forget_client(id);
-        self.shared().changed(destinations.into_iter().map(|row| DestinationId::from_uuid(row.id)));
+        self.shared()
+            .changed(destinations.into_iter().map(|row| DestinationId::from_uuid(row.id)));
         Ok(true)
     }
 }
@@ -151,7 +170,10 @@ const DELETIONS: &[&str] = &[
 
 /// Reads a client's row and keeps it from others until the transaction ends.
 pub(crate) async fn lock(transaction: &DatabaseTransaction, id: ClientId) -> Result<Option<clients::Model>, DbErr> {
-    clients::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(transaction).await
+    clients::Entity::find_by_id(id.as_uuid())
+        .lock_exclusive()
+        .one(transaction)
+        .await
 }
 
 pub(crate) fn client(row: clients::Model) -> Client {

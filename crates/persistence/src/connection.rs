@@ -45,14 +45,19 @@ impl Connections {
             DatabaseUrl::Sqlite(path) => {
                 let writer = Database::connect(sqlite(path, 1)).await.map_err(OpenError::Connect)?;
                 Migrator::up(&writer, None).await.map_err(OpenError::Migrate)?;
-                let reader = Database::connect(sqlite(path, SQLITE_READERS)).await.map_err(OpenError::Connect)?;
+                let reader = Database::connect(sqlite(path, SQLITE_READERS))
+                    .await
+                    .map_err(OpenError::Connect)?;
                 Ok(Self { writer, reader })
             }
             DatabaseUrl::Postgres(url) => {
                 let pool = Database::connect(postgres(url)).await.map_err(OpenError::Connect)?;
                 refuse_asynchronous_commit(&pool).await?;
                 migrate_alone(&pool).await.map_err(OpenError::Migrate)?;
-                Ok(Self { writer: pool.clone(), reader: pool })
+                Ok(Self {
+                    writer: pool.clone(),
+                    reader: pool,
+                })
             }
         }
     }
@@ -71,7 +76,10 @@ impl Connections {
     pub(crate) async fn close(&self) {
         for connection in [&self.reader, &self.writer] {
             if let Err(error) = connection.close_by_ref().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a database connection could not be closed");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a database connection could not be closed"
+                );
             }
         }
     }
@@ -124,13 +132,18 @@ async fn refuse_asynchronous_commit(pool: &DatabaseConnection) -> Result<(), Ope
     let statement = Statement::from_string(DatabaseBackend::Postgres, "SHOW synchronous_commit");
     let row = pool.query_one_raw(statement).await.map_err(OpenError::Connect)?;
     let setting: Option<String> = row.and_then(|row| row.try_get_by_index(0).ok());
-    if setting.as_deref() == Some("off") { Err(OpenError::NotDurable) } else { Ok(()) }
+    if setting.as_deref() == Some("off") {
+        Err(OpenError::NotDurable)
+    } else {
+        Ok(())
+    }
 }
 
 /// Migrates while holding an advisory lock, which ends with its transaction.
 async fn migrate_alone(pool: &DatabaseConnection) -> Result<(), DbErr> {
     let lock = pool.begin_with_options(TransactionOptions::default()).await?;
-    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        .await?;
     Migrator::up(pool, None).await?;
     lock.commit().await
 }

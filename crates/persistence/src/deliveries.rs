@@ -5,13 +5,11 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, Select, Statement,
 };
-use sensei_domain::{
-    ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp,
-};
+use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp};
 use uuid::Uuid;
 
-use crate::entities::deliveries::{Column, Entity, Model};
 use crate::entities::attempts;
+use crate::entities::deliveries::{Column, Entity, Model};
 use crate::error::StoreError;
 use crate::records::{Attempt, Delivery, Page};
 use crate::store::Store;
@@ -39,14 +37,20 @@ impl Store {
         id: DeliveryId,
     ) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
         let reader = &self.connections().reader;
-        let found = Entity::find_by_id(id.as_uuid()).filter(Column::ClientId.eq(client.as_uuid())).one(reader).await?;
+        let found = Entity::find_by_id(id.as_uuid())
+            .filter(Column::ClientId.eq(client.as_uuid()))
+            .one(reader)
+            .await?;
         let Some(found) = found else { return Ok(None) };
         let attempts = attempts::Entity::find()
             .filter(attempts::Column::DeliveryId.eq(id.as_uuid()))
             .order_by_asc(attempts::Column::Number)
             .all(reader)
             .await?;
-        Ok(Some((delivery(found)?, attempts.into_iter().map(attempt).collect::<Result<_, _>>()?)))
+        Ok(Some((
+            delivery(found)?,
+            attempts.into_iter().map(attempt).collect::<Result<_, _>>()?,
+        )))
     }
 
     /// A client's deliveries.
@@ -94,18 +98,28 @@ pub(crate) async fn cancel(
 ) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     // Locked in the order of ids, as everybody does who locks several.
-    let lock = if backend == DatabaseBackend::Postgres { "ORDER BY id FOR UPDATE" } else { "" };
+    let lock = if backend == DatabaseBackend::Postgres {
+        "ORDER BY id FOR UPDATE"
+    } else {
+        ""
+    };
     let sql = format!(
         "UPDATE deliveries SET state = 'cancelled', due_at = NULL, lease = NULL, completed_at = $1 \
          WHERE state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE {column} = $2 \
          AND state IN ('pending', 'held') {lock})"
     );
     let values = [now.as_millis().into(), of.into()];
-    transaction.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
+    transaction
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+        .map(drop)
 }
 
 fn delivery(row: Model) -> Result<Delivery, StoreError> {
-    let state = row.state.parse().map_err(|_| StoreError::Unreadable { what: "delivery state" })?;
+    let state = row
+        .state
+        .parse()
+        .map_err(|_| StoreError::Unreadable { what: "delivery state" })?;
     let waits = state == DeliveryState::Pending && row.lease.is_none();
     Ok(Delivery {
         id: DeliveryId::from_uuid(row.id),
@@ -125,7 +139,9 @@ fn delivery(row: Model) -> Result<Delivery, StoreError> {
 fn attempt(row: attempts::Model) -> Result<Attempt, StoreError> {
     Ok(Attempt {
         number: u32::try_from(row.number).unwrap_or(u32::MAX),
-        trigger: row.trigger_name.parse().map_err(|_| StoreError::Unreadable { what: "attempt trigger" })?,
+        trigger: row.trigger_name.parse().map_err(|_| StoreError::Unreadable {
+            what: "attempt trigger",
+        })?,
         started_at: Timestamp::from_millis(row.started_at),
         duration_ms: u64::try_from(row.duration_ms).unwrap_or(0),
         outcome: row.outcome,

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use sensei_domain::{ClientId, DestinationId, DestinationStatus, RetryPolicy, SigningSecret, Timestamp, WebhookUrl};
 use serde_json::json;
 
@@ -37,8 +40,14 @@ impl Store {
         if let Some(before) = page.before {
             query = query.filter(Column::Id.lt(before));
         }
-        let rows = query.order_by_desc(Column::Id).limit(u64::from(page.limit)).all(&self.connections().reader).await?;
-        rows.into_iter().map(|row| self.shared().directory.destination(row)).collect()
+        let rows = query
+            .order_by_desc(Column::Id)
+            .limit(u64::from(page.limit))
+            .all(&self.connections().reader)
+            .await?;
+        rows.into_iter()
+            .map(|row| self.shared().directory.destination(row))
+            .collect()
     }
 }
 
@@ -64,7 +73,10 @@ pub(crate) async fn create_lead_webhook(
     now: Timestamp,
 ) -> Result<DestinationId, DbErr> {
     let id = DestinationId::new(now);
-    let sealed_secret = master_key.seal(&secret_place(id.as_uuid()), SigningSecret::generate().expose().as_bytes());
+    let sealed_secret = master_key.seal(
+        &secret_place(id.as_uuid()),
+        SigningSecret::generate().expose().as_bytes(),
+    );
     let retry = serde_json::to_string(&RetryPolicy::None).map_err(|error| DbErr::Json(error.to_string()))?;
     let row = destinations::Model {
         id: id.as_uuid(),
@@ -82,7 +94,9 @@ pub(crate) async fn create_lead_webhook(
         updated_at: now.as_millis(),
         deleted_at: None,
     };
-    destinations::Entity::insert(row.into_active_model()).exec_without_returning(transaction).await?;
+    destinations::Entity::insert(row.into_active_model())
+        .exec_without_returning(transaction)
+        .await?;
     Ok(id)
 }
 

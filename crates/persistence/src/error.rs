@@ -115,7 +115,9 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
                 ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class)) || code == "25006"
             }
             // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: https://sqlite.org/rescode.html, primary codes.
-            Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
+            Some(code) => code
+                .parse::<u32>()
+                .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
             None => false,
         },
         Some(
@@ -141,9 +143,9 @@ fn is_closed(error: &DbErr) -> bool {
 pub(crate) fn is_conflict(error: &DbErr) -> bool {
     match sqlx_error(error) {
         // Serialization failure and deadlock: PostgreSQL, appendix A. BUSY_SNAPSHOT: SQLite.
-        Some(sqlx::Error::Database(database)) => {
-            database.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517"))
-        }
+        Some(sqlx::Error::Database(database)) => database
+            .code()
+            .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517")),
         _ => false,
     }
 }

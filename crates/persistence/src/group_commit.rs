@@ -67,7 +67,11 @@ pub(crate) async fn run<B: Batched>(
     limits: GroupLimits,
     closing: CancellationToken,
 ) {
-    let mut committer = Committer { batched, closing, gives_up_at: None };
+    let mut committer = Committer {
+        batched,
+        closing,
+        gives_up_at: None,
+    };
     let mut closed = false;
     loop {
         let first = tokio::select! {
@@ -121,10 +125,17 @@ impl<B: Batched> Committer<B> {
                     () = tokio::time::sleep(wait) => wait = LONGEST_WAIT.min(wait * 2),
                     () = self.closing.cancelled() => {}
                 }
-            } else if Instant::now() < *self.gives_up_at.get_or_insert_with(|| Instant::now() + CLOSING_PATIENCE) {
+            } else if Instant::now()
+                < *self
+                    .gives_up_at
+                    .get_or_insert_with(|| Instant::now() + CLOSING_PATIENCE)
+            {
                 tokio::time::sleep(FIRST_WAIT).await;
             } else {
-                tracing::error!(items = batch.len(), "the database can't be written; closing without these items");
+                tracing::error!(
+                    items = batch.len(),
+                    "the database can't be written; closing without these items"
+                );
                 return;
             }
         }
@@ -139,8 +150,11 @@ impl<B: Batched> Committer<B> {
             }
             Err(error) if batch.len() == 1 || is_unavailable(&error) => self.batched.failed(batch, &error.into()),
             Err(error) => {
-                let source = &error as &dyn std::error::Error;
-                tracing::warn!(error = source, items = batch.len(), "a group commit failed; repeating it item by item");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    items = batch.len(),
+                    "a group commit failed; repeating it item by item"
+                );
                 self.try_each(batch).await
             }
         }

@@ -22,10 +22,6 @@ impl Lease {
         Self(rand::random())
     }
 
-    pub(crate) const fn from_column(token: i64) -> Self {
-        Self(token)
-    }
-
     pub(crate) const fn as_column(self) -> i64 {
         self.0
     }

@@ -9,7 +9,10 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use sensei_domain::{ClientId, KeyId, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -110,7 +113,9 @@ pub struct CreatedKey {
 
 impl fmt::Debug for CreatedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreatedKey").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("CreatedKey")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,7 +136,11 @@ impl Store {
         self.note_use(&found);
         let key = api_key(found)?;
         let scope = key.client_id.map_or(Scope::Admin, Scope::Client);
-        let access = Access { key_id: key.id, kind: key.kind, scope };
+        let access = Access {
+            key_id: key.id,
+            kind: key.kind,
+            scope,
+        };
         self.shared().keys.keep(hash, access, looked);
         Ok(Some(access))
     }
@@ -156,7 +165,12 @@ impl Store {
             query = query.filter(Column::Id.lt(before));
         }
         let query = query.order_by_desc(Column::Id).limit(u64::from(page.limit));
-        query.all(&self.connections().reader).await?.into_iter().map(api_key).collect()
+        query
+            .all(&self.connections().reader)
+            .await?
+            .into_iter()
+            .map(api_key)
+            .collect()
     }
 
     /// Ends a key. False when there is no such key in force.
@@ -175,7 +189,15 @@ impl Store {
         if revoked.rows_affected == 0 {
             return Ok(false);
         }
-        audit::log(&transaction, now, actor, "key.revoked", found.client_id.map(ClientId::from_uuid), key).await?;
+        audit::log(
+            &transaction,
+            now,
+            actor,
+            "key.revoked",
+            found.client_id.map(ClientId::from_uuid),
+            key,
+        )
+        .await?;
         transaction.commit().await?;
         self.shared().keys.forget(key);
         Ok(true)
@@ -184,10 +206,22 @@ impl Store {
     /// Sees to it that this text is an admin's key, unless it was revoked. Safe to repeat.
     pub async fn ensure_admin_key(&self, text: &str) -> Result<(), StoreError> {
         let now = self.now();
-        let new = NewKey { kind: KeyKind::Secret, scope: Scope::Admin, name: "SENSEI_ADMIN_KEY".to_owned() };
+        let new = NewKey {
+            kind: KeyKind::Secret,
+            scope: Scope::Admin,
+            name: "SENSEI_ADMIN_KEY".to_owned(),
+        };
         let transaction = self.connections().begin().await?;
         if insert(&transaction, KeyId::new(now), &new, text, now).await? {
-            audit::log(&transaction, now, &Actor::System, "key.created", None, "SENSEI_ADMIN_KEY").await?;
+            audit::log(
+                &transaction,
+                now,
+                &Actor::System,
+                "key.created",
+                None,
+                "SENSEI_ADMIN_KEY",
+            )
+            .await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -214,7 +248,10 @@ impl Store {
                 .col_expr(Column::LastUsedAt, Expr::value(minute))
                 .filter(Column::Id.eq(id));
             if let Err(error) = note.exec(&shared.connections.writer).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a key's last use could not be noted");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a key's last use could not be noted"
+                );
             }
         });
     }
@@ -227,7 +264,11 @@ pub(crate) async fn create(
     actor: &Actor,
     now: Timestamp,
 ) -> Result<CreatedKey, DbErr> {
-    let text = format!("{}{}", new.kind.prefix(), URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+    let text = format!(
+        "{}{}",
+        new.kind.prefix(),
+        URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+    );
     let id = KeyId::new(now);
     insert(transaction, id, &new, &text, now).await?;
     let client_id = client_of(new.scope);
@@ -289,7 +330,10 @@ fn api_key(model: api_keys::Model) -> Result<ApiKey, StoreError> {
     Ok(ApiKey {
         id: KeyId::from_uuid(model.id),
         client_id: model.client_id.map(ClientId::from_uuid),
-        kind: model.kind.parse().map_err(|_| StoreError::Unreadable { what: "key kind" })?,
+        kind: model
+            .kind
+            .parse()
+            .map_err(|_| StoreError::Unreadable { what: "key kind" })?,
         name: model.name,
         prefix: model.prefix,
         created_at: Timestamp::from_millis(model.created_at),

@@ -1,15 +1,13 @@
 //! Leads as clients read them, and erasing a person's data.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
 use sensei_domain::{ClientId, DestinationId, LeadId, Timestamp};
 
 use crate::audit::{self, Actor};
 use crate::clients;
 use crate::deliveries;
-use crate::entities;
 use crate::entities::leads::{Column, Entity, Model};
+use crate::entities::{self, events};
 use crate::error::StoreError;
 use crate::records::{Lead, Page};
 use crate::store::Store;
@@ -28,7 +26,12 @@ impl Store {
             query = query.filter(Column::Id.lt(before));
         }
         let query = query.order_by_desc(Column::Id).limit(u64::from(page.limit));
-        query.all(&self.connections().reader).await?.into_iter().map(lead).collect()
+        query
+            .all(&self.connections().reader)
+            .await?
+            .into_iter()
+            .map(lead)
+            .collect()
     }
 
     /// Erases a lead: the person's data here, in its events' bodies and in what receivers answered, and cancels
@@ -41,38 +44,51 @@ impl Store {
             return Ok(false);
         }
         let query = Entity::find_by_id(id.as_uuid()).filter(Column::ClientId.eq(client.as_uuid()));
-        let Some(found) = query.one(&transaction).await? else { return Ok(false) };
+        let Some(found) = query.one(&transaction).await? else {
+            return Ok(false);
+        };
         if found.erased_at.is_some() {
             return Ok(true);
         }
         deliveries::cancel(&transaction, "lead_id", found.id, now).await?;
-        for (sql, values) in erasures(id, now) {
-            let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
-            transaction.execute_raw(statement).await?;
-        }
+        let sql = "UPDATE leads SET name = '', email = '', phone = NULL, message = NULL, session_id = NULL, \
+                   custom = NULL, erased_at = $1 WHERE id = $2";
+        let values = [now.as_millis().into(), found.id.into()];
+        transaction
+            .execute_raw(Statement::from_sql_and_values(
+                transaction.get_database_backend(),
+                sql,
+                values,
+            ))
+            .await?;
+        events::Entity::update_many()
+            .col_expr(events::Column::Body, Expr::value(Vec::<u8>::new()))
+            .filter(events::Column::LeadId.eq(found.id))
+            .exec(&transaction)
+            .await?;
+        let sql = "UPDATE attempts SET response_snippet = NULL \
+                   WHERE delivery_id IN (SELECT id FROM deliveries WHERE lead_id = $1)";
+        let values = [found.id.into()];
+        transaction
+            .execute_raw(Statement::from_sql_and_values(
+                transaction.get_database_backend(),
+                sql,
+                values,
+            ))
+            .await?;
         audit::log(&transaction, now, actor, "lead.erased", Some(client), id).await?;
         let concerned = entities::deliveries::Entity::find()
             .filter(entities::deliveries::Column::LeadId.eq(found.id))
             .all(&transaction)
             .await?;
         transaction.commit().await?;
-        self.shared().changed(concerned.into_iter().map(|row| DestinationId::from_uuid(row.destination_id)));
+        self.shared().changed(
+            concerned
+                .into_iter()
+                .map(|row| DestinationId::from_uuid(row.destination_id)),
+        );
         Ok(true)
     }
-}
-
-fn erasures(id: LeadId, now: Timestamp) -> [(&'static str, Vec<Value>); 3] {
-    let id = Value::from(id.as_uuid());
-    let lead = "UPDATE leads SET name = '', email = '', phone = NULL, message = NULL, session_id = NULL, custom = NULL, \
-                erased_at = $1 WHERE id = $2";
-    let events = "UPDATE events SET body = $1 WHERE lead_id = $2";
-    let attempts = "UPDATE attempts SET response_snippet = NULL \
-                    WHERE delivery_id IN (SELECT id FROM deliveries WHERE lead_id = $1)";
-    [
-        (lead, vec![now.as_millis().into(), id.clone()]),
-        (events, vec![Vec::<u8>::new().into(), id.clone()]),
-        (attempts, vec![id]),
-    ]
 }
 
 fn lead(row: Model) -> Result<Lead, StoreError> {

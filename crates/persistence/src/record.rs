@@ -84,7 +84,10 @@ impl Batched for Recordings {
             "request_url",
         ];
         multi_row::insert(&transaction, "attempts", columns, attempts).await?;
-        let changed = rows.into_iter().filter(|(_, row)| row.before != row.after).collect::<Vec<_>>();
+        let changed = rows
+            .into_iter()
+            .filter(|(_, row)| row.before != row.after)
+            .collect::<Vec<_>>();
         update_deliveries(&transaction, &changed).await?;
         transaction.commit().await
     }
@@ -95,10 +98,20 @@ impl Batched for Recordings {
 
     fn failed(&self, mut items: Vec<Recording>, error: &StoreError) -> Vec<Recording> {
         let source = error as &dyn std::error::Error;
-        tracing::error!(error = source, attempts = items.len(), "outcomes could not be stored; trying again");
+        tracing::error!(
+            error = source,
+            attempts = items.len(),
+            "outcomes could not be stored; trying again"
+        );
         if !error.is_transient() {
             // A text is all in a recording that a database could object to, and never worth an outcome.
-            for AttemptRecord { error, response_snippet, request_url, .. } in items.iter_mut().map(|i| &mut i.attempt) {
+            for AttemptRecord {
+                error,
+                response_snippet,
+                request_url,
+                ..
+            } in items.iter_mut().map(|i| &mut i.attempt)
+            {
                 (*error, *response_snippet, *request_url) = (None, None, None);
             }
         }
@@ -132,7 +145,15 @@ struct Progress {
 
 impl Progress {
     /// Counts an attempt, and lets its verdict follow if it holds the lease.
-    fn apply(&mut self, Recording { lease, attempt, verdict, .. }: &Recording) {
+    fn apply(
+        &mut self,
+        Recording {
+            lease,
+            attempt,
+            verdict,
+            ..
+        }: &Recording,
+    ) {
         self.attempt_count += 1;
         let holds = self.lease == Some(lease.as_column());
         if self.state != DeliveryState::Pending || !(holds || *verdict == Verdict::Succeeded) {
@@ -175,11 +196,22 @@ async fn lock_deliveries(transaction: &DatabaseTransaction, mut ids: Vec<Uuid>) 
                        failure_reason, completed_at FROM deliveries WHERE id IN ("
             .to_owned();
         write_placeholders(&mut sql, 0, now.len());
-        sql.push_str(if backend == DatabaseBackend::Postgres { ") ORDER BY id FOR UPDATE" } else { ")" });
+        sql.push_str(if backend == DatabaseBackend::Postgres {
+            ") ORDER BY id FOR UPDATE"
+        } else {
+            ")"
+        });
         let values = now.iter().map(|&id| id.into()).collect::<Vec<Value>>();
-        for found in transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await? {
+        for found in transaction
+            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?
+        {
             let before = progress(&found)?;
-            let row = Row { client_id: found.try_get("", "client_id")?, after: before.clone(), before };
+            let row = Row {
+                client_id: found.try_get("", "client_id")?,
+                after: before.clone(),
+                before,
+            };
             rows.insert(found.try_get("", "id")?, row);
         }
     }
@@ -208,7 +240,11 @@ async fn logged_before(
     transaction: &DatabaseTransaction,
     rows: &BTreeMap<Uuid, Row>,
 ) -> Result<HashSet<(Uuid, i64)>, DbErr> {
-    let attempted = rows.iter().filter(|(_, row)| row.before.attempt_count > 0).map(|(&id, _)| id).collect::<Vec<_>>();
+    let attempted = rows
+        .iter()
+        .filter(|(_, row)| row.before.attempt_count > 0)
+        .map(|(&id, _)| id)
+        .collect::<Vec<_>>();
     let mut logged = HashSet::new();
     let mut left = &attempted[..];
     while !left.is_empty() {
@@ -228,7 +264,10 @@ async fn logged_before(
 
 fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording) -> [Value; 12] {
     // An erased lead's data must not come back in what its receiver answers.
-    let snippet = attempt.response_snippet.as_deref().filter(|_| row.after.state != DeliveryState::Cancelled);
+    let snippet = attempt
+        .response_snippet
+        .as_deref()
+        .filter(|_| row.after.state != DeliveryState::Cancelled);
     [
         id.into(),
         row.after.attempt_count.into(),
@@ -239,9 +278,17 @@ fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording
         i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX).into(),
         Outcome::name(&attempt.outcome).into(),
         attempt.status_code.map(i64::from).into(),
-        attempt.error.as_deref().map(|error| storable(error, ERROR_BYTES)).into(),
+        attempt
+            .error
+            .as_deref()
+            .map(|error| storable(error, ERROR_BYTES))
+            .into(),
         snippet.map(|snippet| storable(snippet, SNIPPET_BYTES)).into(),
-        attempt.request_url.as_deref().map(|url| storable(url, URL_BYTES)).into(),
+        attempt
+            .request_url
+            .as_deref()
+            .map(|url| storable(url, URL_BYTES))
+            .into(),
     ]
 }
 
@@ -280,7 +327,10 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
         let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
         let moved = transaction.execute_raw(statement).await?.rows_affected();
         if moved != now.len() as u64 {
-            return Err(DbErr::Custom(format!("{moved} of {} locked deliveries were moved", now.len())));
+            return Err(DbErr::Custom(format!(
+                "{moved} of {} locked deliveries were moved",
+                now.len()
+            )));
         }
     }
     Ok(())

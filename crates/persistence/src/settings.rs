@@ -49,7 +49,9 @@ impl Store {
     /// Reads a client's settings.
     pub async fn settings(&self, client: ClientId) -> Result<Option<Settings>, StoreError> {
         let reader = &self.connections().reader;
-        let Some(row) = Entity::find_by_id(client.as_uuid()).one(reader).await? else { return Ok(None) };
+        let Some(row) = Entity::find_by_id(client.as_uuid()).one(reader).await? else {
+            return Ok(None);
+        };
         let webhook = destinations::lead_webhook(reader, client).await?;
         let webhook = webhook.as_ref().map(behind).transpose()?;
         Ok(Some(settings(&row, webhook)))
@@ -64,7 +66,9 @@ impl Store {
         actor: &Actor,
     ) -> Result<Option<Settings>, StoreError> {
         let transaction = self.connections().begin().await?;
-        let Some(row) = clients::lock(&transaction, client).await? else { return Ok(None) };
+        let Some(row) = clients::lock(&transaction, client).await? else {
+            return Ok(None);
+        };
         let applied = apply(&transaction, self.shared(), &row, &change, actor, self.now()).await?;
         transaction.commit().await?;
         self.shared().changed(applied.changed);
@@ -124,7 +128,10 @@ pub(crate) async fn apply(
     if is_other {
         audit::log(transaction, now, actor, "settings.changed", Some(id), id).await?;
     }
-    Ok(Applied { settings: settings(&client, after), changed })
+    Ok(Applied {
+        settings: settings(&client, after),
+        changed,
+    })
 }
 
 fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Settings {
@@ -141,6 +148,11 @@ fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Set
 /// The destination and its URL, as a row has them.
 fn behind(row: &crate::entities::destinations::Model) -> Result<(DestinationId, WebhookUrl), StoreError> {
     let config = serde_json::from_str::<serde_json::Value>(&row.config).ok();
-    let url = config.as_ref().and_then(|config| config.get("url")?.as_str()?.parse().ok());
-    Ok((DestinationId::from_uuid(row.id), url.ok_or(StoreError::Unreadable { what: "webhook URL" })?))
+    let url = config
+        .as_ref()
+        .and_then(|config| config.get("url")?.as_str()?.parse().ok());
+    Ok((
+        DestinationId::from_uuid(row.id),
+        url.ok_or(StoreError::Unreadable { what: "webhook URL" })?,
+    ))
 }

@@ -7,7 +7,11 @@
 pub(crate) fn storable(text: &str, at_most: usize) -> String {
     let mut kept = String::with_capacity(text.len().min(at_most));
     for character in text.chars() {
-        let character = if character == '\0' { char::REPLACEMENT_CHARACTER } else { character };
+        let character = if character == '\0' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            character
+        };
         if kept.len() + character.len_utf8() > at_most {
             break;
         }
@@ -22,7 +26,13 @@ mod tests {
 
     #[test]
     fn text_is_cut_between_characters_and_holds_no_nul() {
-        let cases = [("", 4, ""), ("abcd", 4, "abcd"), ("abcde", 4, "abcd"), ("abcé", 4, "abc"), ("a\0b", 9, "a\u{fffd}b")];
+        let cases = [
+            ("", 4, ""),
+            ("abcd", 4, "abcd"),
+            ("abcde", 4, "abcd"),
+            ("abcé", 4, "abc"),
+            ("a\0b", 9, "a\u{fffd}b"),
+        ];
         for (text, at_most, expected) in cases {
             assert_eq!(storable(text, at_most), expected, "{text:?}");
         }

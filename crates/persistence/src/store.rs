@@ -28,9 +28,15 @@ use crate::record::Recordings;
 /// Requests that may wait for the commit task; more are told to come back.
 const CAPTURES_WAITING: usize = 4_096;
 /// A batch of captures is closed at this many leads.
-const CAPTURE_LIMITS: GroupLimits = GroupLimits { weight: 256, linger: Duration::ZERO };
+const CAPTURE_LIMITS: GroupLimits = GroupLimits {
+    weight: 256,
+    linger: Duration::ZERO,
+};
 /// Nobody waits for an outcome to be stored, so outcomes wait for company: a crash repeats these deliveries.
-const RECORD_LIMITS: GroupLimits = GroupLimits { weight: 512, linger: Duration::from_millis(20) };
+const RECORD_LIMITS: GroupLimits = GroupLimits {
+    weight: 512,
+    linger: Duration::from_millis(20),
+};
 /// Beyond this, leases would end early or late by what matters.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
@@ -67,7 +73,9 @@ impl Shared {
     /// Tells the lanes of this process that what they hold for these destinations may be out of date.
     pub(crate) fn changed(&self, destinations: impl IntoIterator<Item = DestinationId>) {
         if let Some(handover) = self.handover() {
-            destinations.into_iter().for_each(|destination| handover.changed(destination));
+            destinations
+                .into_iter()
+                .for_each(|destination| handover.changed(destination));
         }
     }
 }
@@ -98,7 +106,12 @@ impl Store {
         let (recordings, waiting) = mpsc::unbounded_channel();
         let recording = Recordings::new(Arc::clone(&shared));
         let recording = tokio::spawn(group_commit::run(recording, waiting, RECORD_LIMITS, closing.clone()));
-        let store = Self { captures, recordings, committing: Arc::new(Mutex::new(vec![capturing, recording])), shared };
+        let store = Self {
+            captures,
+            recordings,
+            committing: Arc::new(Mutex::new(vec![capturing, recording])),
+            shared,
+        };
         if store.connections().is_sqlite() {
             store.free_dead_leases().await?;
         }
@@ -118,14 +131,21 @@ impl Store {
         let committing = std::mem::take(&mut *self.committing.lock().unwrap_or_else(PoisonError::into_inner));
         for task in committing {
             if let Err(error) = task.await {
-                tracing::error!(error = &error as &dyn std::error::Error, "a committing task had ended early");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a committing task had ended early"
+                );
             }
         }
         self.shared.background.close();
         self.shared.background.wait().await;
         self.shared.connections.close().await;
         // The dispatcher holds the store, and the store it: one must let go.
-        self.shared.handover.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared
+            .handover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -136,15 +156,25 @@ impl Store {
             DatabaseBackend::Postgres => "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
             _ => "SELECT 1",
         };
-        let row = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), sql)).await;
+        let row = reader
+            .query_one_raw(Statement::from_string(reader.get_database_backend(), sql))
+            .await;
         let row = row.map_err(|error| Unready::Database(error.into()))?;
         if self.connections().is_sqlite() {
             return Ok(());
         }
-        let theirs = row.and_then(|row| row.try_get_by_index::<i64>(0).ok()).map_or(self.now(), Timestamp::from_millis);
+        let theirs = row
+            .and_then(|row| row.try_get_by_index::<i64>(0).ok())
+            .map_or(self.now(), Timestamp::from_millis);
         let ours = self.now();
         let apart = ours.since(theirs).max(theirs.since(ours));
-        if apart > CLOCK_TOLERANCE { Err(Unready::Clock { seconds: apart.as_secs() }) } else { Ok(()) }
+        if apart > CLOCK_TOLERANCE {
+            Err(Unready::Clock {
+                seconds: apart.as_secs(),
+            })
+        } else {
+            Ok(())
+        }
     }
 
     /// The time by the store's clock.
@@ -161,7 +191,9 @@ impl Store {
     pub async fn sync_mode(&self) -> Result<i64, StoreError> {
         let statement = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA synchronous");
         let row = self.connections().writer.query_one_raw(statement).await?;
-        let row = row.ok_or(StoreError::Unreadable { what: "synchronous setting" })?;
+        let row = row.ok_or(StoreError::Unreadable {
+            what: "synchronous setting",
+        })?;
         Ok(i64::from(row.try_get_by_index::<i32>(0)?))
     }
 
@@ -184,15 +216,19 @@ impl Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("connections", &self.shared.connections).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("connections", &self.shared.connections)
+            .finish_non_exhaustive()
     }
 }
 
 /// Makes the database's folder and takes its lock.
 fn lock_file(path: &Path) -> Result<DatabaseLock, OpenError> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| OpenError::File { path: folder.display().to_string(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| OpenError::File {
+            path: folder.display().to_string(),
+            source,
+        })?;
     }
     DatabaseLock::take(path)
 }
@@ -202,8 +238,16 @@ async fn refuse_other_master_key(connections: &Connections, master_key: &MasterK
     let sql = "SELECT sealed_secret FROM destinations WHERE deleted_at IS NULL AND sealed_secret NOT LIKE $1 LIMIT 1";
     let values = [format!("{}:%", master_key.id()).into()];
     let statement = Statement::from_sql_and_values(connections.backend(), sql, values);
-    let row = connections.reader.query_one_raw(statement).await.map_err(StoreError::from)?;
-    match row.map(|row| row.try_get_by_index::<String>(0)).transpose().map_err(StoreError::from)? {
+    let row = connections
+        .reader
+        .query_one_raw(statement)
+        .await
+        .map_err(StoreError::from)?;
+    match row
+        .map(|row| row.try_get_by_index::<String>(0))
+        .transpose()
+        .map_err(StoreError::from)?
+    {
         None => Ok(()),
         Some(sealed) => Err(OpenError::OtherMasterKey {
             sealed: MasterKey::id_of_sealed(&sealed).to_owned(),
