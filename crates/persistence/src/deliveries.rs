@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Select<Entity> {
+pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Select<Entity> {
     let mut query = Entity::find().filter(Column::ClientId.eq(client.as_uuid()));
     if let Some(state) = filter.state {
         // Written out, as a partial index isn't used for a parameter.
