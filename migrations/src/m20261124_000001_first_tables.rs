@@ -32,7 +32,9 @@ impl MigrationTrait for Migration {
         };
         let connection = manager.get_connection();
         for statement in STATEMENTS {
-            connection.execute_unprepared(&statement.replace("{id}", id).replace("{bytes}", bytes)).await?;
+            connection
+                .execute_unprepared(&statement.replace("{id}", id).replace("{bytes}", bytes))
+                .await?;
         }
         Ok(())
     }
