@@ -51,9 +51,10 @@ impl FromRequestParts<ApiState> for AdminAccess {
         let access = secret_access(parts, state).await?;
         match access.scope {
             Scope::Admin => Ok(Self { key_id: access.key_id }),
-            Scope::Client(_) => {
-                Err(Problem::new(ProblemKind::Forbidden, "this key reaches one client only; this takes an admin's key"))
-            }
+            Scope::Client(_) => Err(Problem::new(
+                ProblemKind::Forbidden,
+                "this key reaches one client only; this takes an admin's key",
+            )),
         }
     }
 }
@@ -64,7 +65,10 @@ impl FromRequestParts<ApiState> for ClientAccess {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let access = secret_access(parts, state).await?;
         let client_id = client_within(&access, parts, state).await?;
-        Ok(Self { client_id, key_id: access.key_id })
+        Ok(Self {
+            client_id,
+            key_id: access.key_id,
+        })
     }
 }
 
@@ -81,9 +85,19 @@ impl FromRequestParts<ApiState> for CaptureAccess {
 async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Access, Problem> {
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     // Two of them are ambiguous: a proxy might have read the other one.
-    let (Some(header), None) = (headers.next(), headers.next()) else { return Err(Problem::unauthorized(false)) };
-    let key = header.to_str().ok().and_then(bearer).ok_or_else(|| Problem::unauthorized(false))?;
-    state.store.authenticate(key).await?.ok_or_else(|| Problem::unauthorized(true))
+    let (Some(header), None) = (headers.next(), headers.next()) else {
+        return Err(Problem::unauthorized(false));
+    };
+    let key = header
+        .to_str()
+        .ok()
+        .and_then(bearer)
+        .ok_or_else(|| Problem::unauthorized(false))?;
+    state
+        .store
+        .authenticate(key)
+        .await?
+        .ok_or_else(|| Problem::unauthorized(true))
 }
 
 /// The token of `Bearer …`; the scheme's case doesn't matter (RFC 9110, section 11.1).
@@ -96,9 +110,10 @@ async fn secret_access(parts: &Parts, state: &ApiState) -> Result<Access, Proble
     let access = authenticate(parts, state).await?;
     match access.kind {
         KeyKind::Secret => Ok(access),
-        KeyKind::Publishable => {
-            Err(Problem::new(ProblemKind::Forbidden, "a publishable key may only capture leads; this takes a secret key"))
-        }
+        KeyKind::Publishable => Err(Problem::new(
+            ProblemKind::Forbidden,
+            "a publishable key may only capture leads; this takes a secret key",
+        )),
     }
 }
 

@@ -36,13 +36,19 @@ impl<const MAX: usize, S: Sync> FromRequest<S> for JsonBody<MAX> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let declared = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|length| length > MAX as u64) {
             return Err(too_large(MAX));
         }
         let bytes = read(request.into_body(), MAX).await?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(Problem::new(ProblemKind::NotJson, "the body is empty; it must be a JSON object"));
+            return Err(Problem::new(
+                ProblemKind::NotJson,
+                "the body is empty; it must be a JSON object",
+            ));
         }
         let value = serde_json::from_slice(&bytes)
             .map_err(|error| Problem::new(ProblemKind::NotJson, format!("the body is not JSON: {error}")))?;
@@ -52,13 +58,24 @@ impl<const MAX: usize, S: Sync> FromRequest<S> for JsonBody<MAX> {
 
 /// `application/json` or a type that is JSON by its suffix (RFC 6839); parameters say nothing, JSON is UTF-8.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let declared = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = declared
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     if is_json {
         Ok(())
     } else {
-        Err(Problem::new(ProblemKind::UnsupportedMediaType, "send the body with `content-type: application/json`"))
+        Err(Problem::new(
+            ProblemKind::UnsupportedMediaType,
+            "send the body with `content-type: application/json`",
+        ))
     }
 }
 
@@ -76,5 +93,8 @@ async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
 }
 
 fn too_large(max: usize) -> Problem {
-    Problem::new(ProblemKind::BodyTooLarge, format!("the body may have at most {} KiB ({max} bytes)", max / KIB))
+    Problem::new(
+        ProblemKind::BodyTooLarge,
+        format!("the body may have at most {} KiB ({max} bytes)", max / KIB),
+    )
 }

@@ -1,8 +1,8 @@
 //! `/v1/clients`: the customers of Sensei.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::Json;
 use sensei_domain::{ClientId, ClientName, Fields, TextRule, Timestamp};
 use sensei_persistence::{Client, CreatedClient, NewClient};
 use serde::Serialize;
@@ -21,7 +21,9 @@ use crate::settings::SettingsView;
 use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read, change, delete))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read, change, delete))
 }
 
 /// A client to create.
@@ -78,8 +80,19 @@ struct CreatedClientView {
 
 impl From<Client> for ClientView {
     fn from(client: Client) -> Self {
-        let Client { id, name, created_at, updated_at, .. } = client;
-        Self { id, name, created_at, updated_at }
+        let Client {
+            id,
+            name,
+            created_at,
+            updated_at,
+            ..
+        } = client;
+        Self {
+            id,
+            name,
+            created_at,
+            updated_at,
+        }
     }
 }
 
@@ -102,8 +115,15 @@ async fn create(
     fields.finish()?;
     let name = name.expect("a body without faults has its required fields");
 
-    let created = state.store.create_client(NewClient { name, lead_webhook_url }, &access.actor()).await?;
-    let CreatedClient { client, settings, publishable_key } = created;
+    let created = state
+        .store
+        .create_client(NewClient { name, lead_webhook_url }, &access.actor())
+        .await?;
+    let CreatedClient {
+        client,
+        settings,
+        publishable_key,
+    } = created;
     let view = CreatedClientView {
         client: client.into(),
         publishable_key: publishable_key.text,
@@ -153,9 +173,16 @@ async fn change(
     fields.value("name");
     fields.finish()?;
 
-    let Some(name) = name else { return Ok(Json(state.client(access.client_id).await?.into())) };
-    let renamed = state.store.rename_client(access.client_id, name, &access.actor()).await?;
-    renamed.map(|client| Json(client.into())).ok_or_else(Problem::unknown_client)
+    let Some(name) = name else {
+        return Ok(Json(state.client(access.client_id).await?.into()));
+    };
+    let renamed = state
+        .store
+        .rename_client(access.client_id, name, &access.actor())
+        .await?;
+    renamed
+        .map(|client| Json(client.into()))
+        .ok_or_else(Problem::unknown_client)
 }
 
 /// Delete a client
@@ -171,7 +198,11 @@ async fn delete(
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
     let is_deleted = state.store.delete_client(client_id, &access.actor()).await?;
-    if is_deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::unknown_client()) }
+    if is_deleted {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::unknown_client())
+    }
 }
 
 fn client_name(fields: &mut Fields<'_>) -> Option<ClientName> {

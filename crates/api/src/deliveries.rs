@@ -229,5 +229,8 @@ async fn read(
     let found = state.store.delivery(access.client_id, delivery_id).await?;
     let (delivery, attempts) = found.ok_or_else(|| Problem::not_found("delivery"))?;
     let attempts = attempts.into_iter().map(AttemptView::from).collect();
-    Ok(Json(DeliveryWithAttemptsView { delivery: delivery.into(), attempts }))
+    Ok(Json(DeliveryWithAttemptsView {
+        delivery: delivery.into(),
+        attempts,
+    }))
 }

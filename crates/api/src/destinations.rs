@@ -21,7 +21,10 @@ use crate::schema;
 use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(secret))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(secret))
 }
 
 /// Where a client wants events sent.
@@ -114,7 +117,9 @@ async fn read(
     State(state): State<ApiState>,
 ) -> Result<Json<DestinationView>, Problem> {
     let destination = state.store.destination(access.client_id, destination_id).await?;
-    destination.map(|destination| Json(destination.into())).ok_or_else(|| Problem::not_found("destination"))
+    destination
+        .map(|destination| Json(destination.into()))
+        .ok_or_else(|| Problem::not_found("destination"))
 }
 
 /// Read a destination's signing secret
@@ -133,5 +138,7 @@ async fn secret(
 ) -> Result<Json<SecretView>, Problem> {
     let destination = state.store.destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(Json(SecretView { secret: destination.secret.expose().to_string() }))
+    Ok(Json(SecretView {
+        secret: destination.secret.expose().to_string(),
+    }))
 }

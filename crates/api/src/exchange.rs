@@ -20,7 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) async fn exchange(request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     // Of the highest level, so that an error's line names its request whatever the filter.
-    let span = tracing::error_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
+    let span =
+        tracing::error_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
     async move {
         let began = Instant::now();
         let mut response = match tokio::time::timeout(DEADLINE, next.run(request)).await {
@@ -37,8 +38,15 @@ pub(crate) async fn exchange(request: Request, next: Next) -> Response {
             }
         }
         response.headers_mut().insert(request_id::HEADER, id.as_header());
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        tracing::debug!(status = response.status().as_u16(), duration_ms = began.elapsed().as_millis(), "answered");
+        response
+            .headers_mut()
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        tracing::debug!(
+            status = response.status().as_u16(),
+            duration_ms = began.elapsed().as_millis(),
+            "answered"
+        );
         response
     }
     .instrument(span)
@@ -47,15 +55,21 @@ pub(crate) async fn exchange(request: Request, next: Next) -> Response {
 
 /// A handler's panic fails its request only.
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = text, "a request panicked");
     Problem::internal().into_response()
 }
 
 pub(crate) async fn no_such_route() -> Problem {
-    Problem::new(ProblemKind::NoSuchRoute, "nothing is served at this path; /openapi.json lists what is")
+    Problem::no_such_route()
 }
 
 pub(crate) async fn method_not_allowed() -> Problem {
-    Problem::new(ProblemKind::MethodNotAllowed, "this path is served by other methods; the header `allow` lists them")
+    Problem::new(
+        ProblemKind::MethodNotAllowed,
+        "this path is served by other methods; the header `allow` lists them",
+    )
 }

@@ -18,9 +18,20 @@ pub(crate) struct IdempotencyKey(Option<String>);
 
 impl IdempotencyKey {
     /// What the store needs to know the request again. The path is the API's own, wherever it is nested.
-    pub(crate) fn claim(self, path: String, fingerprint: impl FnOnce() -> [u8; 32], answer: &Answer) -> Option<Idempotency> {
+    pub(crate) fn claim(
+        self,
+        path: String,
+        fingerprint: impl FnOnce() -> [u8; 32],
+        answer: &Answer,
+    ) -> Option<Idempotency> {
         let answer = answer.clone();
-        self.0.map(|key| Idempotency { key, method: "POST", path, fingerprint: fingerprint(), answer })
+        self.0.map(|key| Idempotency {
+            key,
+            method: "POST",
+            path,
+            fingerprint: fingerprint(),
+            answer,
+        })
     }
 }
 
@@ -39,9 +50,11 @@ fn read(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(wrong("must be given once"));
     }
-    let is_key = |text: &&str| (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_key =
+        |text: &&str| (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     let key = value.to_str().ok().filter(is_key);
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| wrong("must be 1 to 255 visible ASCII characters"))
+    key.map(|key| Some(key.to_owned()))
+        .ok_or_else(|| wrong("must be 1 to 255 visible ASCII characters"))
 }
 
 /// The promise that a request has no idempotency key: what can't keep its promise yet says so.
@@ -56,7 +69,10 @@ impl<S: Sync> FromRequestParts<S> for NoIdempotencyKey {
         }
         let detail = "is not taken here yet: this request can't be repeated safely. Leave the header out, and look \
                       before repeating";
-        Err(Problem::invalid_request(vec![ProblemError::of_header(HEADER.as_str(), detail)]))
+        Err(Problem::invalid_request(vec![ProblemError::of_header(
+            HEADER.as_str(),
+            detail,
+        )]))
     }
 }
 
@@ -70,7 +86,9 @@ pub(crate) fn respond(captured: Captured, answer: Answer) -> Response {
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, json, answer.body).into_response();
     if is_replayed {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }
@@ -78,7 +96,10 @@ pub(crate) fn respond(captured: Captured, answer: Answer) -> Response {
 /// Serializes what is answered, once: the same bytes are stored and sent.
 pub(crate) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Answer {
     let body = serde_json::to_vec(body).expect("a view becomes JSON").into();
-    Answer { status: status.as_u16(), body }
+    Answer {
+        status: status.as_u16(),
+        body,
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +109,14 @@ mod tests {
     #[test]
     fn a_key_is_visible_ascii_of_at_most_255_characters() {
         let longest = "k".repeat(MAX_LENGTH);
-        for (text, is_key) in [("a", true), ("~!-_", true), (&*longest, true), ("", false), ("a b", false), ("é", false)] {
+        for (text, is_key) in [
+            ("a", true),
+            ("~!-_", true),
+            (&*longest, true),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+        ] {
             let headers = HeaderMap::from_iter([(HEADER, HeaderValue::from_bytes(text.as_bytes()).expect("a header"))]);
             assert_eq!(read(&headers).is_ok(), is_key, "{text}");
         }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use sensei_domain::{ClientId, Fields, Faults, KeyId, TextRule, Timestamp};
+use sensei_domain::{ClientId, Faults, Fields, KeyId, TextRule, Timestamp};
 use sensei_persistence::{ApiKey, CreatedKey, KeyKind, NewKey, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,7 +23,9 @@ use crate::state::ApiState;
 const NAME_MAX: usize = 200;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(revoke))
 }
 
 /// A key to make.
@@ -93,8 +95,24 @@ impl From<KeyKind> for KeyKindName {
 
 impl From<ApiKey> for KeyView {
     fn from(key: ApiKey) -> Self {
-        let ApiKey { id, client_id, kind, name, prefix, created_at, last_used_at } = key;
-        Self { id, name, kind: kind.into(), client_id, prefix, created_at, last_used_at }
+        let ApiKey {
+            id,
+            client_id,
+            kind,
+            name,
+            prefix,
+            created_at,
+            last_used_at,
+        } = key;
+        Self {
+            id,
+            name,
+            kind: kind.into(),
+            client_id,
+            prefix,
+            created_at,
+            last_used_at,
+        }
     }
 }
 
@@ -112,8 +130,12 @@ async fn create(
     body: JsonBody,
 ) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
     let mut fields = Fields::new(&body.value)?;
-    let name = fields.required_text("name", TextRule::line(NAME_MAX)).map(str::to_owned);
-    let kind = fields.required_text("kind", TextRule::line(usize::MAX)).and_then(|kind| key_kind(&mut fields, kind));
+    let name = fields
+        .required_text("name", TextRule::line(NAME_MAX))
+        .map(str::to_owned);
+    let kind = fields
+        .required_text("kind", TextRule::line(usize::MAX))
+        .and_then(|kind| fields.parse("kind", kind));
     let client_id = fields.parsed::<ClientId>("clientId");
     if matches!(kind, Some(KeyKind::Publishable)) && client_id.is_none() {
         fields.fault("clientId", "is required for a publishable key");
@@ -122,9 +144,18 @@ async fn create(
     let (name, kind) = name.zip(kind).expect("a body without faults has its required fields");
 
     let scope = client_id.map_or(Scope::Admin, Scope::Client);
-    let created = state.store.create_key(NewKey { kind, scope, name }, &access.actor()).await?;
+    let created = state
+        .store
+        .create_key(NewKey { kind, scope, name }, &access.actor())
+        .await?;
     let CreatedKey { key, text } = created.ok_or_else(|| Faults::one("/clientId", "there is no such client"))?;
-    Ok((StatusCode::CREATED, Json(CreatedKeyView { view: key.into(), key: text })))
+    Ok((
+        StatusCode::CREATED,
+        Json(CreatedKeyView {
+            view: key.into(),
+            key: text,
+        }),
+    ))
 }
 
 /// List keys
@@ -153,19 +184,15 @@ async fn revoke(
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
     if key_id == access.key_id {
-        return Err(Problem::new(ProblemKind::Conflict, "a key can't revoke itself: use another admin's key"));
+        return Err(Problem::new(
+            ProblemKind::Conflict,
+            "a key can't revoke itself: use another admin's key",
+        ));
     }
     let is_revoked = state.store.revoke_key(key_id, &access.actor()).await?;
-    if is_revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("key")) }
-}
-
-fn key_kind(fields: &mut Fields<'_>, name: &str) -> Option<KeyKind> {
-    match name {
-        "secret" => Some(KeyKind::Secret),
-        "publishable" => Some(KeyKind::Publishable),
-        _ => {
-            fields.fault("kind", "must be one of secret, publishable");
-            None
-        }
+    if is_revoked {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("key"))
     }
 }

@@ -22,7 +22,9 @@ use crate::query::NoQuery;
 use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(capture, list)).routes(routes!(read, erase))
+    OpenApiRouter::new()
+        .routes(routes!(capture, list))
+        .routes(routes!(read, erase))
 }
 
 /// What a visitor left. An empty optional field is the same as an absent one.
@@ -98,10 +100,31 @@ impl LeadView {
 
 impl From<Lead> for LeadView {
     fn from(lead: Lead) -> Self {
-        let Lead { id, name, email, phone, message, session_id, custom, created_at, erased_at, .. } = lead;
+        let Lead {
+            id,
+            name,
+            email,
+            phone,
+            message,
+            session_id,
+            custom,
+            created_at,
+            erased_at,
+            ..
+        } = lead;
         let is_kept = erased_at.is_none();
         let (name, email) = (is_kept.then_some(name), is_kept.then_some(email));
-        Self { id, created_at, name, email, phone, message, session_id, custom, erased_at }
+        Self {
+            id,
+            created_at,
+            name,
+            email,
+            phone,
+            message,
+            session_id,
+            custom,
+            erased_at,
+        }
     }
 }
 
@@ -134,7 +157,12 @@ async fn capture(
     let id = LeadId::new(captured_at);
     let answer = idempotency::answer(StatusCode::CREATED, &LeadView::of_new(id, captured_at, &lead));
     let idempotency = key.claim(path(client_id), || body.fingerprint(), &answer);
-    let request = CaptureRequest { client_id, leads: vec![CaptureLead { id, lead }], captured_at, idempotency };
+    let request = CaptureRequest {
+        client_id,
+        leads: vec![CaptureLead { id, lead }],
+        captured_at,
+        idempotency,
+    };
     Ok(idempotency::respond(state.store.capture(request).await?, answer))
 }
 
@@ -165,7 +193,8 @@ async fn read(
     State(state): State<ApiState>,
 ) -> Result<Json<LeadView>, Problem> {
     let lead = state.store.lead(access.client_id, lead_id).await?;
-    lead.map(|lead| Json(lead.into())).ok_or_else(|| Problem::not_found("lead"))
+    lead.map(|lead| Json(lead.into()))
+        .ok_or_else(|| Problem::not_found("lead"))
 }
 
 /// Erase a lead
@@ -181,6 +210,13 @@ async fn erase(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
-    let is_erased = state.store.erase_lead(access.client_id, lead_id, &access.actor()).await?;
-    if is_erased { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("lead")) }
+    let is_erased = state
+        .store
+        .erase_lead(access.client_id, lead_id, &access.actor())
+        .await?;
+    if is_erased {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("lead"))
+    }
 }

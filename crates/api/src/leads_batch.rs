@@ -6,7 +6,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use sensei_domain::{ClientId, Fields, Faults, LeadId, NewLead};
+use sensei_domain::{ClientId, Faults, Fields, LeadId, NewLead};
 use sensei_persistence::{CaptureLead, CaptureRequest};
 use serde::Serialize;
 use serde_json::Value;
@@ -105,7 +105,10 @@ async fn capture(
                 let id = LeadId::new(captured_at);
                 let view = Box::new(LeadView::of_new(id, captured_at, &lead));
                 leads.push(CaptureLead { id, lead });
-                BatchItem::Captured { status: StatusCode::CREATED.as_u16(), lead: view }
+                BatchItem::Captured {
+                    status: StatusCode::CREATED.as_u16(),
+                    lead: view,
+                }
             }
             Err(faults) => BatchItem::Rejected {
                 status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
@@ -114,11 +117,20 @@ async fn capture(
         }
     });
     let items = items.collect::<Vec<_>>();
-    let view = BatchView { captured: leads.len(), rejected: items.len() - leads.len(), items };
+    let view = BatchView {
+        captured: leads.len(),
+        rejected: items.len() - leads.len(),
+        items,
+    };
     let answer = idempotency::answer(StatusCode::OK, &view);
     let idempotency = key.claim(path(client_id), || body.fingerprint(), &answer);
     // Without a single valid lead too: whether the client exists and the key is new is for the store to say.
-    let request = CaptureRequest { client_id, leads, captured_at, idempotency };
+    let request = CaptureRequest {
+        client_id,
+        leads,
+        captured_at,
+        idempotency,
+    };
     Ok(idempotency::respond(state.store.capture(request).await?, answer))
 }
 
@@ -127,7 +139,10 @@ fn leads_of(body: &Value) -> Result<&[Value], Faults> {
     let leads = match fields.value("leads") {
         Some(Value::Array(leads)) if (1..=LEADS_MAX).contains(&leads.len()) => leads.as_slice(),
         Some(Value::Array(leads)) => {
-            fields.fault("leads", format!("must hold 1 to {LEADS_MAX} leads, not {}", leads.len()));
+            fields.fault(
+                "leads",
+                format!("must hold 1 to {LEADS_MAX} leads, not {}", leads.len()),
+            );
             &[]
         }
         Some(_) => {

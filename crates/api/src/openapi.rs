@@ -1,8 +1,10 @@
 //! The OpenAPI document: made of the very routes that are served, committed as `docs/openapi.json`.
 
+use std::sync::LazyLock;
+
 use axum::http::header;
 use axum::response::IntoResponse;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -36,8 +38,12 @@ struct BearerKey;
 
 impl Modify for BearerKey {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let description = "A secret key (`sk_…`: an admin's, or one client's), or to capture leads a publishable one (`pk_…`)";
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
+        let description =
+            "A secret key (`sk_…`: an admin's, or one client's), or to capture leads a publishable one (`pk_…`)";
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(description))
+            .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
     }
@@ -71,36 +77,57 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 #[utoipa::path(get, path = "/openapi.json", tag = "health", operation_id = "openapi", security(()),
     responses((status = OK, description = "The OpenAPI document", body = Object)))]
 async fn document(_: crate::query::NoQuery) -> impl IntoResponse {
-    let json = openapi().to_json().expect("the document is JSON");
-    ([(header::CONTENT_TYPE, "application/json")], json)
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi().to_json().expect("the document is JSON"));
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .flatten()
 }
 
 /// Adds the problems that every operation of its sort can meet.
 fn document_problems(operation: &mut Operation) {
     let is_public = operation.security.is_some();
-    let has_client = operation.parameters.iter().flatten().any(|parameter| parameter.name.ends_with("Id"));
+    let is_in_path = |parameter: &RefOr<Parameter>| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Path,
+        RefOr::Ref(_) => false,
+    };
+    let has_id = operation.parameters.iter().flatten().any(is_in_path);
     let has_body = operation.request_body.is_some();
     let problems = [
-        ("400", true, "A part of the path, the query, a header or the body can't be understood"),
+        (
+            "400",
+            true,
+            "A part of the path, the query, a header or the body can't be understood",
+        ),
         ("401", !is_public, "No key, or one that isn't valid"),
         ("403", !is_public, "The key may not do this"),
-        ("404", has_client, "There is no such thing, or it is another client's"),
+        ("404", has_id, "There is no such thing, or it is another client's"),
         ("413", has_body, "The body is too large"),
         ("415", has_body, "The body isn't declared to be JSON"),
         ("422", has_body, "Fields of the body aren't what they must be"),
-        ("503", !is_public, "The service is unavailable for the moment; `retry-after` says how long"),
+        (
+            "503",
+            !is_public,
+            "The service is unavailable for the moment; `retry-after` says how long",
+        ),
         ("default", true, "Another problem"),
     ];
     for (status, _, description) in problems.into_iter().filter(|&(_, can_happen, _)| can_happen) {
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
+        operation
+            .responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert_with(|| RefOr::T(problem(description)));
     }
 }
 
 fn problem(description: &str) -> Response {
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content)
+        .build()
 }

@@ -46,14 +46,19 @@ pub(crate) struct List<T> {
 
 impl Paging {
     pub(crate) fn read(parameters: &mut Parameters) -> Self {
-        let limit = parameters.parsed::<Limit>("limit").map_or(LIMIT_DEFAULT, |Limit(limit)| limit);
+        let limit = parameters
+            .parsed::<Limit>("limit")
+            .map_or(LIMIT_DEFAULT, |Limit(limit)| limit);
         let before = parameters.parsed::<Cursor>("cursor").map(|Cursor(before)| before);
         Self { limit, before }
     }
 
     /// What is asked of the store: one more than is shown tells whether there is a next page.
     pub(crate) fn page(self) -> Page {
-        Page { limit: self.limit + 1, before: self.before }
+        Page {
+            limit: self.limit + 1,
+            before: self.before,
+        }
     }
 
     /// The page that is shown of what the store found.
@@ -61,8 +66,14 @@ impl Paging {
         let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let has_more = found.len() > shown;
         found.truncate(shown);
-        let next_cursor = found.last().filter(|_| has_more).map(|last| Cursor(id(last)).to_string());
-        List { items: found.into_iter().map(V::from).collect(), next_cursor }
+        let next_cursor = found
+            .last()
+            .filter(|_| has_more)
+            .map(|last| Cursor(id(last)).to_string());
+        List {
+            items: found.into_iter().map(V::from).collect(),
+            next_cursor,
+        }
     }
 }
 
@@ -84,7 +95,9 @@ impl FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-        limit.map(Self).ok_or_else(|| format!("must be a number from 1 to {LIMIT_MAX}"))
+        limit
+            .map(Self)
+            .ok_or_else(|| format!("must be a number from 1 to {LIMIT_MAX}"))
     }
 }
 
@@ -120,7 +133,15 @@ mod tests {
         let id = Uuid::from_u128(0x0193_a2b5_3c1f_7a2e_8f00_5d9c_1b2a_3e4f);
         let text = Cursor(id).to_string();
         assert_eq!(text.parse::<Cursor>().map(|cursor| cursor.0), Ok(id));
-        for wrong in ["", "x", "%", &text[1..], &format!("{text}AA"), &id.to_string(), "AgGTorU8H3oujwBdnBsqPk8"] {
+        for wrong in [
+            "",
+            "x",
+            "%",
+            &text[1..],
+            &format!("{text}AA"),
+            &id.to_string(),
+            "AgGTorU8H3oujwBdnBsqPk8",
+        ] {
             assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
         }
     }

@@ -43,7 +43,9 @@ impl<Id: InPath, S: Send + Sync> FromRequestParts<S> for PathId<Id> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let parameters = RawPathParams::from_request_parts(parts, state).await;
         let parameters = parameters.as_ref().ok();
-        let text = parameters.and_then(|all| all.iter().find(|(name, _)| *name == Id::PARAMETER)).map(|(_, text)| text);
+        let text = parameters
+            .and_then(|all| all.iter().find(|(name, _)| *name == Id::PARAMETER))
+            .map(|(_, text)| text);
         text.unwrap_or_default().parse().map(Self).map_err(|error: Id::Err| {
             Problem::invalid_request(vec![ProblemError::of_parameter(Id::PARAMETER, error.to_string())])
         })

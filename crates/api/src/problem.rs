@@ -75,16 +75,29 @@ pub(crate) struct ProblemView {
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, is_wrong_key: false }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            is_wrong_key: false,
+        }
     }
 
     /// The request's path, query or headers are wrong in these places.
     pub(crate) fn invalid_request(errors: Vec<ProblemError>) -> Self {
         let detail = in_words(errors.iter().map(|error| {
-            let place = error.parameter.as_deref().or(error.header.as_deref()).unwrap_or_default();
+            let place = error
+                .parameter
+                .as_deref()
+                .or(error.header.as_deref())
+                .unwrap_or_default();
             (place, error.detail.as_str())
         }));
-        Self { errors, ..Self::new(ProblemKind::InvalidRequest, detail) }
+        Self {
+            errors,
+            ..Self::new(ProblemKind::InvalidRequest, detail)
+        }
     }
 
     /// No key, or one that isn't valid.
@@ -94,7 +107,10 @@ impl Problem {
         } else {
             "send a secret key as `Authorization: Bearer sk_…`"
         };
-        Self { is_wrong_key, ..Self::new(ProblemKind::Unauthorized, detail) }
+        Self {
+            is_wrong_key,
+            ..Self::new(ProblemKind::Unauthorized, detail)
+        }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -106,14 +122,27 @@ impl Problem {
         Self::not_found("client")
     }
 
+    pub(crate) fn no_such_route() -> Self {
+        Self::new(
+            ProblemKind::NoSuchRoute,
+            "nothing is served at this path; /openapi.json lists what is",
+        )
+    }
+
     pub(crate) fn internal() -> Self {
-        Self::new(ProblemKind::Internal, "the request failed; its id helps us to find out why")
+        Self::new(
+            ProblemKind::Internal,
+            "the request failed; its id helps us to find out why",
+        )
     }
 
     fn unavailable() -> Self {
         let detail = "the database can't be reached or written now. It is unknown whether the request took effect; a \
                       request with an Idempotency-Key can be repeated safely";
-        Self { retry_after: Some(UNAVAILABLE_RETRY_AFTER), ..Self::new(ProblemKind::Unavailable, detail) }
+        Self {
+            retry_after: Some(UNAVAILABLE_RETRY_AFTER),
+            ..Self::new(ProblemKind::Unavailable, detail)
+        }
     }
 
     pub(crate) fn deadline_exceeded(seconds: u64) -> Self {
@@ -121,12 +150,18 @@ impl Problem {
             "the request took longer than {seconds} s. It is unknown whether it took effect; a request with an \
              Idempotency-Key can be repeated safely"
         );
-        Self { retry_after: Some(UNAVAILABLE_RETRY_AFTER), ..Self::new(ProblemKind::DeadlineExceeded, detail) }
+        Self {
+            retry_after: Some(UNAVAILABLE_RETRY_AFTER),
+            ..Self::new(ProblemKind::DeadlineExceeded, detail)
+        }
     }
 
     /// The service can't serve now, and why.
     pub(crate) fn not_ready(detail: String) -> Self {
-        Self { retry_after: Some(UNAVAILABLE_RETRY_AFTER), ..Self::new(ProblemKind::Unavailable, detail) }
+        Self {
+            retry_after: Some(UNAVAILABLE_RETRY_AFTER),
+            ..Self::new(ProblemKind::Unavailable, detail)
+        }
     }
 
     /// The whole answer.
@@ -147,10 +182,17 @@ impl Problem {
 
     fn headers(&self) -> axum::http::HeaderMap {
         let mut headers = axum::http::HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if self.kind.status() == StatusCode::UNAUTHORIZED {
             // RFC 6750, section 3: without a key no error code, with a wrong one `invalid_token`.
-            let challenge = if self.is_wrong_key { r#"Bearer error="invalid_token""# } else { "Bearer" };
+            let challenge = if self.is_wrong_key {
+                r#"Bearer error="invalid_token""#
+            } else {
+                "Bearer"
+            };
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after {
@@ -173,8 +215,16 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let is_transient = error.is_transient();
-        tracing::error!(error = &error as &dyn Error, is_transient, "a request failed in the store");
-        if is_transient { Self::unavailable() } else { Self::internal() }
+        tracing::error!(
+            error = &error as &dyn Error,
+            is_transient,
+            "a request failed in the store"
+        );
+        if is_transient {
+            Self::unavailable()
+        } else {
+            Self::internal()
+        }
     }
 }
 
@@ -188,7 +238,10 @@ impl From<CaptureError> for Problem {
             ),
             CaptureError::Overloaded => Self {
                 retry_after: Some(OVERLOADED_RETRY_AFTER),
-                ..Self::new(ProblemKind::Overloaded, "too many leads wait to be stored; this one wasn't")
+                ..Self::new(
+                    ProblemKind::Overloaded,
+                    "too many leads wait to be stored; this one wasn't",
+                )
             },
             // The store has logged it, once for all the leads of the batch.
             CaptureError::Store(error) if error.is_transient() => Self::unavailable(),
@@ -199,32 +252,61 @@ impl From<CaptureError> for Problem {
 
 impl From<Faults> for Problem {
     fn from(faults: Faults) -> Self {
-        let detail = in_words(faults.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())));
+        let detail = in_words(
+            faults
+                .iter()
+                .map(|fault| (fault.pointer.as_str(), fault.detail.as_str())),
+        );
         let errors = faults.into_vec().into_iter().map(ProblemError::from).collect();
-        Self { errors, ..Self::new(ProblemKind::InvalidBody, detail) }
+        Self {
+            errors,
+            ..Self::new(ProblemKind::InvalidBody, detail)
+        }
     }
 }
 
 impl From<Fault> for ProblemError {
     fn from(Fault { pointer, detail }: Fault) -> Self {
-        Self { pointer: Some(pointer), detail, ..Self::default() }
+        Self {
+            pointer: Some(pointer),
+            detail,
+            ..Self::default()
+        }
     }
 }
 
 impl ProblemError {
     pub(crate) fn of_parameter(parameter: &str, detail: impl Into<String>) -> Self {
-        Self { parameter: Some(parameter.to_owned()), detail: detail.into(), ..Self::default() }
+        Self {
+            parameter: Some(parameter.to_owned()),
+            detail: detail.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn of_header(header: &str, detail: impl Into<String>) -> Self {
-        Self { header: Some(header.to_owned()), detail: detail.into(), ..Self::default() }
+        Self {
+            header: Some(header.to_owned()),
+            detail: detail.into(),
+            ..Self::default()
+        }
     }
 }
 
 /// The first thing that is wrong, and how many more there are.
 fn in_words<'a>(mut errors: impl ExactSizeIterator<Item = (&'a str, &'a str)>) -> String {
     let more = errors.len().saturating_sub(1);
-    let Some((place, detail)) = errors.next() else { return String::new() };
-    let first = if place.is_empty() { format!("the body {detail}") } else { format!("{place} {detail}") };
-    if more == 0 { first } else { format!("{first} (and {more} more)") }
+    let Some((place, detail)) = errors.next() else {
+        return String::new();
+    };
+    let first = if place.is_empty() {
+        format!("the body {detail}")
+    } else {
+        format!("{place} {detail}")
+    };
+    if more == 0 {
+        first
+    } else {
+        format!("{first} (and {more} more)")
+    }
 }

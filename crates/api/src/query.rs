@@ -22,13 +22,21 @@ impl Parameters {
     pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Problem::invalid_request(vec![ProblemError::of_parameter("", "the query can't be read")]))?;
-        Ok(Self { pairs, known: Vec::new(), errors: Vec::new() })
+        Ok(Self {
+            pairs,
+            known: Vec::new(),
+            errors: Vec::new(),
+        })
     }
 
     /// A parameter that may be absent, parsed; an error's words are what is wrong with it.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
         self.known.push(name);
-        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let mut values = self
+            .pairs
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str());
         let parsed = values.next()?.parse::<T>();
         let is_repeated = values.next().is_some();
         if is_repeated {
@@ -54,7 +62,11 @@ impl Parameters {
                 self.fault(&key.chars().take(100).collect::<String>(), known.clone());
             }
         }
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid_request(self.errors))
+        }
     }
 }
 

@@ -17,7 +17,8 @@ impl RequestId {
     /// The id that the caller sent, if it is one, or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        sent.filter(|text| is_id(text)).map_or_else(Self::draw, |text| Self(text.to_owned()))
+        sent.filter(|text| is_id(text))
+            .map_or_else(Self::draw, |text| Self(text.to_owned()))
     }
 
     fn draw() -> Self {

@@ -20,12 +20,20 @@ pub(crate) fn retry_policy() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .property("policy", names(["none", "standard", "custom"].into_iter()))
-        .property("delays", ArrayBuilder::new().items(delay).description(Some("Of the policy `custom` only.")))
+        .property(
+            "delays",
+            ArrayBuilder::new()
+                .items(delay)
+                .description(Some("Of the policy `custom` only.")),
+        )
         .required("policy")
         .description(Some("What follows a failed attempt."))
         .build()
 }
 
 fn names(names: impl Iterator<Item = &'static str>) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
 }

@@ -55,8 +55,20 @@ pub(crate) struct SettingsView {
 
 impl From<Settings> for SettingsView {
     fn from(settings: Settings) -> Self {
-        let Settings { client_id, lead_webhook_url, destination_id, include_custom_fields, updated_at } = settings;
-        Self { client_id, lead_webhook_url, destination_id, include_custom_fields, updated_at }
+        let Settings {
+            client_id,
+            lead_webhook_url,
+            destination_id,
+            include_custom_fields,
+            updated_at,
+        } = settings;
+        Self {
+            client_id,
+            lead_webhook_url,
+            destination_id,
+            include_custom_fields,
+            updated_at,
+        }
     }
 }
 
@@ -66,7 +78,9 @@ impl From<Settings> for SettingsView {
     responses((status = OK, description = "The settings", body = SettingsView)))]
 async fn read(access: ClientAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<SettingsView>, Problem> {
     let settings = state.store.settings(access.client_id).await?;
-    settings.map(|settings| Json(settings.into())).ok_or_else(Problem::unknown_client)
+    settings
+        .map(|settings| Json(settings.into()))
+        .ok_or_else(Problem::unknown_client)
 }
 
 /// Change a client's settings
@@ -90,7 +104,15 @@ async fn change(
     fields.finish()?;
 
     let lead_webhook_url = is_url_changed.then_some(lead_webhook_url);
-    let change = SettingsChange { lead_webhook_url, include_custom_fields };
-    let settings = state.store.change_settings(access.client_id, change, &access.actor()).await?;
-    settings.map(|settings| Json(settings.into())).ok_or_else(Problem::unknown_client)
+    let change = SettingsChange {
+        lead_webhook_url,
+        include_custom_fields,
+    };
+    let settings = state
+        .store
+        .change_settings(access.client_id, change, &access.actor())
+        .await?;
+    settings
+        .map(|settings| Json(settings.into()))
+        .ok_or_else(Problem::unknown_client)
 }

@@ -1,10 +1,10 @@
 //! The webhook that receivers get, as the OpenAPI document shows it.
 
+use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Content, HttpMethod, Ref, Required, ResponseBuilder};
-use utoipa::ToSchema;
 
 /// A lead was captured. Sent to the client's Lead Webhook URL, byte for byte the same at every attempt.
 #[derive(ToSchema)]
@@ -68,9 +68,27 @@ pub(crate) fn webhooks() -> Paths {
              signature with the destination's secret (Standard Webhooks).",
         ))
         .parameter(header("webhook-id", "The event's id, the same at every attempt."))
-        .parameter(header("webhook-timestamp", "When this attempt was made, in seconds since 1970."))
-        .parameter(header("webhook-signature", "`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64."))
-        .request_body(Some(RequestBodyBuilder::new().content("application/json", body).required(Some(Required::True)).build()))
-        .response("2XX", ResponseBuilder::new().description("Received. Any other answer is a failed attempt: logged, and not repeated under the policy `none`."));
-    PathsBuilder::new().path("lead.created", PathItem::new(HttpMethod::Post, operation)).build()
+        .parameter(header(
+            "webhook-timestamp",
+            "When this attempt was made, in seconds since 1970.",
+        ))
+        .parameter(header(
+            "webhook-signature",
+            "`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64.",
+        ))
+        .request_body(Some(
+            RequestBodyBuilder::new()
+                .content("application/json", body)
+                .required(Some(Required::True))
+                .build(),
+        ))
+        .response(
+            "2XX",
+            ResponseBuilder::new().description(
+                "Received. Any other answer is a failed attempt: logged, and not repeated under the policy `none`.",
+            ),
+        );
+    PathsBuilder::new()
+        .path("lead.created", PathItem::new(HttpMethod::Post, operation))
+        .build()
 }
