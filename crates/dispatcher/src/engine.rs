@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::bound::BoundTransports;
-use crate::egress::{ATTEMPT_DEADLINE, Egress};
+use crate::egress::Egress;
 use crate::lanes::{Lanes, Next, Waiting};
 use crate::limits::Limits;
 use crate::sweeper;
@@ -162,7 +162,7 @@ impl Engine {
     }
 
     async fn attempt(self: &Arc<Self>, held: Held) {
-        let ends = Instant::now() + ATTEMPT_DEADLINE + LEASE_MARGIN;
+        let ends = Instant::now() + self.egress.deadline() + LEASE_MARGIN;
         if held.job.leased_until < ends {
             return self.give_up(vec![held]).await;
         }
