@@ -60,7 +60,9 @@ impl fmt::Display for ReceivedRequest {
 ///
 /// When nobody takes the requests any more they are answered 503.
 pub fn receiver_router(status: StatusCode, requests: mpsc::Sender<ReceivedRequest>) -> Router {
-    Router::new().fallback(receive).with_state(Arc::new(Receiver { status, requests }))
+    Router::new()
+        .fallback(receive)
+        .with_state(Arc::new(Receiver { status, requests }))
 }
 
 struct Receiver {
@@ -78,7 +80,13 @@ async fn receive(
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
         return StatusCode::BAD_REQUEST;
     };
-    let request = ReceivedRequest { at: SystemClock.now(), method, uri, headers, body };
+    let request = ReceivedRequest {
+        at: SystemClock.now(),
+        method,
+        uri,
+        headers,
+        body,
+    };
     match receiver.requests.send(request).await {
         Ok(()) => receiver.status,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,

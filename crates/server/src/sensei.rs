@@ -42,10 +42,20 @@ impl Sensei {
             }
         };
         let registry = Registry::standard();
-        let dispatcher =
-            Dispatcher::start(store.clone(), egress.clone(), registry, config.limits, Arc::clone(&clock));
+        let dispatcher = Dispatcher::start(
+            store.clone(),
+            egress.clone(),
+            registry,
+            config.limits,
+            Arc::clone(&clock),
+        );
         let router = sensei_api::router(ApiState::new(store.clone(), egress, clock));
-        Ok(Self { store, dispatcher, router, first_admin_key })
+        Ok(Self {
+            store,
+            dispatcher,
+            router,
+            first_admin_key,
+        })
     }
 
     /// The API's routes (`/v1/…`, `/healthz`, …), to serve or to nest in another router.
@@ -110,7 +120,13 @@ async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, Sta
         None => MasterKey::load_or_create(&config.master_key_file())?,
     };
     let database = config.database.clone();
-    Ok(Store::open(StoreOptions { database, master_key, lease: config.lease, clock }).await?)
+    Ok(Store::open(StoreOptions {
+        database,
+        master_key,
+        lease: config.lease,
+        clock,
+    })
+    .await?)
 }
 
 /// Makes sure that somebody can administer this server; returns the key if it was made here.
@@ -122,7 +138,11 @@ async fn ensure_admin_key(store: &Store, config: &Config) -> Result<Option<Strin
     if store.has_admin_key().await? {
         return Ok(None);
     }
-    let key = NewKey { kind: KeyKind::Secret, scope: Scope::Admin, name: FIRST_KEY_NAME.to_owned() };
+    let key = NewKey {
+        kind: KeyKind::Secret,
+        scope: Scope::Admin,
+        name: FIRST_KEY_NAME.to_owned(),
+    };
     let created = store.create_key(key, &Actor::System).await?;
     Ok(created.map(|created| created.text))
 }

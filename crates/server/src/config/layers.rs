@@ -35,20 +35,32 @@ impl Layers {
                 Err(fault) => faults.push(fault),
             }
         }
-        let builder = builder.add_source(environment(&sources.env, &mut faults)).add_source(flags(&sources.flags));
+        let builder = builder
+            .add_source(environment(&sources.env, &mut faults))
+            .add_source(flags(&sources.flags));
         let merged = builder.build().and_then(|merged| merged.cache.into_table());
         let mut merged = merged.expect("every layer is a table of plain values: faults were put aside");
 
         let mut values = Vec::new();
         for setting in SETTINGS {
-            let Some(value) = merged.remove(setting.name) else { continue };
+            let Some(value) = merged.remove(setting.name) else {
+                continue;
+            };
             let origin = value.origin().unwrap_or("nobody").to_owned();
             match as_text(setting, value) {
                 Ok(text) => values.push(Given { setting, text, origin }),
-                Err(detail) => faults.push(ConfigFault::Invalid { name: setting.name, origin, detail }),
+                Err(detail) => faults.push(ConfigFault::Invalid {
+                    name: setting.name,
+                    origin,
+                    detail,
+                }),
             }
         }
-        if faults.is_empty() { Ok(Self { values }) } else { Err(ConfigError(faults)) }
+        if faults.is_empty() {
+            Ok(Self { values })
+        } else {
+            Err(ConfigError(faults))
+        }
     }
 
     /// Turns the texts into types.
@@ -67,7 +79,11 @@ impl Layers {
             .iter()
             .map(|setting| {
                 let given = self.values.iter().find(|given| given.setting == setting);
-                Effective { setting, value: given.and_then(shown), origin: given.map(|given| given.origin.clone()) }
+                Effective {
+                    setting,
+                    value: given.and_then(shown),
+                    origin: given.map(|given| given.origin.clone()),
+                }
             })
             .collect()
     }
@@ -90,17 +106,24 @@ impl Source for Layer {
 fn defaults() -> Layer {
     let origin = "default".to_owned();
     let value = |setting: &Setting| {
-        setting.default().map(|text| (setting.name.to_owned(), Value::new(Some(&origin), text)))
+        setting
+            .default()
+            .map(|text| (setting.name.to_owned(), Value::new(Some(&origin), text)))
     };
     Layer(SETTINGS.iter().filter_map(value).collect())
 }
 
 fn read_file(file: &Path) -> Result<Map<String, Value>, ConfigFault> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| ConfigFault::File { file: file.to_owned(), reason: error.to_string() })?;
+    let text = std::fs::read_to_string(file).map_err(|error| ConfigFault::File {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })?;
     config::File::from_str(&text, FileFormat::Toml)
         .collect()
-        .map_err(|error| ConfigFault::Syntax { file: file.to_owned(), reason: error.to_string() })
+        .map_err(|error| ConfigFault::Syntax {
+            file: file.to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 fn file_layer(file: &Path, values: Map<String, Value>, faults: &mut Vec<ConfigFault>) -> Layer {
@@ -111,7 +134,11 @@ fn file_layer(file: &Path, values: Map<String, Value>, faults: &mut Vec<ConfigFa
             layer.insert(name, Value::new(Some(&origin), value.kind));
         } else {
             let nearest = nearest(&name, |setting| setting.name);
-            faults.push(ConfigFault::Unknown { name, origin: origin.clone(), nearest });
+            faults.push(ConfigFault::Unknown {
+                name,
+                origin: origin.clone(),
+                nearest,
+            });
         }
     }
     Layer(layer)
@@ -131,7 +158,11 @@ fn environment(variables: &[(String, String)], faults: &mut Vec<ConfigFault>) ->
             None if variable.starts_with(PREFIX) && !variable.starts_with(TEST_PREFIX) => {
                 let nearest = nearest(variable, |setting| setting.variable);
                 let origin = "the environment".to_owned();
-                faults.push(ConfigFault::Unknown { name: variable.clone(), origin, nearest });
+                faults.push(ConfigFault::Unknown {
+                    name: variable.clone(),
+                    origin,
+                    nearest,
+                });
             }
             None => {}
         }
@@ -151,7 +182,9 @@ fn as_text(setting: &Setting, value: Value) -> Result<String, String> {
     match value.kind {
         ValueKind::Array(items) if setting.is_list => {
             let texts: Result<Vec<_>, _> = items.into_iter().map(Value::into_string).collect();
-            texts.map(|texts| texts.join(",")).map_err(|_| "must be a list of texts".to_owned())
+            texts
+                .map(|texts| texts.join(","))
+                .map_err(|_| "must be a list of texts".to_owned())
         }
         ValueKind::Array(_) | ValueKind::Table(_) | ValueKind::Nil => Err("must be one value".to_owned()),
         _ => value.into_string().map_err(|_| "must be a text".to_owned()),

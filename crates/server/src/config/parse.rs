@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use sensei_dispatcher::{ATTEMPT_DEADLINE, EgressOptions, Limits};
+use sensei_domain::parse_duration;
 use sensei_persistence::DatabaseUrl;
 use tracing_subscriber::EnvFilter;
 
@@ -22,11 +23,17 @@ const MOST_AT_A_TIME: usize = 100_000;
 
 /// Parses all settings; all faults at once.
 pub(super) fn config(values: &[Given]) -> Result<Config, ConfigError> {
-    let mut reader = Reader { values, faults: Vec::new() };
+    let mut reader = Reader {
+        values,
+        faults: Vec::new(),
+    };
     let listen = reader.read("listen", |text| {
-        text.parse().map_err(|_| "must be an address and a port, e.g. 127.0.0.1:8080".to_owned())
+        text.parse()
+            .map_err(|_| "must be an address and a port, e.g. 127.0.0.1:8080".to_owned())
     });
-    let database = reader.read("database_url", |text| text.parse::<DatabaseUrl>().map_err(|error| error.to_string()));
+    let database = reader.read("database_url", |text| {
+        text.parse::<DatabaseUrl>().map_err(|error| error.to_string())
+    });
     let lease = reader.read("lease", lease);
     reader.read("queue", queue);
     reader.read("roles", roles);
@@ -42,7 +49,8 @@ pub(super) fn config(values: &[Given]) -> Result<Config, ConfigError> {
     });
     let lane_capacity = reader.read("lane_capacity", count);
     let lane_concurrency = reader.read("lane_concurrency", count);
-    let global_concurrency = reader.read("global_concurrency", count);
+    let total_capacity = reader.read("total_capacity", count);
+    let total_concurrency = reader.read("total_concurrency", count);
 
     let faults = reader.faults;
     let config = (|| {
@@ -52,11 +60,15 @@ pub(super) fn config(values: &[Given]) -> Result<Config, ConfigError> {
             lease: lease?,
             admin_key,
             master_key,
-            egress: EgressOptions { allow: allow?, allow_http: allow_http? },
+            egress: EgressOptions {
+                allow: allow?,
+                allow_http: allow_http?,
+            },
             limits: Limits {
                 lane_capacity: lane_capacity?,
                 lane_concurrency: lane_concurrency?,
-                global_concurrency: global_concurrency?,
+                total_capacity: total_capacity?,
+                total_concurrency: total_concurrency?,
             },
             log: log?,
             log_format: log_format?,
@@ -72,7 +84,8 @@ const MASTER_KEY: &str = "must be 32 bytes in base64, e.g. from: openssl rand -b
 
 /// A database's URL as it may be shown.
 pub(super) fn without_credentials(text: &str) -> String {
-    text.parse::<DatabaseUrl>().map_or_else(|_| String::new(), |url| url.to_string())
+    text.parse::<DatabaseUrl>()
+        .map_or_else(|_| String::new(), |url| url.to_string())
 }
 
 struct Reader<'a> {
@@ -87,7 +100,11 @@ impl Reader<'_> {
         match parse(given.text.trim()) {
             Ok(value) => Some(value),
             Err(detail) => {
-                self.faults.push(ConfigFault::Invalid { name, origin: given.origin.clone(), detail });
+                self.faults.push(ConfigFault::Invalid {
+                    name,
+                    origin: given.origin.clone(),
+                    detail,
+                });
                 None
             }
         }
@@ -95,7 +112,7 @@ impl Reader<'_> {
 }
 
 fn lease(text: &str) -> Result<Duration, String> {
-    let lease = duration(text)?;
+    let lease = parse_duration(text).map_err(|error| error.to_string())?;
     let least = ATTEMPT_DEADLINE + LEASE_MARGIN;
     if lease >= least {
         return Ok(lease);
@@ -106,22 +123,6 @@ fn lease(text: &str) -> Result<Duration, String> {
         ATTEMPT_DEADLINE.as_secs(),
         LEASE_MARGIN.as_secs()
     ))
-}
-
-/// A whole number with its unit: `500ms`, `60s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "must be a whole number with its unit (ms, s, m or h), e.g. 60s".to_owned();
-    let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(unit);
-    let number: u32 = number.parse().map_err(|_| wrong())?;
-    let unit = match unit {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3_600),
-        _ => return Err(wrong()),
-    };
-    Ok(unit * number)
 }
 
 fn queue(text: &str) -> Result<(), String> {
@@ -151,12 +152,20 @@ fn admin_key(text: &str) -> Result<AdminKey, String> {
 }
 
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(network)
+        .collect()
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map_err(|_| format!("must be networks in CIDR notation, e.g. 127.0.0.0/8, separated by commas: {text:?} is none"))
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| {
+        format!("must be networks in CIDR notation, e.g. 127.0.0.0/8, separated by commas: {text:?} is none")
+    })
 }
 
 fn truth(text: &str) -> Result<bool, String> {
@@ -173,32 +182,8 @@ fn count(text: &str) -> Result<usize, String> {
 fn log_filter(text: &str) -> Result<String, String> {
     match EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("must be a filter such as info or info,sensei_dispatcher=debug: {error}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn duration_is_a_number_with_its_unit() {
-        let cases = [
-            ("500ms", Some(500)),
-            ("60s", Some(60_000)),
-            ("5m", Some(300_000)),
-            ("1h", Some(3_600_000)),
-            ("60", None),
-            ("s", None),
-            ("", None),
-            ("1.5s", None),
-            ("-1s", None),
-            ("1 s", None),
-            ("60sec", None),
-            ("99999999999s", None),
-        ];
-        for (text, millis) in cases {
-            assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text:?}");
-        }
+        Err(error) => Err(format!(
+            "must be a filter such as info or info,sensei_dispatcher=debug: {error}"
+        )),
     }
 }

@@ -41,7 +41,8 @@ impl Setting {
             "log_format" => "text".to_owned(),
             "lane_capacity" => limits.lane_capacity.to_string(),
             "lane_concurrency" => limits.lane_concurrency.to_string(),
-            "global_concurrency" => limits.global_concurrency.to_string(),
+            "total_capacity" => limits.total_capacity.to_string(),
+            "total_concurrency" => limits.total_concurrency.to_string(),
             _ => return None,
         };
         Some(text)
@@ -63,17 +64,33 @@ pub const SETTINGS: &[Setting] = &[
     plain("log_format", "SENSEI_LOG_FORMAT"),
     plain("lane_capacity", "SENSEI_LANE_CAPACITY"),
     plain("lane_concurrency", "SENSEI_LANE_CONCURRENCY"),
-    plain("global_concurrency", "SENSEI_GLOBAL_CONCURRENCY"),
+    plain("total_capacity", "SENSEI_TOTAL_CAPACITY"),
+    plain("total_concurrency", "SENSEI_TOTAL_CONCURRENCY"),
 ];
 
 const fn plain(name: &'static str, variable: &'static str) -> Setting {
-    Setting { name, variable, is_secret: false, is_list: false }
+    Setting {
+        name,
+        variable,
+        is_secret: false,
+        is_list: false,
+    }
 }
 
 const fn list(name: &'static str, variable: &'static str) -> Setting {
-    Setting { name, variable, is_secret: false, is_list: true }
+    Setting {
+        name,
+        variable,
+        is_secret: false,
+        is_list: true,
+    }
 }
 
 const fn secret(name: &'static str, variable: &'static str) -> Setting {
-    Setting { name, variable, is_secret: true, is_list: false }
+    Setting {
+        name,
+        variable,
+        is_secret: true,
+        is_list: false,
+    }
 }

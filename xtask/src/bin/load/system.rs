@@ -111,7 +111,10 @@ fn postgres(arguments: &Arguments) -> Result<Option<PostgresServer>> {
 
 /// What the server's processes have used: all are children of one, whose id a child of it tells.
 fn postgres_cpu(server: &PostgresServer) -> Result<Duration> {
-    let child = server.psql("postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")?;
+    let child = server.psql(
+        "postgres",
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+    )?;
     family_cpu_time(parent(child.parse()?)?)
 }
 

@@ -67,15 +67,18 @@ pub(crate) struct SettingFlags {
     /// How it is written: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// Deliveries that wait in memory for one destination
+    /// Deliveries in memory for one destination
     #[arg(long, value_name = "COUNT")]
     lane_capacity: Option<String>,
     /// Attempts at a time for one destination
     #[arg(long, value_name = "COUNT")]
     lane_concurrency: Option<String>,
+    /// Deliveries in memory for all destinations
+    #[arg(long, value_name = "COUNT")]
+    total_capacity: Option<String>,
     /// Attempts at a time for all destinations
     #[arg(long, value_name = "COUNT")]
-    global_concurrency: Option<String>,
+    total_concurrency: Option<String>,
 }
 
 impl SettingFlags {
@@ -98,9 +101,13 @@ impl SettingFlags {
             ("log_format", self.log_format),
             ("lane_capacity", self.lane_capacity),
             ("lane_concurrency", self.lane_concurrency),
-            ("global_concurrency", self.global_concurrency),
+            ("total_capacity", self.total_capacity),
+            ("total_concurrency", self.total_concurrency),
         ];
-        let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let flags = flags
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
         Sources::of_process(self.config, flags)
     }
 }
@@ -143,7 +150,11 @@ mod tests {
     #[test]
     fn every_setting_but_the_secret_ones_has_its_flag() {
         let command = Cli::command();
-        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config").collect();
+        let flags: Vec<_> = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .filter(|flag| *flag != "config")
+            .collect();
         let settings: Vec<_> = SETTINGS.iter().filter_map(sensei::config::Setting::flag).collect();
         assert_eq!(flags, settings);
     }

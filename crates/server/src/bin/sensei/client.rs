@@ -32,11 +32,16 @@ impl ApiClient {
 
     /// `POST path` with a JSON body; anything but 2xx is an error.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        self.send(path, self.client.post(format!("{}{path}", self.url)).json(body)).await
+        self.send(path, self.client.post(format!("{}{path}", self.url)).json(body))
+            .await
     }
 
     async fn send(&self, path: &str, request: RequestBuilder) -> Result<Value> {
-        let answer = request.bearer_auth(&self.key).send().await.with_context(|| format!("{path} doesn't answer"))?;
+        let answer = request
+            .bearer_auth(&self.key)
+            .send()
+            .await
+            .with_context(|| format!("{path} doesn't answer"))?;
         let status = answer.status();
         let text = answer.text().await?;
         ensure!(status.is_success(), "{path} answered {status}: {text}");

@@ -30,7 +30,10 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sensei-demo-").tempdir()?;
     let config = Config {
         database: DatabaseUrl::Sqlite(folder.path().join("sensei.db")),
-        egress: sensei_dispatcher::EgressOptions { allow: vec!["127.0.0.0/8".parse()?], allow_http: false },
+        egress: sensei_dispatcher::EgressOptions {
+            allow: vec!["127.0.0.0/8".parse()?],
+            allow_http: false,
+        },
         log: "warn".to_owned(),
         ..Config::default()
     };
@@ -40,7 +43,10 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<()> {
     let sensei = Sensei::start(config).await?;
     let (end, _) = watch::channel(());
     let (sender, requests) = mpsc::channel(64);
-    let addresses = Addresses { api: api.local_addr()?, receiver: receiver.local_addr()? };
+    let addresses = Addresses {
+        api: api.local_addr()?,
+        receiver: receiver.local_addr()?,
+    };
     let serving = [
         serve(api, sensei.router(), end.subscribe()),
         serve(receiver, receiver_router(StatusCode::OK, sender), end.subscribe()),
@@ -61,7 +67,11 @@ struct Addresses {
     receiver: SocketAddr,
 }
 
-fn serve(listener: TcpListener, router: axum::Router, mut end: watch::Receiver<()>) -> tokio::task::JoinHandle<Result<()>> {
+fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    mut end: watch::Receiver<()>,
+) -> tokio::task::JoinHandle<Result<()>> {
     tokio::spawn(listening::serve(listener, router, async move {
         // Ends with the sender.
         while end.changed().await.is_ok() {}
@@ -75,12 +85,19 @@ async fn show(
     once: bool,
 ) -> Result<()> {
     let url = format!("http://{}", addresses.api);
-    let key = sensei.first_admin_key().context("a new database has no admin key yet, so one is made")?;
+    let key = sensei
+        .first_admin_key()
+        .context("a new database has no admin key yet, so one is made")?;
     let api = ApiClient::new(url.clone(), key.to_owned())?;
-    say(&format!("Sensei listens on {url} (a throw-away database), a receiver on http://{}.", addresses.receiver))?;
+    say(&format!(
+        "Sensei listens on {url} (a throw-away database), a receiver on http://{}.",
+        addresses.receiver
+    ))?;
 
     let hook = format!("http://{}/leads", addresses.receiver);
-    let client = api.post("/v1/clients", &json!({ "name": "Acme Corp", "leadWebhookUrl": hook })).await?;
+    let client = api
+        .post("/v1/clients", &json!({ "name": "Acme Corp", "leadWebhookUrl": hook }))
+        .await?;
     let client = format!("/v1/clients/{}", text(&client, "id")?);
     let settings = api.get(&format!("{client}/settings")).await?;
     let destination = format!("{client}/destinations/{}", text(&settings, "destinationId")?);
@@ -96,10 +113,15 @@ async fn show(
         "sessionId": "session-uuid-here",
     });
     let captured = api.post(&format!("{client}/leads"), &lead).await?;
-    say(&format!("A visitor leaves a lead. It is on disk as {}. The receiver gets:", text(&captured, "id")?))?;
+    say(&format!(
+        "A visitor leaves a lead. It is on disk as {}. The receiver gets:",
+        text(&captured, "id")?
+    ))?;
 
     let request = tokio::time::timeout(PATIENCE, requests.recv()).await;
-    let request = request.context("the webhook hasn't come")?.context("the receiver has ended")?;
+    let request = request
+        .context("the webhook hasn't come")?
+        .context("the receiver has ended")?;
     say(&format!("{request}{}", verdict(&request, &secret)))?;
 
     let delivery = completed_delivery(&api, &client).await?;
@@ -107,7 +129,9 @@ async fn show(
     if once {
         return Ok(());
     }
-    say(&format!("Try it yourself (Ctrl-C ends):\n\ncurl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  --json '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'"))?;
+    say(&format!(
+        "Try it yourself (Ctrl-C ends):\n\ncurl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  --json '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'"
+    ))?;
     let printing = async {
         while let Some(request) = requests.recv().await {
             say(&format!("{request}{}", verdict(&request, &secret)))?;
@@ -141,8 +165,11 @@ fn log_line(delivery: &Value) -> String {
     for attempt in delivery["attempts"].as_array().into_iter().flatten() {
         let [number, started, took, outcome, status] =
             ["number", "startedAt", "durationMs", "outcome", "statusCode"].map(|name| shown(&attempt[name]));
-        write!(line, "\n  attempt {number} at {started}: {outcome}, answered {status} in {took} ms")
-            .expect("writing to a text can't fail");
+        write!(
+            line,
+            "\n  attempt {number} at {started}: {outcome}, answered {status} in {took} ms"
+        )
+        .expect("writing to a text can't fail");
     }
     line
 }
@@ -152,7 +179,9 @@ fn shown(value: &Value) -> String {
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str> {
-    value[name].as_str().with_context(|| format!("{name} is missing in {value}"))
+    value[name]
+        .as_str()
+        .with_context(|| format!("{name} is missing in {value}"))
 }
 
 fn say(text: &str) -> Result<()> {

@@ -17,7 +17,9 @@ const REQUESTS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Takes an address, or says in words why not.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}"))
 }
 
 /// Serves until `stop` is over, then takes no more connections and lets requests in flight end.

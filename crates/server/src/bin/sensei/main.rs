@@ -62,7 +62,9 @@ async fn migrate(config: Config) -> Result<()> {
 }
 
 fn print_openapi() -> Result<()> {
-    let text = sensei_api::openapi().to_pretty_json().context("the description isn't JSON")?;
+    let text = sensei_api::openapi()
+        .to_pretty_json()
+        .context("the description isn't JSON")?;
     writeln!(std::io::stdout(), "{text}")?;
     Ok(())
 }

@@ -37,7 +37,10 @@ pub(crate) async fn run(arguments: ReceiverArguments) -> Result<()> {
 }
 
 fn print(request: &ReceivedRequest, secret: Option<&SigningSecret>) -> io::Result<()> {
-    let verdict = secret.map_or_else(|| "signature not verified: no --secret given".to_owned(), |secret| verdict(request, secret));
+    let verdict = secret.map_or_else(
+        || "signature not verified: no --secret given".to_owned(),
+        |secret| verdict(request, secret),
+    );
     let text = format!("--- {}\n{request}{verdict}\n\n", request.at);
     io::stdout().lock().write_all(text.as_bytes())
 }

@@ -37,7 +37,10 @@ pub(crate) async fn run(config: Config) -> Result<()> {
 fn print_admin_key(key: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out)?;
-    writeln!(out, "    This is the first start. The admin key, shown once and kept only as a hash:")?;
+    writeln!(
+        out,
+        "    This is the first start. The admin key, shown once and kept only as a hash:"
+    )?;
     writeln!(out)?;
     writeln!(out, "        {key}")?;
     writeln!(out)?;
