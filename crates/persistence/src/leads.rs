@@ -1,5 +1,6 @@
 //! Leads as clients read them, and erasing a person's data.
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
 use sensei_domain::{ClientId, DestinationId, LeadId, Timestamp};
 
