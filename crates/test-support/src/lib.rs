@@ -3,12 +3,14 @@
 //! Development only; no crate of the product depends on it. Waiting is always for a condition, up to
 //! a limit that fails the test with what was seen.
 
+mod api;
 mod binary;
 mod free_port;
 mod postgres;
 mod postgres_programs;
 mod receiver;
 
+pub use api::{Api, ApiAnswer, http_client};
 pub use binary::{Binary, Process};
 pub use free_port::free_port;
 pub use postgres::{Database, PostgresOptions, PostgresServer, SERVER_VARIABLE};

@@ -1,0 +1,210 @@
+//! Why there is no answer, in words for the delivery log.
+//!
+//! The words never name an address that a name resolved to, and what was refused reads the same whatever is
+//! there: a log that tells addresses apart is a scanner of our network.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use rustls::CertificateError;
+use sensei_domain::Outcome;
+
+use super::policy::Refusal;
+use super::resolver::ResolveError;
+
+/// The request wasn't answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The guard refused it. Nothing was sent.
+    #[error("{}", blocked(*.0))]
+    Blocked(Refusal),
+    /// No name, or no address of it.
+    #[error("{0}")]
+    Dns(&'static str),
+    /// Nobody listens there.
+    #[error("the receiver refused the connection")]
+    Refused,
+    /// No way leads there.
+    #[error("the receiver's network can't be reached")]
+    Unreachable,
+    /// A connection took too long.
+    #[error("no connection within {}", seconds(.after))]
+    ConnectTimeout {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The answer took too long.
+    #[error("no answer within {}", seconds(.after))]
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The TLS handshake failed.
+    #[error("{0}")]
+    Tls(&'static str),
+    /// Cut off.
+    #[error("the receiver closed the connection before it answered")]
+    Closed,
+    /// What came isn't HTTP.
+    #[error("the receiver's answer isn't valid HTTP")]
+    Protocol,
+    /// Anything else that the network did.
+    #[error("the connection failed ({0})")]
+    Io(String),
+    /// Our own failure, before anything left.
+    #[error("the request couldn't be sent ({0})")]
+    Ours(String),
+}
+
+impl Failure {
+    /// What it means for the delivery: worth repeating, unless it was refused or we failed ourselves.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Blocked(_) => Outcome::Blocked,
+            Self::Ours(_) => Outcome::Ours,
+            Self::Dns(_)
+            | Self::Refused
+            | Self::Unreachable
+            | Self::ConnectTimeout { .. }
+            | Self::Timeout { .. }
+            | Self::Tls(_)
+            | Self::Closed
+            | Self::Protocol
+            | Self::Io(_) => Outcome::Unavailable { retry_after: None },
+        }
+    }
+
+    pub(super) fn of(error: &reqwest::Error, connect_timeout: Duration) -> Self {
+        let connecting = error.is_connect();
+        let found = causes(error).find_map(|cause| {
+            if let Some(error) = cause.downcast_ref::<ResolveError>() {
+                Some(Self::of_resolving(error))
+            } else if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+                Some(Self::Tls(of_tls(error)))
+            } else if let Some(error) = cause.downcast_ref::<io::Error>() {
+                of_io(error, connecting, connect_timeout)
+            } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+                of_http(error)
+            } else {
+                None
+            }
+        });
+        found.unwrap_or_else(|| {
+            if error.is_builder() {
+                Self::Ours("it can't be built".to_owned())
+            } else if error.is_timeout() {
+                Self::ConnectTimeout { after: connect_timeout }
+            } else {
+                let innermost = causes(error).last().map(ToString::to_string);
+                Self::Io(innermost.unwrap_or_else(|| "for an unknown reason".to_owned()))
+            }
+        })
+    }
+
+    pub(super) fn of_resolving(error: &ResolveError) -> Self {
+        match error {
+            ResolveError::Refused(refusal) => Self::Blocked(*refusal),
+            ResolveError::NotFound => Self::Dns("the host's name doesn't exist (DNS)"),
+            ResolveError::NoAddress => Self::Dns("the host's name has no address (DNS)"),
+            ResolveError::TimedOut => Self::Dns("the host's name couldn't be looked up in time (DNS)"),
+            ResolveError::Failed(reason) => {
+                tracing::debug!(reason, "a name couldn't be looked up");
+                Self::Dns("the host's name couldn't be looked up (DNS)")
+            }
+        }
+    }
+}
+
+/// An error's causes, outermost first. An `io::Error` skips the error it wraps, so that is looked at too.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause: &&'a (dyn Error + 'static)| {
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped
+            .map(|wrapped| wrapped as &(dyn Error + 'static))
+            .or_else(|| cause.source())
+    })
+}
+
+fn of_tls(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the receiver's certificate has expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the receiver's certificate isn't valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the receiver's certificate is for another name"
+            }
+            CertificateError::UnknownIssuer => {
+                "the issuer of the receiver's certificate isn't known (it may be self-signed, or a chain is incomplete)"
+            }
+            CertificateError::Revoked => "the receiver's certificate was revoked",
+            _ => "the receiver's certificate isn't valid",
+        },
+        rustls::Error::InvalidMessage(_) => "the receiver doesn't speak TLS at this port",
+        rustls::Error::AlertReceived(_) => "the receiver broke the TLS handshake off",
+        rustls::Error::PeerIncompatible(_) => "the receiver speaks no TLS version or cipher that we accept",
+        _ => "the TLS handshake failed",
+    }
+}
+
+/// `None` for an error that wraps a more telling one.
+fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Option<Failure> {
+    use io::ErrorKind as Kind;
+    if error.get_ref().is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
+        return None;
+    }
+    Some(match error.kind() {
+        Kind::ConnectionRefused => Failure::Refused,
+        Kind::HostUnreachable => Failure::Unreachable,
+        // Nothing can have left: our own network is down, or has no IPv6.
+        Kind::NetworkUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable => {
+            Failure::Ours("our network leads nowhere near the receiver".to_owned())
+        }
+        Kind::TimedOut if connecting => Failure::ConnectTimeout { after: connect_timeout },
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe
+        | Kind::UnexpectedEof
+        | Kind::NotConnected
+        | Kind::TimedOut => Failure::Closed,
+        // Out of files, memory or buffers: ENFILE, EMFILE, ENOMEM, ENOBUFS.
+        _ if matches!(error.raw_os_error(), Some(12 | 23 | 24 | 105)) => {
+            Failure::Ours("out of sockets or memory".to_owned())
+        }
+        _ if error.get_ref().is_some() => return None,
+        kind => Failure::Io(kind.to_string()),
+    })
+}
+
+/// `None` for an error that wraps a more telling one.
+fn of_http(error: &hyper::Error) -> Option<Failure> {
+    if error.is_incomplete_message() {
+        Some(Failure::Closed)
+    } else if error.is_parse() {
+        Some(Failure::Protocol)
+    } else {
+        None
+    }
+}
+
+fn blocked(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Address { .. } | Refusal::LocalName => "the URL leads to an address that isn't allowed",
+        Refusal::PlainHttp => "the URL must begin with https://",
+        Refusal::Port { .. } => "the URL's port isn't allowed",
+        Refusal::Scheme | Refusal::Credentials | Refusal::Fragment | Refusal::NoHost => "the URL isn't allowed",
+    }
+}
+
+/// Whole seconds as such, less than one in milliseconds.
+fn seconds(duration: &Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{} ms", duration.as_millis())
+    }
+}

@@ -1,0 +1,114 @@
+//! The seam between the engine and the kinds of destinations.
+//!
+//! A [`Kind`] turns a config into a [`Transport`]; a transport makes exactly one attempt and says in the
+//! receiver's terms what came of it. Retry, backoff, leases and the log belong to the engine, the network to
+//! [`Egress`]. A new kind is one file in `transports/` and one line in its registry.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use sensei_domain::{Outcome, Timestamp};
+use sensei_persistence::Job;
+use serde_json::Value;
+
+use crate::egress::{Answer, Egress, Failure};
+
+/// A kind of destination: what it is called, what it needs, how a config becomes a transport.
+pub trait Kind: Send + Sync + 'static {
+    /// What there is to know about it.
+    fn descriptor(&self) -> &Descriptor;
+
+    /// Refuses a config that can never work. No IO, no DNS.
+    fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError>;
+}
+
+/// Carries one event to one destination. Makes exactly one attempt. Safe to drop at any await.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// One attempt, begun at `now`. An answer of any status is an [`Outcome`], not an error.
+    async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted;
+}
+
+/// What there is to know about a kind of destination.
+#[derive(Debug, Clone)]
+pub struct Descriptor {
+    /// Its name in the API and the database, e.g. `webhook`.
+    pub kind: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub description: &'static str,
+    /// JSON Schema (2020-12) of its config.
+    pub config_schema: Value,
+    /// The config's fields that are never shown again.
+    pub secret_fields: &'static [&'static str],
+    /// Where a receiver's author reads on.
+    pub docs_url: &'static str,
+}
+
+/// A config that can never work. Shown to whoever wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No such kind.
+    #[error("there is no kind \"{kind}\"")]
+    UnknownKind {
+        /// The kind's name.
+        kind: String,
+    },
+    /// Not this kind's config.
+    #[error("the config doesn't fit the kind \"{kind}\": {reason}")]
+    Invalid {
+        /// The kind's name.
+        kind: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What came of an attempt, and the facts for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempted {
+    /// In the receiver's terms.
+    pub outcome: Outcome,
+    /// The receiver's HTTP status, if it answered.
+    pub status_code: Option<u16>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// The beginning of the receiver's answer, fit to be stored and shown.
+    pub response_snippet: Option<String>,
+    /// Where it was sent, less what may be secret.
+    pub request_url: Option<String>,
+}
+
+impl Attempted {
+    /// The receiver answered, and this kind makes that of it.
+    pub fn answered(answer: &Answer, outcome: Outcome, error: Option<String>) -> Self {
+        Self {
+            outcome,
+            status_code: Some(answer.status.as_u16()),
+            error,
+            response_snippet: answer.snippet(),
+            request_url: None,
+        }
+    }
+
+    /// There was no answer.
+    pub fn unanswered(failure: &Failure) -> Self {
+        Self {
+            outcome: failure.outcome(),
+            status_code: None,
+            error: Some(failure.to_string()),
+            response_snippet: None,
+            request_url: None,
+        }
+    }
+
+    /// Adds where it was sent. The caller has taken out what may be secret.
+    #[must_use]
+    pub fn sent_to(self, request_url: String) -> Self {
+        Self {
+            request_url: Some(request_url),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The kinds of destinations, and the explicit list of them.
+
+mod scripted;
+mod webhook;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::transport::{ConfigError, Kind, Transport};
+
+pub use scripted::{Scripted, ScriptedAttempt, Step};
+pub use webhook::Webhook;
+
+/// The kinds that there are. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<[Arc<dyn Kind>]>);
+
+impl Registry {
+    /// Every kind of the product.
+    pub fn standard() -> Self {
+        Self::with(vec![Arc::new(Webhook::new())])
+    }
+
+    /// Exactly these kinds, for tests and for programs that embed us.
+    pub fn with(kinds: Vec<Arc<dyn Kind>>) -> Self {
+        Self(kinds.into())
+    }
+
+    /// The kinds, in their order.
+    pub fn kinds(&self) -> impl Iterator<Item = &dyn Kind> {
+        self.0.iter().map(|kind| &**kind)
+    }
+
+    /// A transport of this kind for this config.
+    pub fn bind(&self, kind: &str, config: &Value) -> Result<Arc<dyn Transport>, ConfigError> {
+        let found = self.kinds().find(|known| known.descriptor().kind == kind);
+        let found = found.ok_or_else(|| ConfigError::UnknownKind { kind: kind.to_owned() })?;
+        Ok(found.bind(config)?.into())
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.kinds().map(|kind| kind.descriptor().kind))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        let registry = Registry::standard();
+        let config = json!({"url": "https://example.com/leads"});
+        assert!(registry.bind("webhook", &config).is_ok());
+        let error = registry.bind("fax", &config).expect_err("no such kind");
+        assert_eq!(error.to_string(), "there is no kind \"fax\"");
+        assert_eq!(format!("{registry:?}"), "[\"webhook\"]");
+    }
+}

@@ -1,0 +1,215 @@
+//! A kind that answers from a script and remembers its attempts, to test what drives transports.
+//!
+//! No network: what it is sent stays in memory. It can hold its attempts until they are released, so that
+//! a test sees how many run at once without waiting for a time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use sensei_domain::{DeliveryId, DestinationId, EventId, Outcome, Timestamp, Trigger};
+use sensei_persistence::Job;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::egress::Egress;
+use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
+
+/// What the next attempt does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ends with this outcome.
+    Answer(Outcome),
+    /// Panics.
+    Panic,
+}
+
+/// An attempt as the script saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedAttempt {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The event it carried.
+    pub event_id: EventId,
+    /// Where it went.
+    pub destination_id: DestinationId,
+    /// The destination's version.
+    pub version: i64,
+    /// Why it was made.
+    pub trigger: Trigger,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+/// The kind: clones share the script and the memory. Without a script every attempt is delivered.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    descriptor: Arc<Descriptor>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    memory: Mutex<Memory>,
+    begun: watch::Sender<usize>,
+    ended: watch::Sender<usize>,
+    is_held: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    script: VecDeque<Step>,
+    attempts: Vec<ScriptedAttempt>,
+    running: usize,
+    most_at_once: usize,
+}
+
+impl Scripted {
+    /// The kind `scripted`.
+    pub fn new() -> Self {
+        Self::named("scripted")
+    }
+
+    /// As [`Scripted::new`] under another name, where a test needs several.
+    pub fn named(kind: &'static str) -> Self {
+        Self {
+            descriptor: Arc::new(Descriptor {
+                kind,
+                name: "Scripted",
+                description: "Answers from a script, for tests.",
+                config_schema: json!({}),
+                secret_fields: &[],
+                docs_url: "",
+            }),
+            shared: Arc::new(Shared {
+                memory: Mutex::default(),
+                begun: watch::Sender::new(0),
+                ended: watch::Sender::new(0),
+                is_held: watch::Sender::new(false),
+            }),
+        }
+    }
+
+    /// Adds steps for the attempts to come, one each; after the last, attempts are delivered.
+    pub fn then(&self, steps: impl IntoIterator<Item = Step>) {
+        self.shared.memory().script.extend(steps);
+    }
+
+    /// Lets attempts begin but not end, until [`Scripted::release`].
+    pub fn hold(&self) {
+        self.shared.is_held.send_replace(true);
+    }
+
+    /// Lets attempts end.
+    pub fn release(&self) {
+        self.shared.is_held.send_replace(false);
+    }
+
+    /// The attempts that began, in their order.
+    pub fn attempts(&self) -> Vec<ScriptedAttempt> {
+        self.shared.memory().attempts.clone()
+    }
+
+    /// How many attempts are under way.
+    pub fn running(&self) -> usize {
+        self.shared.memory().running
+    }
+
+    /// The most that were under way at once.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.memory().most_at_once
+    }
+
+    /// Waits until so many attempts have begun since the start.
+    pub async fn until_begun(&self, count: usize) {
+        until(&self.shared.begun, count).await;
+    }
+
+    /// Waits until so many attempts have ended since the start, by whatever way.
+    pub async fn until_ended(&self, count: usize) {
+        until(&self.shared.ended, count).await;
+    }
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kind for Scripted {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn bind(&self, _config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
+        Ok(Box::new(ScriptedTransport(Arc::clone(&self.shared))))
+    }
+}
+
+#[derive(Debug)]
+struct ScriptedTransport(Arc<Shared>);
+
+#[async_trait]
+impl Transport for ScriptedTransport {
+    async fn deliver(&self, job: &Job, now: Timestamp, _egress: &Egress) -> Attempted {
+        let (step, _running) = self.0.begin(job, now);
+        let mut is_held = self.0.is_held.subscribe();
+        is_held
+            .wait_for(|is_held| !is_held)
+            .await
+            .expect("the sender lives as long as self");
+        match step {
+            Step::Answer(outcome) => Attempted {
+                outcome,
+                status_code: None,
+                error: (outcome != Outcome::Delivered).then(|| format!("scripted: {}", outcome.name())),
+                response_snippet: None,
+                request_url: None,
+            },
+            Step::Panic => panic!("the script says so"),
+        }
+    }
+}
+
+impl Shared {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(self: &Arc<Self>, job: &Job, now: Timestamp) -> (Step, Running) {
+        let mut memory = self.memory();
+        memory.attempts.push(ScriptedAttempt {
+            delivery_id: job.delivery_id,
+            event_id: job.event_id,
+            destination_id: job.destination.id,
+            version: job.destination.version,
+            trigger: job.trigger,
+            at: now,
+        });
+        memory.running += 1;
+        memory.most_at_once = memory.most_at_once.max(memory.running);
+        let step = memory.script.pop_front().unwrap_or(Step::Answer(Outcome::Delivered));
+        drop(memory);
+        self.begun.send_modify(|count| *count += 1);
+        (step, Running(Arc::clone(self)))
+    }
+}
+
+/// An attempt under way. Its drop is its end, also when it panics or is cancelled.
+struct Running(Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.memory().running -= 1;
+        self.0.ended.send_modify(|count| *count += 1);
+    }
+}
+
+async fn until(counter: &watch::Sender<usize>, wanted: usize) {
+    let mut count = counter.subscribe();
+    count
+        .wait_for(|count| *count >= wanted)
+        .await
+        .expect("the sender lives as long as the borrow");
+}

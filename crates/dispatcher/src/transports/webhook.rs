@@ -1,0 +1,213 @@
+//! A generic webhook: the event's body, byte for byte, to any URL, signed by Standard Webhooks (v1.0.0).
+//!
+//! The status alone decides: it is the receiver's word that it has the lead, however the rest of its answer
+//! ends. Any 2xx is accepted, 410 says that there is no such receiver any more, all else is worth repeating.
+
+use async_trait::async_trait;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use sensei_domain::{Outcome, Timestamp, Trigger, WebhookUrl};
+use sensei_persistence::Job;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::egress::{Answer, Egress};
+use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
+
+const KIND: &str = "webhook";
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+/// Marks a sample that somebody sent to try the destination.
+const SENSEI_TEST: HeaderName = HeaderName::from_static("sensei-test");
+/// A longer target of a redirect says nothing more.
+const TARGET_LIMIT: usize = 300;
+
+/// The kind `webhook`.
+#[derive(Debug)]
+pub struct Webhook {
+    descriptor: Descriptor,
+}
+
+impl Webhook {
+    /// The kind itself; [`Kind::bind`] makes transports.
+    pub fn new() -> Self {
+        let config_schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "url": {
+                    "type": "string",
+                    "format": "uri",
+                    "maxLength": 2048,
+                    "description": "Where events are sent by POST: https, without credentials and fragment."
+                }
+            },
+            "required": ["url"],
+            "additionalProperties": false
+        });
+        Self {
+            descriptor: Descriptor {
+                kind: KIND,
+                name: "Webhook",
+                description: "Sends each event as JSON to a URL, signed by Standard Webhooks.",
+                config_schema,
+                secret_fields: &[],
+                docs_url: "https://www.standardwebhooks.com/",
+            },
+        }
+    }
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kind for Webhook {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
+        let config = WebhookConfig::deserialize(config).map_err(|error| ConfigError::Invalid {
+            kind: KIND,
+            reason: error.to_string(),
+        })?;
+        Ok(Box::new(WebhookTransport { url: config.url }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebhookConfig {
+    url: WebhookUrl,
+}
+
+#[derive(Debug)]
+struct WebhookTransport {
+    url: WebhookUrl,
+}
+
+#[async_trait]
+impl Transport for WebhookTransport {
+    async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
+        let url = self.url.as_url();
+        let attempted = match egress.post(url, headers(job, now), job.body.clone()).await {
+            Ok(answer) => {
+                let outcome = judge_status(&answer, now);
+                let error = (outcome != Outcome::Delivered).then(|| explain(&answer, url));
+                Attempted::answered(&answer, outcome, error)
+            }
+            Err(failure) => Attempted::unanswered(&failure),
+        };
+        attempted.sent_to(self.url.redacted())
+    }
+}
+
+fn headers(job: &Job, now: Timestamp) -> HeaderMap {
+    let id = job.event_id.to_string();
+    let seconds = now.as_seconds();
+    let signature = job.destination.secret.sign(&id, seconds, &job.body);
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(WEBHOOK_ID, value(id));
+    headers.insert(WEBHOOK_TIMESTAMP, seconds.into());
+    headers.insert(WEBHOOK_SIGNATURE, value(signature));
+    match job.trigger {
+        Trigger::Test => {
+            headers.insert(SENSEI_TEST, HeaderValue::from_static("true"));
+        }
+        Trigger::First | Trigger::Retry | Trigger::Manual | Trigger::Replay => {}
+    }
+    headers
+}
+
+fn value(text: String) -> HeaderValue {
+    text.try_into().expect("ids and signatures are visible ASCII")
+}
+
+fn judge_status(answer: &Answer, now: Timestamp) -> Outcome {
+    match answer.status {
+        status if status.is_success() => Outcome::Delivered,
+        StatusCode::GONE => Outcome::Gone,
+        _ => Outcome::Unavailable {
+            retry_after: answer.retry_after(now),
+        },
+    }
+}
+
+fn explain(answer: &Answer, url: &Url) -> String {
+    let status = answer.status;
+    if status.is_redirection()
+        && let Some(location) = answer.headers.get(LOCATION)
+    {
+        let target = location.to_str().ok().and_then(|location| url.join(location).ok());
+        return match target.and_then(shown) {
+            Some(target) => format!(
+                "the receiver redirects to {target}: update the URL ({})",
+                status.as_u16()
+            ),
+            None => format!("the receiver redirects elsewhere: update the URL ({})", status.as_u16()),
+        };
+    }
+    match status.canonical_reason() {
+        Some(reason) => format!("the receiver answered {} {reason}", status.as_u16()),
+        None => format!("the receiver answered {}", status.as_u16()),
+    }
+}
+
+/// A redirect's target without what may be secret in it.
+fn shown(mut target: Url) -> Option<String> {
+    target.set_query(None);
+    target.set_fragment(None);
+    target.set_username("").ok()?;
+    target.set_password(None).ok()?;
+    let text = String::from(target);
+    (text.len() <= TARGET_LIMIT).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_is_one_url_and_nothing_else() {
+        let kind = Webhook::new();
+        assert!(kind.bind(&json!({"url": "https://example.com/leads?token=a"})).is_ok());
+        let cases = [
+            (json!({}), "missing field `url`"),
+            (json!({"url": 7}), "invalid type: integer `7`, expected a string"),
+            (
+                json!({"url": "https://example.com", "uri": 1}),
+                "unknown field `uri`, expected `url`",
+            ),
+            (json!({"url": "ftp://example.com"}), "must begin with https://"),
+            (
+                json!({"url": "https://me:pass@example.com"}),
+                "must not hold a user name or password",
+            ),
+            (json!("https://example.com"), "invalid type: string"),
+        ];
+        for (config, reason) in cases {
+            let error = kind.bind(&config).expect_err("refused").to_string();
+            assert!(error.contains(reason), "{config}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_shown_redirect_holds_no_secret() {
+        let url = |text: &str| text.parse::<Url>().expect("a URL");
+        let cases = [
+            ("https://me:pass@example.com/a?token=b#c", Some("https://example.com/a")),
+            ("https://example.com/", Some("https://example.com/")),
+            ("mailto:me@example.com", None),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(shown(url(target)).as_deref(), expected, "{target}");
+        }
+        assert_eq!(shown(url(&format!("https://example.com/{}", "a".repeat(300)))), None);
+    }
+}
