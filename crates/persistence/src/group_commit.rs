@@ -273,7 +273,7 @@ mod tests {
             items
                 .into_iter()
                 .filter_map(|item| item.1)
-                .for_each(|caller| drop(caller.send(true)));
+                .for_each(|caller| caller.send(true).expect("the caller waits"));
         }
 
         /// Gives back what nobody waits for.
@@ -282,7 +282,7 @@ mod tests {
             answered
                 .into_iter()
                 .filter_map(|item| item.1)
-                .for_each(|caller| drop(caller.send(false)));
+                .for_each(|caller| caller.send(false).expect("the caller waits"));
             again
         }
 
