@@ -4,12 +4,16 @@
 //! a limit that fails the test with what was seen.
 
 mod binary;
+mod certificates;
+mod fault_server;
 mod free_port;
 mod postgres;
 mod postgres_programs;
 mod receiver;
 
 pub use binary::{Binary, Process};
+pub use certificates::{Certificate, TestRoot};
+pub use fault_server::{Fault, FaultServer};
 pub use free_port::free_port;
 pub use postgres::{Database, PostgresOptions, PostgresServer, SERVER_VARIABLE};
 pub use receiver::{Received, Receiver};
