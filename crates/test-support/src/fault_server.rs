@@ -87,7 +87,7 @@ impl FaultServer {
         let counter = Arc::clone(&connections);
         let is_tls = tls.is_some();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || serve(listener, Arc::new(fault), tls, &counter, stopped));
+        let thread = std::thread::spawn(move || serve(listener, &Arc::new(fault), tls.as_ref(), &counter, stopped));
         Ok(Self {
             address,
             is_tls,
@@ -125,8 +125,8 @@ impl Drop for FaultServer {
 
 fn serve(
     listener: TcpListener,
-    fault: Arc<Fault>,
-    tls: Option<TlsAcceptor>,
+    fault: &Arc<Fault>,
+    tls: Option<&TlsAcceptor>,
     counter: &AtomicUsize,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -139,7 +139,7 @@ fn serve(
         let accepting = async {
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
-                let (fault, tls) = (Arc::clone(&fault), tls.clone());
+                let (fault, tls) = (Arc::clone(fault), tls.cloned());
                 // An error is the client's hanging up, which most faults provoke.
                 tokio::spawn(async move { converse(stream, &fault, tls).await.ok() });
             }

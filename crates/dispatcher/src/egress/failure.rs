@@ -154,7 +154,8 @@ fn of_tls(error: &rustls::Error) -> &'static str {
 /// `None` for an error that wraps a more telling one.
 fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Option<Failure> {
     use io::ErrorKind as Kind;
-    if error.get_ref().is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
+    let wrapped = error.get_ref();
+    if wrapped.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
         return None;
     }
     Some(match error.kind() {
@@ -175,7 +176,7 @@ fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Opti
         _ if matches!(error.raw_os_error(), Some(12 | 23 | 24 | 105)) => {
             Failure::Ours("out of sockets or memory".to_owned())
         }
-        _ if error.get_ref().is_some() => return None,
+        _ if wrapped.is_some() => return None,
         kind => Failure::Io(kind.to_string()),
     })
 }

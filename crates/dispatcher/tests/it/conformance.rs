@@ -41,7 +41,7 @@ fn subjects() -> Vec<Subject> {
 }
 
 impl Subject {
-    fn name(&self) -> &'static str {
+    fn kind_name(&self) -> &'static str {
         self.kind.descriptor().kind
     }
 
@@ -50,7 +50,7 @@ impl Subject {
     }
 
     async fn deliver(&self, url: &str, egress: &Egress) -> Attempted {
-        let job = job(self.name(), (self.config)(url), Trigger::First);
+        let job = job(self.kind_name(), (self.config)(url), Trigger::First);
         self.transport(url).deliver(&job, SystemClock.now(), egress).await
     }
 }
@@ -74,11 +74,16 @@ async fn every_status_has_its_outcome_and_its_words() {
                 attempted.outcome,
                 expected,
                 "{} {status}: {attempted:?}",
-                subject.name()
+                subject.kind_name()
             );
             assert_eq!(attempted.status_code, Some(status));
             let is_named = attempted.error.is_some_and(|error| error.contains(&status.to_string()));
-            assert_eq!(is_named, expected != Outcome::Delivered, "{} {status}", subject.name());
+            assert_eq!(
+                is_named,
+                expected != Outcome::Delivered,
+                "{} {status}",
+                subject.kind_name()
+            );
         }
         assert_eq!(
             server.received_requests().await.map(|requests| requests.len()),
@@ -102,7 +107,7 @@ async fn a_redirect_is_a_failure_that_is_not_followed() {
                 attempted.outcome,
                 (subject.outcome)(status),
                 "{} {status}",
-                subject.name()
+                subject.kind_name()
             );
             let words = attempted.error.expect("a failure has words");
             assert!(!words.contains("secret"), "{words}");
@@ -119,7 +124,7 @@ async fn nothing_is_sent_where_nothing_may_go() {
             let attempted = subject
                 .deliver(&format!("https://{host}:{}/hook", trap.port()), &strict())
                 .await;
-            assert_eq!(attempted.outcome, Outcome::Blocked, "{} {host}", subject.name());
+            assert_eq!(attempted.outcome, Outcome::Blocked, "{} {host}", subject.kind_name());
             assert_eq!(
                 attempted.error.as_deref(),
                 Some("the URL leads to an address that isn't allowed")
@@ -154,8 +159,8 @@ async fn an_attempt_ends_by_the_deadline_whatever_the_receiver_does() {
             let server = FaultServer::start(fault.clone());
             let started = Instant::now();
             let attempted = subject.deliver(&server.url(), &egress).await;
-            assert!(started.elapsed() < LIMIT, "{} {fault:?}", subject.name());
-            assert_eq!(attempted.status_code, *status, "{} {fault:?}", subject.name());
+            assert!(started.elapsed() < LIMIT, "{} {fault:?}", subject.kind_name());
+            assert_eq!(attempted.status_code, *status, "{} {fault:?}", subject.kind_name());
             if status.is_none() {
                 assert_eq!(
                     attempted.outcome,
@@ -164,7 +169,12 @@ async fn an_attempt_ends_by_the_deadline_whatever_the_receiver_does() {
                 );
             }
             assert!(attempted.response_snippet.is_none_or(|snippet| snippet.len() <= 1_024));
-            assert_eq!(server.connections(), 1, "{} {fault:?} was tried once", subject.name());
+            assert_eq!(
+                server.connections(),
+                1,
+                "{} {fault:?} was tried once",
+                subject.kind_name()
+            );
         }
     }
 }
@@ -192,7 +202,7 @@ async fn an_ipv6_receiver_is_reached() {
     let receiver = Receiver::start_on((Ipv6Addr::LOCALHOST, 0).into()).expect("::1 can be used");
     for subject in subjects() {
         let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
-        assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.name());
+        assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.kind_name());
     }
 }
 
@@ -202,7 +212,7 @@ async fn an_attempt_can_be_dropped_at_any_await() {
     let egress = to_loopback();
     for subject in subjects() {
         let transport = subject.transport(&receiver.url());
-        let job = job(subject.name(), (subject.config)(&receiver.url()), Trigger::First);
+        let job = job(subject.kind_name(), (subject.config)(&receiver.url()), Trigger::First);
         for polls in 0..30 {
             let mut attempt = pin!(transport.deliver(&job, SystemClock.now(), &egress));
             for _ in 0..polls {
@@ -213,7 +223,7 @@ async fn an_attempt_can_be_dropped_at_any_await() {
             }
         }
         let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
-        assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.name());
+        assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.kind_name());
     }
 }
 
@@ -226,7 +236,11 @@ fn a_kind_describes_its_config() {
         let config = (subject.config)("https://example.com/hook");
         let given: BTreeSet<_> = config.as_object().expect("an object").keys().collect();
         let known = descriptor.config_schema["properties"].as_object().expect("properties");
-        assert!(given.iter().all(|key| known.contains_key(*key)), "{}", subject.name());
+        assert!(
+            given.iter().all(|key| known.contains_key(*key)),
+            "{}",
+            subject.kind_name()
+        );
         assert!(descriptor.secret_fields.iter().all(|field| known.contains_key(*field)));
         let mut strange = config.clone();
         strange["unknown"] = json!(1);

@@ -20,7 +20,7 @@ pub(crate) fn strict() -> Egress {
     Egress::new(EgressOptions::default()).expect("TLS and DNS can be set up")
 }
 
-/// 127.0.0.0/8 and ::1 allowed.
+/// Loopback of both families allowed.
 pub(crate) fn to_loopback() -> Egress {
     with(loopback())
 }
@@ -68,7 +68,7 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
         delivery_id: DeliveryId::new(now),
         event_id: EventId::new(now),
         lease: Lease::draw(),
-        leased_until: Instant::now() + Duration::from_secs(60),
+        leased_until: Instant::now() + Duration::from_mins(1),
         read_at: Instant::now(),
         destination: Arc::new(destination),
         body: Bytes::from_static(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use reqwest::header::HeaderName;
 use sensei_dispatcher::{Attempted, Registry, USER_AGENT};
 use sensei_domain::{Clock, Outcome, SignatureHeaders, SystemClock, Trigger, verify};
 use sensei_persistence::Job;
@@ -41,12 +42,12 @@ async fn a_receiver_gets_the_stored_bytes_with_exactly_these_headers() {
         }
     );
 
-    let received = receiver.received().remove(0);
+    let request = receiver.received().remove(0);
     assert_eq!(
-        (received.method.as_str(), received.uri.to_string()),
+        (request.method.as_str(), request.uri.to_string()),
         ("POST", "/hook?token=a%20b&x=1".to_owned())
     );
-    assert_eq!(received.body, job.body);
+    assert_eq!(request.body, job.body);
     let expected = [
         "accept",
         "content-length",
@@ -57,14 +58,14 @@ async fn a_receiver_gets_the_stored_bytes_with_exactly_these_headers() {
         "webhook-signature",
         "webhook-timestamp",
     ];
-    let names: BTreeSet<_> = received.headers.keys().map(|name| name.as_str()).collect();
+    let names: BTreeSet<_> = request.headers.keys().map(HeaderName::as_str).collect();
     assert_eq!(names, BTreeSet::from(expected));
-    assert_eq!(received.headers.len(), expected.len(), "none comes twice");
-    assert_eq!(received.header("content-type"), Some("application/json"));
-    assert_eq!(received.header("user-agent"), Some(USER_AGENT));
+    assert_eq!(request.headers.len(), expected.len(), "none comes twice");
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("user-agent"), Some(USER_AGENT));
     assert_eq!(USER_AGENT, format!("Sensei-Webhooks/{}", env!("CARGO_PKG_VERSION")));
-    assert_eq!(received.webhook_id(), job.event_id.to_string());
-    assert_eq!(received.header("host"), Some(receiver.address().to_string()).as_deref());
+    assert_eq!(request.webhook_id(), job.event_id.to_string());
+    assert_eq!(request.header("host"), Some(receiver.address().to_string()).as_deref());
 }
 
 #[tokio::test]
@@ -72,24 +73,18 @@ async fn the_signature_satisfies_the_reference_implementation_and_ours() {
     let receiver = Receiver::start();
     let job = job_to(&receiver.url(), Trigger::Retry);
     deliver(&job).await;
-    let received = receiver.received().remove(0);
+    let request = receiver.received().remove(0);
 
     let secret = &job.destination.secret;
     let reference = standardwebhooks::Webhook::new(&secret.expose()).expect("a secret");
-    reference.verify(&received.body, &received.headers).expect("signed");
-    let header = |name| received.header(name).expect("every webhook has it");
+    reference.verify(&request.body, &request.headers).expect("signed");
+    let header = |name| request.header(name).expect("every webhook has it");
     let headers = SignatureHeaders {
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
     };
-    verify(
-        std::slice::from_ref(secret),
-        &headers,
-        &received.body,
-        SystemClock.now(),
-    )
-    .expect("signed");
+    verify(std::slice::from_ref(secret), &headers, &request.body, SystemClock.now()).expect("signed");
 }
 
 #[tokio::test]
@@ -208,7 +203,7 @@ async fn what_the_receiver_asks_to_wait_is_passed_on() {
     for status in [429, 503, 301, 404] {
         receiver.set_status(status);
         let attempted = deliver(&job_to(&receiver.url(), Trigger::First)).await;
-        let retry_after = Some(Duration::from_secs(120));
+        let retry_after = Some(Duration::from_mins(2));
         assert_eq!(attempted.outcome, Outcome::Unavailable { retry_after }, "{status}");
     }
     receiver.set_status(410);
