@@ -32,7 +32,9 @@ impl MigrationTrait for Migration {
         };
         let connection = manager.get_connection();
         for statement in STATEMENTS {
-            connection.execute_unprepared(&statement.replace("{id}", id).replace("{bytes}", bytes)).await?;
+            connection
+                .execute_unprepared(&statement.replace("{id}", id).replace("{bytes}", bytes))
+                .await?;
         }
         Ok(())
     }
@@ -86,6 +88,8 @@ const STATEMENTS: &[&str] = &[
         body {bytes} NOT NULL,
         created_at BIGINT NOT NULL
     )",
+    // Erasing a lead empties its events.
+    "CREATE INDEX events_of_lead ON events (lead_id)",
     "CREATE TABLE deliveries (
         id {id} NOT NULL PRIMARY KEY,
         client_id {id} NOT NULL,
@@ -106,12 +110,17 @@ const STATEMENTS: &[&str] = &[
     "CREATE INDEX deliveries_due ON deliveries (destination_id, due_at) WHERE state = 'pending'",
     // A client's log, newest first.
     "CREATE INDEX deliveries_of_client ON deliveries (client_id, id)",
+    // What went wrong for a client. Partial: a delivery that succeeds never touches it.
+    "CREATE INDEX deliveries_failed ON deliveries (client_id, id) WHERE state = 'failed'",
     // What happened to this lead.
     "CREATE INDEX deliveries_of_lead ON deliveries (lead_id)",
+    // A lease carries one attempt: (delivery_id, lease) tells an attempt that is written again. Retention
+    // walks the primary key.
     "CREATE TABLE attempts (
         delivery_id {id} NOT NULL,
         number BIGINT NOT NULL,
         client_id {id} NOT NULL,
+        lease BIGINT NOT NULL,
         trigger_name TEXT NOT NULL,
         started_at BIGINT NOT NULL,
         duration_ms BIGINT NOT NULL,

@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The HTTP API of Sensei Webhooks: an axum router that another axum application can nest.
+//!
+//! Promises that every answer that isn't a success is a problem document (RFC 9457), that a rejected request
+//! changed nothing, that a captured lead is on disk before it is acknowledged, and that a key reaches
+//! its own client only. One file an endpoint group, each with its handlers, its bodies and their documentation;
+//! the OpenAPI document is made of exactly these handlers.
+//! Leaves to others: what a valid lead is (`sensei-domain`), keeping it (`sensei-persistence`), which
+//! addresses may be called (`Egress`), listening and TLS (`sensei`, or whoever embeds the router).
+
+mod auth;
+mod body;
+mod clients;
+mod deliveries;
+mod destinations;
+mod docs_page;
+mod exchange;
+mod health;
+mod idempotency;
+mod keys;
+mod leads;
+mod leads_batch;
+mod openapi;
+mod page;
+mod path_id;
+mod problem;
+mod problem_kind;
+mod query;
+mod request_id;
+mod router;
+mod schema;
+mod settings;
+mod state;
+mod webhook;
+
+pub use openapi::openapi;
+pub use router::router;
+pub use state::ApiState;

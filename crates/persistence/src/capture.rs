@@ -123,13 +123,22 @@ impl Batched for Captures {
     async fn write(&self, items: &[Pending]) -> Result<Done, DbErr> {
         let transaction = self.shared.connections.begin().await?;
         let requests = items.iter().map(|item| &item.request).collect::<Vec<_>>();
-        let clients = requests.iter().map(|request| request.client_id).collect::<BTreeSet<_>>();
+        let clients = requests
+            .iter()
+            .map(|request| request.client_id)
+            .collect::<BTreeSet<_>>();
         let clients = clients.into_iter().collect::<Vec<_>>();
         let addressees = self.shared.directory.addressees(&transaction, &clients).await?;
 
         // A request for a client that doesn't exist must not leave its key behind.
         let keys = requests.iter().map(|request| {
-            (request.client_id, request.idempotency.as_ref().filter(|_| addressees.contains_key(&request.client_id)))
+            (
+                request.client_id,
+                request
+                    .idempotency
+                    .as_ref()
+                    .filter(|_| addressees.contains_key(&request.client_id)),
+            )
         });
         let now = self.shared.clock.now();
         let standings = idempotency::claim(&transaction, &keys.collect::<Vec<_>>(), now).await?;
@@ -149,18 +158,29 @@ impl Batched for Captures {
                 }
             }));
         }
-        let Births { rows, filled, left_behind, .. } = births;
+        let Births {
+            rows,
+            filled,
+            left_behind,
+            ..
+        } = births;
         rows.insert(&transaction).await?;
         transaction.commit().await?;
-        Ok(Done { answers, filled, left_behind })
+        Ok(Done {
+            answers,
+            filled,
+            left_behind,
+        })
     }
 
     fn committed(&self, items: Vec<Pending>, done: Done) {
         for (place, job) in done.filled {
             place.fill(job);
         }
-        if let Some(handover) = self.shared.handover.get() {
-            done.left_behind.into_iter().for_each(|destination| handover.left_behind(destination));
+        if let Some(handover) = self.shared.handover() {
+            done.left_behind
+                .into_iter()
+                .for_each(|destination| handover.left_behind(destination));
         }
         for (item, answer) in items.into_iter().zip(done.answers) {
             if let Some(answer) = answer {
@@ -170,11 +190,16 @@ impl Batched for Captures {
         }
     }
 
-    async fn failed(&self, items: Vec<Pending>, error: StoreError) -> Vec<Pending> {
-        tracing::error!(error = &error as &dyn std::error::Error, requests = items.len(), "leads could not be stored; their senders are told");
-        let error = Arc::new(error);
+    /// Nothing is tried again: the senders are told, and they know best whether to repeat.
+    fn failed(&self, items: Vec<Pending>, error: &StoreError) -> Vec<Pending> {
+        let source = error as &dyn std::error::Error;
+        tracing::error!(
+            error = source,
+            requests = items.len(),
+            "leads could not be stored; their senders are told"
+        );
         for item in items {
-            let _ = item.caller.send(Err(CaptureError::Store(StoreError::Shared(Arc::clone(&error)))));
+            let _ = item.caller.send(Err(CaptureError::Store(error.clone())));
         }
         Vec::new()
     }
@@ -185,8 +210,8 @@ impl Batched for Captures {
 }
 
 /// The rows of a batch, and the places that were found for its deliveries.
-struct Births<'a> {
-    handover: Option<&'a Arc<dyn Handover>>,
+struct Births {
+    handover: Option<Arc<dyn Handover>>,
     now: Timestamp,
     lease: Lease,
     leased_until: Instant,
@@ -203,10 +228,10 @@ struct Rows {
     deliveries: Vec<[Value; 11]>,
 }
 
-impl<'a> Births<'a> {
-    fn new(shared: &'a Shared, now: Timestamp) -> Self {
+impl Births {
+    fn new(shared: &Shared, now: Timestamp) -> Self {
         Self {
-            handover: shared.handover.get(),
+            handover: shared.handover(),
             now,
             lease: Lease::draw(),
             leased_until: Instant::now() + shared.lease,
@@ -222,7 +247,9 @@ impl<'a> Births<'a> {
         let (event_id, at) = (EventId::new(request.captured_at), request.captured_at);
         let event = LeadCreated::new(*id, at, lead, client, &addressee.name, addressee.include_custom_fields);
         let body = event.to_bytes();
-        let custom = lead.custom().map(|custom| serde_json::Value::Object(custom.clone()).to_string());
+        let custom = lead
+            .custom()
+            .map(|custom| serde_json::Value::Object(custom.clone()).to_string());
         self.rows.leads.push([
             id.as_uuid().into(),
             client.as_uuid().into(),
@@ -250,9 +277,15 @@ impl<'a> Births<'a> {
 
     fn add_delivery(&mut self, lead_id: LeadId, event_id: EventId, destination: &Arc<Destination>, body: &Bytes) {
         let delivery_id = DeliveryId::new(self.now);
-        let place = self.handover.and_then(|handover| handover.reserve(destination));
-        let (due_at, lease) =
-            if place.is_some() { (self.lease_ends, Some(self.lease.as_column())) } else { (self.now, None) };
+        let place = self
+            .handover
+            .as_ref()
+            .and_then(|handover| handover.reserve(destination));
+        let (due_at, lease) = if place.is_some() {
+            (self.lease_ends, Some(self.lease.as_column()))
+        } else {
+            (self.now, None)
+        };
         self.rows.deliveries.push([
             delivery_id.as_uuid().into(),
             destination.client_id.as_uuid().into(),
@@ -278,7 +311,10 @@ impl<'a> Births<'a> {
                     destination: Arc::clone(destination),
                     body: body.clone(),
                     trigger: Trigger::First,
-                    standing: Schedule { scheduled_attempt: 1, ours_since: None },
+                    standing: Schedule {
+                        scheduled_attempt: 1,
+                        ours_since: None,
+                    },
                 },
             )),
             None => {
@@ -290,7 +326,17 @@ impl<'a> Births<'a> {
 
 impl Rows {
     async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-        let columns = ["id", "client_id", "name", "email", "phone", "message", "session_id", "custom", "created_at"];
+        let columns = [
+            "id",
+            "client_id",
+            "name",
+            "email",
+            "phone",
+            "message",
+            "session_id",
+            "custom",
+            "created_at",
+        ];
         multi_row::insert(transaction, "leads", columns, self.leads).await?;
         let columns = ["id", "client_id", "lead_id", "type", "body", "created_at"];
         multi_row::insert(transaction, "events", columns, self.events).await?;

@@ -24,6 +24,8 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 12;
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
+/// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.
+const STATEMENTS_KEPT: usize = 256;
 /// Taken while migrating, so that nodes starting together don't migrate together. "sensei" in ASCII.
 const MIGRATION_LOCK: i64 = 0x7365_6e73_6569;
 
@@ -43,14 +45,19 @@ impl Connections {
             DatabaseUrl::Sqlite(path) => {
                 let writer = Database::connect(sqlite(path, 1)).await.map_err(OpenError::Connect)?;
                 Migrator::up(&writer, None).await.map_err(OpenError::Migrate)?;
-                let reader = Database::connect(sqlite(path, SQLITE_READERS)).await.map_err(OpenError::Connect)?;
+                let reader = Database::connect(sqlite(path, SQLITE_READERS))
+                    .await
+                    .map_err(OpenError::Connect)?;
                 Ok(Self { writer, reader })
             }
             DatabaseUrl::Postgres(url) => {
                 let pool = Database::connect(postgres(url)).await.map_err(OpenError::Connect)?;
                 refuse_asynchronous_commit(&pool).await?;
                 migrate_alone(&pool).await.map_err(OpenError::Migrate)?;
-                Ok(Self { writer: pool.clone(), reader: pool })
+                Ok(Self {
+                    writer: pool.clone(),
+                    reader: pool,
+                })
             }
         }
     }
@@ -63,6 +70,18 @@ impl Connections {
             ..TransactionOptions::default()
         };
         self.writer.begin_with_options(options).await
+    }
+
+    /// Closes all connections once they are free.
+    pub(crate) async fn close(&self) {
+        for connection in [&self.reader, &self.writer] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a database connection could not be closed"
+                );
+            }
+        }
     }
 
     pub(crate) fn backend(&self) -> DatabaseBackend {
@@ -90,6 +109,7 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
+                .statement_cache_capacity(STATEMENTS_KEPT)
                 .optimize_on_close(true, None)
         });
     options
@@ -103,7 +123,8 @@ fn postgres(url: &str) -> ConnectOptions {
         .connect_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
         .sqlx_logging(false)
-        .set_application_name("sensei");
+        .set_application_name("sensei")
+        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_KEPT));
     options
 }
 
@@ -111,13 +132,18 @@ async fn refuse_asynchronous_commit(pool: &DatabaseConnection) -> Result<(), Ope
     let statement = Statement::from_string(DatabaseBackend::Postgres, "SHOW synchronous_commit");
     let row = pool.query_one_raw(statement).await.map_err(OpenError::Connect)?;
     let setting: Option<String> = row.and_then(|row| row.try_get_by_index(0).ok());
-    if setting.as_deref() == Some("off") { Err(OpenError::NotDurable) } else { Ok(()) }
+    if setting.as_deref() == Some("off") {
+        Err(OpenError::NotDurable)
+    } else {
+        Ok(())
+    }
 }
 
 /// Migrates while holding an advisory lock, which ends with its transaction.
 async fn migrate_alone(pool: &DatabaseConnection) -> Result<(), DbErr> {
     let lock = pool.begin_with_options(TransactionOptions::default()).await?;
-    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    lock.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        .await?;
     Migrator::up(pool, None).await?;
     lock.commit().await
 }

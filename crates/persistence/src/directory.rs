@@ -37,7 +37,10 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new(master_key: MasterKey) -> Self {
-        Self { master_key, kept: Mutex::default() }
+        Self {
+            master_key,
+            kept: Mutex::default(),
+        }
     }
 
     /// Reads some clients and their living destinations. Who is missing doesn't exist.
@@ -52,7 +55,10 @@ impl Directory {
         let backend = transaction.get_database_backend();
         // Padded to a power of two by repeating the last id: each length is another prepared statement.
         let count = clients.len().next_power_of_two();
-        let padded = clients.iter().chain(std::iter::repeat(clients.last().unwrap_or(&ClientId::from_uuid(Uuid::nil()))));
+        let Some(&last) = clients.last() else {
+            return Ok(HashMap::new());
+        };
+        let padded = clients.iter().copied().chain(std::iter::repeat(last));
         let mut sql = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
                        FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL \
                        WHERE c.id IN ("
@@ -63,16 +69,22 @@ impl Directory {
             sql.push_str(" FOR SHARE OF c");
         }
         let values = padded.take(count).map(|id| id.as_uuid().into()).collect::<Vec<_>>();
-        let rows = transaction.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        let rows = transaction
+            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
 
         let mut found = HashMap::<ClientId, Addressee>::with_capacity(clients.len());
         for row in rows {
-            let addressee = found.entry(ClientId::from_uuid(row.try_get("", "addressee")?)).or_default();
+            let addressee = found
+                .entry(ClientId::from_uuid(row.try_get("", "addressee")?))
+                .or_default();
             addressee.name = row.try_get("", "addressee_name")?;
             addressee.include_custom_fields = row.try_get("", "include_custom_fields")?;
             if row.try_get::<Option<Uuid>>("", "id")?.is_some() {
                 let destination = self.destination(destinations::Model::from_query_result(&row, "")?);
-                addressee.destinations.push(destination.map_err(|error| DbErr::Custom(error.to_string()))?);
+                addressee
+                    .destinations
+                    .push(destination.map_err(|error| DbErr::Custom(error.to_string()))?);
             }
         }
         Ok(found)
@@ -85,7 +97,10 @@ impl Directory {
         id: DestinationId,
     ) -> Result<Option<Arc<Destination>>, StoreError> {
         let model = destinations::Entity::find_by_id(id.as_uuid()).one(connection).await?;
-        model.filter(|model| model.deleted_at.is_none()).map(|model| self.destination(model)).transpose()
+        model
+            .filter(|model| model.deleted_at.is_none())
+            .map(|model| self.destination(model))
+            .transpose()
     }
 
     /// What a row says, parsed and unsealed unless that was done for this version before.
@@ -133,5 +148,9 @@ fn read(master_key: &MasterKey, model: destinations::Model) -> Result<Destinatio
 
 /// Where a destination's signing secret is kept.
 pub(crate) fn secret_place(destination: Uuid) -> SealedPlace {
-    SealedPlace { table: "destinations", row: destination, column: "sealed_secret" }
+    SealedPlace {
+        table: "destinations",
+        row: destination,
+        column: "sealed_secret",
+    }
 }

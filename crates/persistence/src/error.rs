@@ -1,9 +1,10 @@
 //! What can go wrong in the store, in terms of what the caller can do.
 
+use sea_orm::error::ConnAcquireErr;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why a request to the store failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached or written now. Worth repeating; for a write it is unknown whether
     /// it took place.
@@ -32,7 +33,13 @@ impl StoreError {
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Internal(error) }
+        if is_closed(&error) {
+            Self::Closed
+        } else if is_unavailable(&error) || is_conflict(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Internal(error)
+        }
     }
 }
 
@@ -108,7 +115,9 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
                 ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class)) || code == "25006"
             }
             // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: https://sqlite.org/rescode.html, primary codes.
-            Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
+            Some(code) => code
+                .parse::<u32>()
+                .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
             None => false,
         },
         Some(
@@ -124,13 +133,19 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
+/// Whether the store itself has closed its connections.
+fn is_closed(error: &DbErr) -> bool {
+    matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+        || matches!(sqlx_error(error), Some(sqlx::Error::PoolClosed))
+}
+
 /// Whether the same transaction, begun again at once, may well succeed: it lost against another one.
 pub(crate) fn is_conflict(error: &DbErr) -> bool {
     match sqlx_error(error) {
         // Serialization failure and deadlock: PostgreSQL, appendix A. BUSY_SNAPSHOT: SQLite.
-        Some(sqlx::Error::Database(database)) => {
-            database.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517"))
-        }
+        Some(sqlx::Error::Database(database)) => database
+            .code()
+            .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517")),
         _ => false,
     }
 }

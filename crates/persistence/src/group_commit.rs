@@ -4,16 +4,22 @@
 //! isn't made to wait for company. A batch isn't a common fate: one that fails for any reason but the
 //! database being out of reach is repeated item by item, so that a bad item fails alone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sea_orm::DbErr;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{StoreError, is_conflict, is_unavailable};
 
 /// How often a transaction that lost against another is begun again.
 const CONFLICT_RETRIES: u32 = 5;
+/// The waits before items are written again double from the first to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How long a closing store goes on trying.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is committed in groups.
 #[async_trait]
@@ -29,8 +35,8 @@ pub(crate) trait Batched: Send + Sync + 'static {
     /// Tells everybody that their items are on disk.
     fn committed(&self, items: Vec<Self::Item>, done: Self::Done);
 
-    /// Deals with items that can't be written now. Those it gives back are tried again.
-    async fn failed(&self, items: Vec<Self::Item>, error: StoreError) -> Vec<Self::Item>;
+    /// Deals with items that can't be written now. Those it gives back are tried again, after a wait.
+    fn failed(&self, items: Vec<Self::Item>, error: &StoreError) -> Vec<Self::Item>;
 
     /// How much of a batch's bound an item uses.
     fn weight(item: &Self::Item) -> usize;
@@ -45,56 +51,178 @@ pub(crate) struct GroupLimits {
     pub(crate) linger: Duration,
 }
 
-/// Commits what comes in, until the queue is closed and empty.
-pub(crate) async fn run<B: Batched>(batched: B, mut queue: Receiver<B::Item>, limits: GroupLimits) {
-    while let Some(first) = queue.recv().await {
-        if !limits.linger.is_zero() && queue.len() < limits.weight && !queue.is_closed() {
-            tokio::time::sleep(limits.linger).await;
+/// Where items come from: bounded or not.
+pub(crate) trait Queue<T>: Send {
+    fn recv(&mut self) -> impl Future<Output = Option<T>> + Send;
+    fn try_recv(&mut self) -> Option<T>;
+    fn len(&self) -> usize;
+    /// Refuses what comes from now on; what is in stays.
+    fn close(&mut self);
+}
+
+/// Commits what comes in, until the store closes (or nobody is left to send) and the queue is empty.
+pub(crate) async fn run<B: Batched>(
+    batched: B,
+    mut queue: impl Queue<B::Item>,
+    limits: GroupLimits,
+    closing: CancellationToken,
+) {
+    let mut committer = Committer {
+        batched,
+        closing,
+        gives_up_at: None,
+    };
+    let mut closed = false;
+    loop {
+        let first = tokio::select! {
+            biased;
+            () = committer.closing.cancelled(), if !closed => {
+                queue.close();
+                closed = true;
+                continue;
+            }
+            item = queue.recv() => match item {
+                Some(item) => item,
+                None => return,
+            },
+        };
+        if !limits.linger.is_zero() && queue.len() < limits.weight {
+            tokio::select! {
+                () = tokio::time::sleep(limits.linger) => {}
+                () = committer.closing.cancelled() => {}
+            }
         }
         let mut weight = B::weight(&first);
         let mut batch = vec![first];
         while weight < limits.weight
-            && let Ok(item) = queue.try_recv()
+            && let Some(item) = queue.try_recv()
         {
             weight += B::weight(&item);
             batch.push(item);
         }
-        commit(&batched, batch).await;
+        committer.commit(batch).await;
     }
 }
 
-async fn commit<B: Batched>(batched: &B, mut batch: Vec<B::Item>) {
-    while !batch.is_empty() {
-        batch = match write(batched, &batch).await {
-            Ok(done) => return batched.committed(batch, done),
-            Err(error) if batch.len() == 1 || is_unavailable(&error) => batched.failed(batch, error.into()).await,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, items = batch.len(), "a group commit failed; repeating it item by item");
-                commit_each(batched, batch).await
+struct Committer<B> {
+    batched: B,
+    closing: CancellationToken,
+    /// Set once the store closes and something still can't be written.
+    gives_up_at: Option<Instant>,
+}
+
+impl<B: Batched> Committer<B> {
+    /// Commits a batch, and what failed of it until that is committed too.
+    async fn commit(&mut self, mut batch: Vec<B::Item>) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            batch = self.try_commit(batch).await;
+            if batch.is_empty() {
+                return;
             }
-        };
+            if !self.closing.is_cancelled() {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => wait = LONGEST_WAIT.min(wait * 2),
+                    () = self.closing.cancelled() => {}
+                }
+            } else if Instant::now()
+                < *self
+                    .gives_up_at
+                    .get_or_insert_with(|| Instant::now() + CLOSING_PATIENCE)
+            {
+                tokio::time::sleep(FIRST_WAIT).await;
+            } else {
+                tracing::error!(
+                    items = batch.len(),
+                    "the database can't be written; closing without these items"
+                );
+                return;
+            }
+        }
+    }
+
+    /// Gives back what is to be tried again.
+    async fn try_commit(&self, batch: Vec<B::Item>) -> Vec<B::Item> {
+        match self.write(&batch).await {
+            Ok(done) => {
+                self.batched.committed(batch, done);
+                Vec::new()
+            }
+            Err(error) if batch.len() == 1 || is_unavailable(&error) => self.batched.failed(batch, &error.into()),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    items = batch.len(),
+                    "a group commit failed; repeating it item by item"
+                );
+                self.try_each(batch).await
+            }
+        }
+    }
+
+    async fn try_each(&self, batch: Vec<B::Item>) -> Vec<B::Item> {
+        let mut again = Vec::new();
+        let mut items = batch.into_iter();
+        while let Some(item) = items.next() {
+            let mut item = vec![item];
+            match self.write(&item).await {
+                Ok(done) => self.batched.committed(item, done),
+                Err(error) => {
+                    if is_unavailable(&error) {
+                        // Each of the others would wait as long to learn the same.
+                        item.extend(items.by_ref());
+                    }
+                    again.extend(self.batched.failed(item, &error.into()));
+                }
+            }
+        }
+        again
+    }
+
+    /// Writes, and begins again what lost against another transaction.
+    async fn write(&self, items: &[B::Item]) -> Result<B::Done, DbErr> {
+        let mut conflicts = 0;
+        loop {
+            match self.batched.write(items).await {
+                Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
+                result => return result,
+            }
+        }
     }
 }
 
-async fn commit_each<B: Batched>(batched: &B, batch: Vec<B::Item>) -> Vec<B::Item> {
-    let mut again = Vec::new();
-    for item in batch {
-        let item = vec![item];
-        match write(batched, &item).await {
-            Ok(done) => batched.committed(item, done),
-            Err(error) => again.extend(batched.failed(item, error.into()).await),
-        }
+impl<T: Send> Queue<T> for Receiver<T> {
+    fn recv(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
     }
-    again
+
+    fn try_recv(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn close(&mut self) {
+        self.close();
+    }
 }
 
-/// Writes, and begins again what lost against another transaction.
-async fn write<B: Batched>(batched: &B, items: &[B::Item]) -> Result<B::Done, DbErr> {
-    let mut conflicts = 0;
-    loop {
-        match batched.write(items).await {
-            Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
-            result => return result,
-        }
+impl<T: Send> Queue<T> for UnboundedReceiver<T> {
+    fn recv(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
+    }
+
+    fn try_recv(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn close(&mut self) {
+        self.close();
     }
 }

@@ -68,12 +68,18 @@ pub(crate) async fn claim(
     let mut by_scope = BTreeMap::<Scope, Vec<usize>>::new();
     for (index, (client, request)) in requests.iter().enumerate() {
         if let Some(request) = request {
-            by_scope.entry((client.as_uuid(), request.method, &request.path, &request.key)).or_default().push(index);
+            by_scope
+                .entry((client.as_uuid(), request.method, &request.path, &request.key))
+                .or_default()
+                .push(index);
         }
     }
     let mut standings = vec![Standing::Fresh; requests.len()];
     for (scope, indexes) in by_scope {
-        let equals = indexes.iter().filter_map(|&index| Some((index, requests[index].1?))).collect::<Vec<_>>();
+        let equals = indexes
+            .iter()
+            .filter_map(|&index| Some((index, requests[index].1?)))
+            .collect::<Vec<_>>();
         let Some(&(_, first)) = equals.first() else { continue };
         let is_new = insert(transaction, scope, first, now).await?;
         let (fingerprint, answer) = if is_new {
@@ -82,8 +88,11 @@ pub(crate) async fn claim(
             stored(transaction, scope).await?
         };
         for (index, request) in equals.into_iter().skip(usize::from(is_new)) {
-            standings[index] =
-                if request.fingerprint[..] == fingerprint { Standing::Answered(answer.clone()) } else { Standing::Reused };
+            standings[index] = if request.fingerprint[..] == fingerprint {
+                Standing::Answered(answer.clone())
+            } else {
+                Standing::Reused
+            };
         }
     }
     Ok(standings)
@@ -126,7 +135,13 @@ async fn stored(
     let stored = idempotency_keys::Entity::find_by_id(id).one(transaction).await?;
     let stored = stored.ok_or_else(|| DbErr::RecordNotFound("an idempotency key that was there".to_owned()))?;
     let status = u16::try_from(stored.status).map_err(|_| DbErr::Type("an answer's status".to_owned()))?;
-    Ok((stored.fingerprint, Answer { status, body: stored.answer.into() }))
+    Ok((
+        stored.fingerprint,
+        Answer {
+            status,
+            body: stored.answer.into(),
+        },
+    ))
 }
 
 impl Store {
@@ -134,7 +149,10 @@ impl Store {
     pub async fn sweep_idempotency_keys(&self) -> Result<bool, StoreError> {
         let sql = "DELETE FROM idempotency_keys WHERE (client_id, method, path, key) IN \
                    (SELECT client_id, method, path, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)";
-        let values = [(self.now().as_millis() - KEPT_MILLIS).into(), i64::from(SWEPT_AT_ONCE).into()];
+        let values = [
+            (self.now().as_millis() - KEPT_MILLIS).into(),
+            i64::from(SWEPT_AT_ONCE).into(),
+        ];
         let writer = &self.connections().writer;
         let statement = Statement::from_sql_and_values(writer.get_database_backend(), sql, values);
         Ok(writer.execute_raw(statement).await?.rows_affected() == u64::from(SWEPT_AT_ONCE))

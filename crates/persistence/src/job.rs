@@ -18,12 +18,8 @@ pub struct Lease(i64);
 
 impl Lease {
     /// Draws a token that nobody else holds.
-    pub(crate) fn draw() -> Self {
+    pub fn draw() -> Self {
         Self(rand::random())
-    }
-
-    pub(crate) const fn from_column(token: i64) -> Self {
-        Self(token)
     }
 
     pub(crate) const fn as_column(self) -> i64 {
@@ -54,13 +50,18 @@ pub struct Job {
     pub standing: Standing,
 }
 
-/// Somebody who attempts deliveries in this process, as the store sees him.
+/// Somebody who attempts deliveries in this process, as the store sees him. Called from the task that
+/// commits, so no method may wait.
 pub trait Handover: Send + Sync {
     /// A place for one delivery to this destination; `None` when there is no room now.
     fn reserve(&self, destination: &Arc<Destination>) -> Option<Box<dyn Place>>;
 
     /// Deliveries to this destination were committed without a place: they wait in the database.
     fn left_behind(&self, destination: DestinationId);
+
+    /// The destination, or deliveries to it, were changed, deleted or erased: jobs in memory are to be
+    /// read again ([`Store::refresh`](crate::Store::refresh)) before their attempt.
+    fn changed(&self, destination: DestinationId);
 }
 
 /// A reserved place. Dropped unfilled, it is given back.

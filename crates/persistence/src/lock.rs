@@ -19,11 +19,21 @@ impl DatabaseLock {
     pub(crate) fn take(database: &Path) -> Result<Self, OpenError> {
         let mut path = database.as_os_str().to_owned();
         path.push(".lock");
-        let failed = |source| OpenError::File { path: Path::new(&path).display().to_string(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let failed = |source| OpenError::File {
+            path: Path::new(&path).display().to_string(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: database.display().to_string() }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+                path: database.display().to_string(),
+            }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }

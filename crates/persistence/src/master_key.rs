@@ -35,7 +35,10 @@ impl MasterKey {
 
     /// Reads the key kept in a file, or makes one there, readable by its owner alone.
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        let failed = |source| MasterKeyError::File { path: path.display().to_string(), source };
+        let failed = |source| MasterKeyError::File {
+            path: path.display().to_string(),
+            source,
+        };
         match fs::read_to_string(path) {
             Ok(text) => text.trim().parse(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -43,8 +46,15 @@ impl MasterKey {
                 if let Some(folder) = path.parent() {
                     fs::create_dir_all(folder).map_err(failed)?;
                 }
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-                writeln!(file, "{}", *key.expose()).and_then(|()| file.sync_all()).map_err(failed)?;
+                let mut file = OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(failed)?;
+                writeln!(file, "{}", *key.expose())
+                    .and_then(|()| file.sync_all())
+                    .map_err(failed)?;
                 Ok(key)
             }
             Err(error) => Err(failed(error)),
@@ -66,7 +76,13 @@ impl MasterKey {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let sealed = self
             .cipher()
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: place.associated_data().as_bytes() })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: plain,
+                    aad: place.associated_data().as_bytes(),
+                },
+            )
             .expect("encrypting some bytes in memory fails only beyond 256 GiB");
         format!("{}:{}", self.id, STANDARD.encode([&nonce[..], &sealed[..]].concat()))
     }
@@ -79,8 +95,15 @@ impl MasterKey {
         }
         let bytes = STANDARD.decode(bytes).ok()?;
         let (nonce, bytes) = bytes.split_at_checked(NONCE_BYTES)?;
-        let payload = Payload { msg: bytes, aad: place.associated_data().as_bytes() };
-        self.cipher().decrypt(&XNonce::try_from(nonce).ok()?, payload).ok().map(Zeroizing::new)
+        let aad = place.associated_data();
+        let payload = Payload {
+            msg: bytes,
+            aad: aad.as_bytes(),
+        };
+        self.cipher()
+            .decrypt(&XNonce::try_from(nonce).ok()?, payload)
+            .ok()
+            .map(Zeroizing::new)
     }
 
     /// The id of the key that a value was sealed under.
@@ -95,7 +118,10 @@ impl MasterKey {
     fn from_bytes(key: [u8; 32]) -> Self {
         let hash = Sha256::digest(key);
         let id = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self { id, key: Zeroizing::new(key) }
+        Self {
+            id,
+            key: Zeroizing::new(key),
+        }
     }
 }
 
@@ -105,7 +131,9 @@ impl FromStr for MasterKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| MasterKeyError::Malformed)?);
-        Ok(Self::from_bytes(bytes.as_slice().try_into().map_err(|_| MasterKeyError::Malformed)?))
+        Ok(Self::from_bytes(
+            bytes.as_slice().try_into().map_err(|_| MasterKeyError::Malformed)?,
+        ))
     }
 }
 
@@ -151,7 +179,11 @@ mod tests {
     use super::*;
 
     fn place(row: u128) -> SealedPlace {
-        SealedPlace { table: "destinations", row: Uuid::from_u128(row), column: "sealed_secret" }
+        SealedPlace {
+            table: "destinations",
+            row: Uuid::from_u128(row),
+            column: "sealed_secret",
+        }
     }
 
     #[test]
@@ -164,7 +196,11 @@ mod tests {
         let mut damaged = sealed.clone().into_bytes();
         let last = damaged.len() - 5;
         damaged[last] = if damaged[last] == b'A' { b'B' } else { b'A' };
-        assert!(key.open(&place(1), &String::from_utf8(damaged).expect("ascii")).is_none(), "damaged");
+        assert!(
+            key.open(&place(1), &String::from_utf8(damaged).expect("ascii"))
+                .is_none(),
+            "damaged"
+        );
         for nonsense in ["", "x", ":", &format!("{}:", key.id()), &format!("{}:AAAA", key.id())] {
             assert!(key.open(&place(1), nonsense).is_none(), "{nonsense:?}");
         }
@@ -173,7 +209,10 @@ mod tests {
     #[test]
     fn sealing_twice_gives_different_texts_without_the_plain_one() {
         let key = MasterKey::generate();
-        let (first, second) = (key.seal(&place(1), b"whsec_secret"), key.seal(&place(1), b"whsec_secret"));
+        let (first, second) = (
+            key.seal(&place(1), b"whsec_secret"),
+            key.seal(&place(1), b"whsec_secret"),
+        );
         assert_ne!(first, second);
         assert!(!first.contains("whsec"));
         assert!(first.starts_with(key.id()));
@@ -194,7 +233,10 @@ mod tests {
     #[test]
     fn malformed_master_key_is_refused() {
         for text in ["", "short", "AAAA", "not base64 at all!"] {
-            assert!(matches!(text.parse::<MasterKey>(), Err(MasterKeyError::Malformed)), "{text:?}");
+            assert!(
+                matches!(text.parse::<MasterKey>(), Err(MasterKeyError::Malformed)),
+                "{text:?}"
+            );
         }
     }
 }

@@ -69,7 +69,10 @@ mod tests {
                 left -= size;
                 statements += 1;
             }
-            assert!(statements <= rows / LARGEST_CHUNK + 7, "{rows} rows in {statements} statements");
+            assert!(
+                statements <= rows / LARGEST_CHUNK + 7,
+                "{rows} rows in {statements} statements"
+            );
         }
     }
 

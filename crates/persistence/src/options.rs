@@ -67,7 +67,9 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once("://") {
-            Some(("sqlite", path)) if path.split('?').next().is_none_or(str::is_empty) || path.starts_with(":memory") => {
+            Some(("sqlite", path))
+                if path.split('?').next().is_none_or(str::is_empty) || path.starts_with(":memory") =>
+            {
                 Err(DatabaseUrlError::NoFile)
             }
             Some(("sqlite", path)) if path.contains('?') => Err(DatabaseUrlError::SqliteParameters),
@@ -101,7 +103,10 @@ mod tests {
         let cases = [
             ("sqlite://data/sensei.db", Ok("sqlite://data/sensei.db")),
             ("sqlite:///var/lib/sensei.db", Ok("sqlite:///var/lib/sensei.db")),
-            ("postgres://sensei:secret@db.internal:5432/leads?sslmode=require", Ok("postgres://db.internal:5432/leads")),
+            (
+                "postgres://sensei:secret@db.internal:5432/leads?sslmode=require",
+                Ok("postgres://db.internal:5432/leads"),
+            ),
             ("postgresql://localhost/leads", Ok("postgres://localhost/leads")),
             ("sqlite://", Err(DatabaseUrlError::NoFile)),
             ("sqlite://:memory:", Err(DatabaseUrlError::NoFile)),

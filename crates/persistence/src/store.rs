@@ -1,33 +1,42 @@
 //! The store as others hold it: its connections, its committing tasks, its end.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, QuerySelect, Statement};
-use sensei_domain::{Clock, Timestamp};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use sensei_domain::{Clock, DestinationId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::capture::{self, Captures};
 use crate::connection::Connections;
 use crate::directory::Directory;
-use crate::entities::destinations;
 use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
 use crate::job::{Handover, Recording};
-use crate::keys::KeyCache;
+use crate::key_cache::KeyCache;
 use crate::lock::DatabaseLock;
 use crate::master_key::MasterKey;
-use crate::options::{DatabaseUrl, StoreOptions};
+use crate::options::StoreOptions;
 use crate::record::Recordings;
 
 /// Requests that may wait for the commit task; more are told to come back.
 const CAPTURES_WAITING: usize = 4_096;
 /// A batch of captures is closed at this many leads.
-const CAPTURE_LIMITS: GroupLimits = GroupLimits { weight: 256, linger: Duration::ZERO };
+const CAPTURE_LIMITS: GroupLimits = GroupLimits {
+    weight: 256,
+    linger: Duration::ZERO,
+};
 /// Nobody waits for an outcome to be stored, so outcomes wait for company: a crash repeats these deliveries.
-const RECORD_LIMITS: GroupLimits = GroupLimits { weight: 512, linger: Duration::from_millis(20) };
+const RECORD_LIMITS: GroupLimits = GroupLimits {
+    weight: 512,
+    linger: Duration::from_millis(20),
+};
 /// Beyond this, leases would end early or late by what matters.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
@@ -37,7 +46,7 @@ pub struct Store {
     shared: Arc<Shared>,
     captures: mpsc::Sender<capture::Pending>,
     recordings: mpsc::UnboundedSender<Recording>,
-    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    committing: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 /// What the store's parts share.
@@ -45,37 +54,204 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     pub(crate) directory: Directory,
     pub(crate) keys: KeyCache,
-    pub(crate) handover: OnceLock<Arc<dyn Handover>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) lease: Duration,
-    _lock: Option<DatabaseLock>,
+    /// Writes that nobody waits for, until the store closes.
+    pub(crate) background: TaskTracker,
+    /// Where the search for due destinations goes on.
+    pub(crate) due_after: Mutex<Uuid>,
+    handover: Mutex<Option<Arc<dyn Handover>>>,
+    closing: CancellationToken,
+    lock: Mutex<Option<DatabaseLock>>,
+}
+
+impl Shared {
+    pub(crate) fn handover(&self) -> Option<Arc<dyn Handover>> {
+        self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the lanes of this process that what they hold for these destinations may be out of date.
+    pub(crate) fn changed(&self, destinations: impl IntoIterator<Item = DestinationId>) {
+        if let Some(handover) = self.handover() {
+            destinations
+                .into_iter()
+                .for_each(|destination| handover.changed(destination));
+        }
+    }
 }
 
 impl Store {
     /// Opens a database: locks it (SQLite), brings its schema up to date, refuses what isn't durable or was
     /// sealed under another master key, and takes back what a dead process had leased (SQLite).
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        let lock = options.database.sqlite_path().map(prepare_file).transpose()?;
+        let lock = options.database.sqlite_path().map(lock_file).transpose()?;
         let connections = Connections::open(&options.database).await?;
         refuse_other_master_key(&connections, &options.master_key).await?;
         let shared = Arc::new(Shared {
             directory: Directory::new(options.master_key),
             keys: KeyCache::default(),
-            handover: OnceLock::new(),
             clock: options.clock,
             lease: options.lease,
-            _lock: lock,
+            background: TaskTracker::new(),
+            due_after: Mutex::new(Uuid::nil()),
+            handover: Mutex::new(None),
+            closing: CancellationToken::new(),
+            lock: Mutex::new(lock),
             connections,
         });
         let (captures, waiting) = mpsc::channel(CAPTURES_WAITING);
-        let capturing = group_commit::run(Captures::new(Arc::clone(&shared)), waiting, CAPTURE_LIMITS);
+        let closing = &shared.closing;
+        let capturing = Captures::new(Arc::clone(&shared));
+        let capturing = tokio::spawn(group_commit::run(capturing, waiting, CAPTURE_LIMITS, closing.clone()));
         let (recordings, waiting) = mpsc::unbounded_channel();
-        let recording = group_commit::run(Recordings::new(Arc::clone(&shared)), waiting, RECORD_LIMITS);
-        let tasks = Arc::new(Mutex::new(vec![tokio::spawn(capturing), tokio::spawn(recording)]));
-        let store = Self { shared, captures, recordings, tasks };
-        if matches!(options.database, DatabaseUrl::Sqlite(_)) {
+        let recording = Recordings::new(Arc::clone(&shared));
+        let recording = tokio::spawn(group_commit::run(recording, waiting, RECORD_LIMITS, closing.clone()));
+        let store = Self {
+            captures,
+            recordings,
+            committing: Arc::new(Mutex::new(vec![capturing, recording])),
+            shared,
+        };
+        if store.connections().is_sqlite() {
             store.free_dead_leases().await?;
         }
         Ok(store)
+    }
+
+    /// Names who attempts deliveries in this process. Before anything is captured; until then deliveries
+    /// are born due and unleased.
+    pub fn set_handover(&self, handover: Arc<dyn Handover>) {
+        *self.shared.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
+    }
+
+    /// Writes what was accepted, for some seconds at most, and closes the database. Later calls answer
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        let committing = std::mem::take(&mut *self.committing.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in committing {
+            if let Err(error) = task.await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a committing task had ended early"
+                );
+            }
+        }
+        self.shared.background.close();
+        self.shared.background.wait().await;
+        self.shared.connections.close().await;
+        // The dispatcher holds the store, and the store it: one must let go.
+        self.shared
+            .handover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Whether the database answers and, on PostgreSQL, its clock agrees with ours.
+    pub async fn check(&self) -> Result<(), Unready> {
+        let reader = &self.connections().reader;
+        let sql = match reader.get_database_backend() {
+            DatabaseBackend::Postgres => "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            _ => "SELECT 1",
+        };
+        let row = reader
+            .query_one_raw(Statement::from_string(reader.get_database_backend(), sql))
+            .await;
+        let row = row.map_err(|error| Unready::Database(error.into()))?;
+        if self.connections().is_sqlite() {
+            return Ok(());
+        }
+        let theirs = row
+            .and_then(|row| row.try_get_by_index::<i64>(0).ok())
+            .map_or(self.now(), Timestamp::from_millis);
+        let ours = self.now();
+        let apart = ours.since(theirs).max(theirs.since(ours));
+        if apart > CLOCK_TOLERANCE {
+            Err(Unready::Clock {
+                seconds: apart.as_secs(),
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The time by the store's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// For how long this store leases a delivery.
+    pub fn lease(&self) -> Duration {
+        self.shared.lease
+    }
+
+    /// SQLite's `synchronous` as it is on the connection that writes: 2 is FULL, a sync before each commit's end.
+    pub async fn sync_mode(&self) -> Result<i64, StoreError> {
+        let statement = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA synchronous");
+        let row = self.connections().writer.query_one_raw(statement).await?;
+        let row = row.ok_or(StoreError::Unreadable {
+            what: "synchronous setting",
+        })?;
+        Ok(i64::from(row.try_get_by_index::<i32>(0)?))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.shared.connections
+    }
+
+    pub(crate) fn captures(&self) -> &mpsc::Sender<capture::Pending> {
+        &self.captures
+    }
+
+    pub(crate) fn recordings(&self) -> &mpsc::UnboundedSender<Recording> {
+        &self.recordings
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("connections", &self.shared.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the database's folder and takes its lock.
+fn lock_file(path: &Path) -> Result<DatabaseLock, OpenError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| OpenError::File {
+            path: folder.display().to_string(),
+            source,
+        })?;
+    }
+    DatabaseLock::take(path)
+}
+
+/// Refuses a key under which a secret in the database wouldn't open: better now than at a delivery.
+async fn refuse_other_master_key(connections: &Connections, master_key: &MasterKey) -> Result<(), OpenError> {
+    let sql = "SELECT sealed_secret FROM destinations WHERE deleted_at IS NULL AND sealed_secret NOT LIKE $1 LIMIT 1";
+    let values = [format!("{}:%", master_key.id()).into()];
+    let statement = Statement::from_sql_and_values(connections.backend(), sql, values);
+    let row = connections
+        .reader
+        .query_one_raw(statement)
+        .await
+        .map_err(StoreError::from)?;
+    match row
+        .map(|row| row.try_get_by_index::<String>(0))
+        .transpose()
+        .map_err(StoreError::from)?
+    {
+        None => Ok(()),
+        Some(sealed) => Err(OpenError::OtherMasterKey {
+            sealed: MasterKey::id_of_sealed(&sealed).to_owned(),
+            given: master_key.id().to_owned(),
+        }),
     }
 }

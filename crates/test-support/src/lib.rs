@@ -3,6 +3,7 @@
 //! Development only; no crate of the product depends on it. Waiting is always for a condition, up to
 //! a limit that fails the test with what was seen.
 
+mod api;
 mod binary;
 mod certificates;
 mod fault_server;
@@ -11,6 +12,7 @@ mod postgres;
 mod postgres_programs;
 mod receiver;
 
+pub use api::{Api, ApiAnswer, http_client};
 pub use binary::{Binary, Process};
 pub use certificates::{Certificate, TestRoot};
 pub use fault_server::{Fault, FaultServer};

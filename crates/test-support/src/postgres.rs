@@ -26,7 +26,7 @@ use crate::postgres_programs::{Identity, Programs};
 pub const SERVER_VARIABLE: &str = "SENSEI_TEST_POSTGRES";
 
 /// How long a start may take: initdb's files have to be read from a slow disk, and recovery counts too.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 /// Another process can take the port between asking for a free one and the server's own bind.
 const START_TRIES: u32 = 3;
@@ -76,7 +76,7 @@ impl PostgresServer {
 
     /// A server for this test alone, for tests that stop it. Skips as [`PostgresServer::shared`] does.
     pub fn own(options: &PostgresOptions) -> Option<Self> {
-        Self::started_or_skipped(|programs| Self::start(programs, options))
+        Self::started_or_skipped(|programs| Self::start(&programs, options))
     }
 
     fn started_or_skipped(start: impl FnOnce(Programs) -> Result<Self>) -> Option<Self> {
@@ -103,14 +103,14 @@ impl PostgresServer {
                 base_url: without_database(&url)?,
                 private: None,
             }),
-            Err(_) => Self::start(programs, &PostgresOptions::default()),
+            Err(_) => Self::start(&programs, &PostgresOptions::default()),
         }
     }
 
-    fn start(programs: Programs, options: &PostgresOptions) -> Result<Self> {
+    fn start(programs: &Programs, options: &PostgresOptions) -> Result<Self> {
         let mut tries = 1;
         loop {
-            match Self::start_once(&programs, options) {
+            match Self::start_once(programs, options) {
                 Ok(server) => return Ok(server),
                 Err(_) if tries < START_TRIES => tries += 1,
                 Err(error) => return Err(error),

@@ -1,9 +1,10 @@
-//! The dispatcher against real sockets of loopback: the guard and the transports.
+//! The dispatcher through its public face: the engine on a real database, the guard and the transports on real sockets.
 
 mod addresses;
 mod ambient_proxy;
 mod conformance;
 mod dns_server;
+mod engine;
 mod fixture;
 mod guard;
 mod names;

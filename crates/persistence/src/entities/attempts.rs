@@ -10,6 +10,7 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) number: i64,
     pub(crate) client_id: Uuid,
+    pub(crate) lease: i64,
     pub(crate) trigger_name: String,
     pub(crate) started_at: i64,
     pub(crate) duration_ms: i64,

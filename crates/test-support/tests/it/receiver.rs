@@ -33,10 +33,10 @@ async fn requests_are_recorded_and_answered_as_told() {
         "{answer}"
     );
 
-    let received = receiver.wait_for(2, LIMIT).await.expect("two came");
-    assert_eq!(received[0].json()["a"], 1);
+    let requests = receiver.wait_for(2, LIMIT).await.expect("two came");
+    assert_eq!(requests[0].json()["a"], 1);
     assert_eq!(
-        (received[0].webhook_id(), received[0].uri.query()),
+        (requests[0].webhook_id(), requests[0].uri.query()),
         ("one", Some("x=1"))
     );
     assert_eq!(receiver.take().len(), 2);

@@ -1,0 +1,211 @@
+//! `/v1/clients`: the customers of Sensei.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use sensei_domain::{ClientId, ClientName, Fields, TextRule, Timestamp};
+use sensei_persistence::{Client, CreatedClient, NewClient};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::{AdminAccess, ClientAccess};
+use crate::body::JsonBody;
+use crate::idempotency::NoIdempotencyKey;
+use crate::page::{List, Paging};
+use crate::path_id::PathId;
+use crate::problem::Problem;
+use crate::query::NoQuery;
+use crate::settings::SettingsView;
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read, change, delete))
+}
+
+/// A client to create.
+#[derive(ToSchema)]
+#[schema(as = NewClient)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what `create` reads field by field")]
+struct NewClientBody {
+    /// Sent as `data.clientName` in every webhook.
+    #[schema(min_length = 1, max_length = 200, example = "Acme Corp")]
+    name: String,
+    /// Where the client's leads are sent; can be set later.
+    #[schema(example = "https://hooks.acme.example/leads")]
+    lead_webhook_url: Option<String>,
+}
+
+/// What may change of a client; what is absent stays.
+#[derive(ToSchema)]
+#[schema(as = ClientChange)]
+#[expect(dead_code, reason = "documents what `change` reads field by field")]
+struct ClientChangeBody {
+    /// Sent in the webhooks of leads captured from now on.
+    #[schema(min_length = 1, max_length = 200, example = "Acme Corporation")]
+    name: Option<String>,
+}
+
+/// A customer of Sensei.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Client)]
+pub(crate) struct ClientView {
+    #[schema(value_type = String, format = Uuid)]
+    id: ClientId,
+    #[schema(example = "Acme Corp")]
+    name: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// A client just created.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CreatedClient)]
+struct CreatedClientView {
+    #[serde(flatten)]
+    client: ClientView,
+    /// For the client's web pages: may capture its leads and nothing else. Shown only now.
+    #[schema(example = "pk_…")]
+    publishable_key: String,
+    settings: SettingsView,
+}
+
+impl From<Client> for ClientView {
+    fn from(client: Client) -> Self {
+        let Client {
+            id,
+            name,
+            created_at,
+            updated_at,
+            ..
+        } = client;
+        Self {
+            id,
+            name,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+/// Create a client
+///
+/// Answers with its publishable key, which is shown only now. Takes an admin's key.
+#[utoipa::path(post, path = "/v1/clients", tag = "clients", operation_id = "createClient",
+    request_body = NewClientBody,
+    responses((status = CREATED, description = "The client, its settings and its key", body = CreatedClientView)))]
+async fn create(
+    access: AdminAccess,
+    _: NoQuery,
+    _: NoIdempotencyKey,
+    State(state): State<ApiState>,
+    body: JsonBody,
+) -> Result<(StatusCode, Json<CreatedClientView>), Problem> {
+    let mut fields = Fields::new(&body.value)?;
+    let name = client_name(&mut fields);
+    let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
+    fields.finish()?;
+    let name = name.expect("a body without faults has its required fields");
+
+    let created = state
+        .store
+        .create_client(NewClient { name, lead_webhook_url }, &access.actor())
+        .await?;
+    let CreatedClient {
+        client,
+        settings,
+        publishable_key,
+    } = created;
+    let view = CreatedClientView {
+        client: client.into(),
+        publishable_key: publishable_key.text,
+        settings: settings.into(),
+    };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// List clients
+///
+/// Newest first. Takes an admin's key.
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", operation_id = "listClients",
+    params(Paging),
+    responses((status = OK, description = "A page of clients", body = List<ClientView>)))]
+async fn list(
+    _: AdminAccess,
+    paging: Paging,
+    State(state): State<ApiState>,
+) -> Result<Json<List<ClientView>>, Problem> {
+    let clients = state.store.clients(paging.page()).await?;
+    Ok(Json(paging.list(clients, |client| client.id.as_uuid())))
+}
+
+/// Read a client
+#[utoipa::path(get, path = "/v1/clients/{clientId}", tag = "clients", operation_id = "readClient",
+    params(("clientId" = Uuid, Path, description = "The client")),
+    responses((status = OK, description = "The client", body = ClientView)))]
+async fn read(access: ClientAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<ClientView>, Problem> {
+    Ok(Json(state.client(access.client_id).await?.into()))
+}
+
+/// Rename a client
+#[utoipa::path(patch, path = "/v1/clients/{clientId}", tag = "clients", operation_id = "changeClient",
+    params(("clientId" = Uuid, Path, description = "The client")),
+    request_body = ClientChangeBody,
+    responses((status = OK, description = "The client as it is now", body = ClientView)))]
+async fn change(
+    access: ClientAccess,
+    _: NoQuery,
+    State(state): State<ApiState>,
+    body: JsonBody,
+) -> Result<Json<ClientView>, Problem> {
+    let mut fields = Fields::new(&body.value)?;
+    let is_renamed = fields.is_present("name");
+    let name = is_renamed.then(|| client_name(&mut fields)).flatten();
+    // Known even when it is absent.
+    fields.value("name");
+    fields.finish()?;
+
+    let Some(name) = name else {
+        return Ok(Json(state.client(access.client_id).await?.into()));
+    };
+    let renamed = state
+        .store
+        .rename_client(access.client_id, name, &access.actor())
+        .await?;
+    renamed
+        .map(|client| Json(client.into()))
+        .ok_or_else(Problem::unknown_client)
+}
+
+/// Delete a client
+///
+/// With all it has: leads, deliveries, destinations and keys. Takes an admin's key.
+#[utoipa::path(delete, path = "/v1/clients/{clientId}", tag = "clients", operation_id = "deleteClient",
+    params(("clientId" = Uuid, Path, description = "The client")),
+    responses((status = NO_CONTENT, description = "The client is gone")))]
+async fn delete(
+    access: AdminAccess,
+    PathId(client_id): PathId<ClientId>,
+    _: NoQuery,
+    State(state): State<ApiState>,
+) -> Result<StatusCode, Problem> {
+    let is_deleted = state.store.delete_client(client_id, &access.actor()).await?;
+    if is_deleted {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::unknown_client())
+    }
+}
+
+fn client_name(fields: &mut Fields<'_>) -> Option<ClientName> {
+    let text = fields.required_text("name", TextRule::as_typed(usize::MAX))?;
+    fields.parse("name", text)
+}

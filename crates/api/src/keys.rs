@@ -1,0 +1,198 @@
+//! `/v1/keys`: who may call. For admins only.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use sensei_domain::{ClientId, Faults, Fields, KeyId, TextRule, Timestamp};
+use sensei_persistence::{ApiKey, CreatedKey, KeyKind, NewKey, Scope};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::AdminAccess;
+use crate::body::JsonBody;
+use crate::idempotency::NoIdempotencyKey;
+use crate::page::{List, Paging};
+use crate::path_id::PathId;
+use crate::problem::Problem;
+use crate::problem_kind::ProblemKind;
+use crate::query::NoQuery;
+use crate::state::ApiState;
+
+const NAME_MAX: usize = 200;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(revoke))
+}
+
+/// A key to make.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NewKey)]
+#[expect(dead_code, reason = "documents what `create` reads field by field")]
+struct NewKeyBody {
+    /// What it is for.
+    #[schema(min_length = 1, max_length = 200, example = "CRM import")]
+    name: String,
+    kind: KeyKindName,
+    /// The one client it reaches; null: all of them, which only a secret key can.
+    #[schema(format = Uuid)]
+    client_id: Option<String>,
+}
+
+/// What a key may do: `secret` everything within its reach, `publishable` capture leads only.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = KeyKind)]
+enum KeyKindName {
+    Secret,
+    Publishable,
+}
+
+/// An API key, less the key itself.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Key)]
+struct KeyView {
+    #[schema(value_type = String, format = Uuid)]
+    id: KeyId,
+    name: String,
+    kind: KeyKindName,
+    /// The one client it reaches; null: all of them.
+    #[schema(required, value_type = Option<String>, format = Uuid)]
+    client_id: Option<ClientId>,
+    /// How it begins, to recognise it by.
+    prefix: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was last used, to the minute.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+}
+
+/// A key just made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedKey)]
+struct CreatedKeyView {
+    #[serde(flatten)]
+    view: KeyView,
+    /// The key itself. Shown only now.
+    #[schema(example = "sk_…")]
+    key: String,
+}
+
+impl From<KeyKind> for KeyKindName {
+    fn from(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::Secret => Self::Secret,
+            KeyKind::Publishable => Self::Publishable,
+        }
+    }
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        let ApiKey {
+            id,
+            client_id,
+            kind,
+            name,
+            prefix,
+            created_at,
+            last_used_at,
+        } = key;
+        Self {
+            id,
+            name,
+            kind: kind.into(),
+            client_id,
+            prefix,
+            created_at,
+            last_used_at,
+        }
+    }
+}
+
+/// Make a key
+///
+/// The key itself is shown only now. Takes an admin's key.
+#[utoipa::path(post, path = "/v1/keys", tag = "keys", operation_id = "createKey",
+    request_body = NewKeyBody,
+    responses((status = CREATED, description = "The key", body = CreatedKeyView)))]
+async fn create(
+    access: AdminAccess,
+    _: NoQuery,
+    _: NoIdempotencyKey,
+    State(state): State<ApiState>,
+    body: JsonBody,
+) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
+    let mut fields = Fields::new(&body.value)?;
+    let name = fields
+        .required_text("name", TextRule::line(NAME_MAX))
+        .map(str::to_owned);
+    let kind = fields
+        .required_text("kind", TextRule::line(usize::MAX))
+        .and_then(|kind| fields.parse("kind", kind));
+    let client_id = fields.parsed::<ClientId>("clientId");
+    if matches!(kind, Some(KeyKind::Publishable)) && client_id.is_none() {
+        fields.fault("clientId", "is required for a publishable key");
+    }
+    fields.finish()?;
+    let (name, kind) = name.zip(kind).expect("a body without faults has its required fields");
+
+    let scope = client_id.map_or(Scope::Admin, Scope::Client);
+    let created = state
+        .store
+        .create_key(NewKey { kind, scope, name }, &access.actor())
+        .await?;
+    let CreatedKey { key, text } = created.ok_or_else(|| Faults::one("/clientId", "there is no such client"))?;
+    Ok((
+        StatusCode::CREATED,
+        Json(CreatedKeyView {
+            view: key.into(),
+            key: text,
+        }),
+    ))
+}
+
+/// List keys
+///
+/// Newest first, without the keys themselves. Takes an admin's key.
+#[utoipa::path(get, path = "/v1/keys", tag = "keys", operation_id = "listKeys",
+    params(Paging),
+    responses((status = OK, description = "A page of keys", body = List<KeyView>)))]
+async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<List<KeyView>>, Problem> {
+    let keys = state.store.keys(paging.page()).await?;
+    Ok(Json(paging.list(keys, |key| key.id.as_uuid())))
+}
+
+/// Revoke a key
+///
+/// It stops working within 30 seconds. A key can't revoke itself, so that there is always one left. Takes an admin's key.
+#[utoipa::path(delete, path = "/v1/keys/{keyId}", tag = "keys", operation_id = "revokeKey",
+    params(("keyId" = Uuid, Path, description = "The key")),
+    responses((status = NO_CONTENT, description = "The key is revoked"),
+        (status = CONFLICT, description = "It is the key of this very request", body = crate::problem::ProblemView,
+            content_type = "application/problem+json")))]
+async fn revoke(
+    access: AdminAccess,
+    PathId(key_id): PathId<KeyId>,
+    _: NoQuery,
+    State(state): State<ApiState>,
+) -> Result<StatusCode, Problem> {
+    if key_id == access.key_id {
+        return Err(Problem::new(
+            ProblemKind::Conflict,
+            "a key can't revoke itself: use another admin's key",
+        ));
+    }
+    let is_revoked = state.store.revoke_key(key_id, &access.actor()).await?;
+    if is_revoked {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("key"))
+    }
+}

@@ -1,0 +1,222 @@
+//! `/v1/clients/{clientId}/leads`: capturing one lead, and what was captured.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use sensei_domain::{ClientId, LeadId, NewLead, Timestamp};
+use sensei_persistence::{CaptureLead, CaptureRequest, Lead};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::{CaptureAccess, ClientAccess};
+use crate::body::JsonBody;
+use crate::idempotency::{self, IdempotencyKey};
+use crate::page::{List, Paging};
+use crate::path_id::PathId;
+use crate::problem::Problem;
+use crate::query::NoQuery;
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(capture, list))
+        .routes(routes!(read, erase))
+}
+
+/// What a visitor left. An empty optional field is the same as an absent one.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NewLead)]
+#[expect(dead_code, reason = "documents what `NewLead::from_json` reads")]
+pub(crate) struct NewLeadBody {
+    /// Full name; surrounding white space is dropped.
+    #[schema(min_length = 1, max_length = 200, example = "John Doe")]
+    name: String,
+    /// Email address.
+    #[schema(max_length = 254, format = Email, example = "john@example.com")]
+    email: String,
+    /// Phone number, kept as typed.
+    #[schema(max_length = 40, example = "+1234567890")]
+    phone: Option<String>,
+    /// What the visitor wrote.
+    #[schema(max_length = 10_000, example = "I need a quote for enterprise plan")]
+    message: Option<String>,
+    /// The chat session it came from.
+    #[schema(max_length = 200, example = "session-7f3a")]
+    session_id: Option<String>,
+    /// Further fields of the client's own form: at most 50 keys and 8 KiB. Sent only if the client's settings say so.
+    #[schema(value_type = Option<Object>, example = json!({"budget": "10k"}))]
+    custom: Option<Map<String, Value>>,
+}
+
+/// A captured lead. An erased one keeps its id and times only.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Lead)]
+pub(crate) struct LeadView {
+    #[schema(value_type = String, format = Uuid)]
+    id: LeadId,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// Null once erased.
+    #[schema(required, example = "John Doe")]
+    name: Option<String>,
+    /// Null once erased.
+    #[schema(required, example = "john@example.com")]
+    email: Option<String>,
+    #[schema(required)]
+    phone: Option<String>,
+    #[schema(required)]
+    message: Option<String>,
+    #[schema(required)]
+    session_id: Option<String>,
+    #[schema(required, value_type = Option<Object>)]
+    custom: Option<Map<String, Value>>,
+    /// When its personal data was erased.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    erased_at: Option<Timestamp>,
+}
+
+impl LeadView {
+    /// The lead as it will be when it is captured.
+    pub(crate) fn of_new(id: LeadId, captured_at: Timestamp, lead: &NewLead) -> Self {
+        Self {
+            id,
+            created_at: captured_at,
+            name: Some(lead.name().to_owned()),
+            email: Some(lead.email().as_str().to_owned()),
+            phone: lead.phone().map(str::to_owned),
+            message: lead.message().map(str::to_owned),
+            session_id: lead.session_id().map(str::to_owned),
+            custom: lead.custom().cloned(),
+            erased_at: None,
+        }
+    }
+}
+
+impl From<Lead> for LeadView {
+    fn from(lead: Lead) -> Self {
+        let Lead {
+            id,
+            name,
+            email,
+            phone,
+            message,
+            session_id,
+            custom,
+            created_at,
+            erased_at,
+            ..
+        } = lead;
+        let is_kept = erased_at.is_none();
+        let (name, email) = (is_kept.then_some(name), is_kept.then_some(email));
+        Self {
+            id,
+            created_at,
+            name,
+            email,
+            phone,
+            message,
+            session_id,
+            custom,
+            erased_at,
+        }
+    }
+}
+
+/// The path that idempotency keys of single leads are kept under.
+fn path(client_id: ClientId) -> String {
+    format!("/v1/clients/{client_id}/leads")
+}
+
+/// Capture a lead
+///
+/// The lead and its deliveries are on disk when this answers, and the webhook is on its way. With an
+/// `Idempotency-Key` the request can be repeated safely for 24 hours: an equal one gets the first one's answer, with the
+/// header `idempotency-replayed: true`. A publishable key is enough.
+#[utoipa::path(post, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "captureLead",
+    params(("clientId" = Uuid, Path, description = "Whose lead it is"),
+        ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255,
+            description = "Chosen by you, e.g. a UUID: visible ASCII")),
+    request_body = NewLeadBody,
+    responses((status = CREATED, description = "The lead, durable", body = LeadView,
+        headers(("idempotency-replayed" = Option<String>, description = "`true` on the answer of an equal request before")))))]
+async fn capture(
+    CaptureAccess { client_id }: CaptureAccess,
+    _: NoQuery,
+    key: IdempotencyKey,
+    State(state): State<ApiState>,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let lead = NewLead::from_json(&body.value)?;
+    let captured_at = state.now();
+    let id = LeadId::new(captured_at);
+    let answer = idempotency::answer(StatusCode::CREATED, &LeadView::of_new(id, captured_at, &lead));
+    let idempotency = key.claim(path(client_id), || body.fingerprint(), &answer);
+    let request = CaptureRequest {
+        client_id,
+        leads: vec![CaptureLead { id, lead }],
+        captured_at,
+        idempotency,
+    };
+    Ok(idempotency::respond(state.store.capture(request).await?, answer))
+}
+
+/// List leads
+///
+/// Newest first.
+#[utoipa::path(get, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "listLeads",
+    params(("clientId" = Uuid, Path, description = "Whose leads"), Paging),
+    responses((status = OK, description = "A page of leads", body = List<LeadView>)))]
+async fn list(
+    access: ClientAccess,
+    paging: Paging,
+    State(state): State<ApiState>,
+) -> Result<Json<List<LeadView>>, Problem> {
+    state.client(access.client_id).await?;
+    let leads = state.store.leads(access.client_id, paging.page()).await?;
+    Ok(Json(paging.list(leads, |lead| lead.id.as_uuid())))
+}
+
+/// Read a lead
+#[utoipa::path(get, path = "/v1/clients/{clientId}/leads/{leadId}", tag = "leads", operation_id = "readLead",
+    params(("clientId" = Uuid, Path, description = "Whose lead"), ("leadId" = Uuid, Path, description = "The lead")),
+    responses((status = OK, description = "The lead", body = LeadView)))]
+async fn read(
+    access: ClientAccess,
+    PathId(lead_id): PathId<LeadId>,
+    _: NoQuery,
+    State(state): State<ApiState>,
+) -> Result<Json<LeadView>, Problem> {
+    let lead = state.store.lead(access.client_id, lead_id).await?;
+    lead.map(|lead| Json(lead.into()))
+        .ok_or_else(|| Problem::not_found("lead"))
+}
+
+/// Erase a lead
+///
+/// Its personal data is removed from everything kept about it, and what is pending for it is cancelled. Its id and
+/// its deliveries' log stay.
+#[utoipa::path(delete, path = "/v1/clients/{clientId}/leads/{leadId}", tag = "leads", operation_id = "eraseLead",
+    params(("clientId" = Uuid, Path, description = "Whose lead"), ("leadId" = Uuid, Path, description = "The lead")),
+    responses((status = NO_CONTENT, description = "The lead's personal data is erased")))]
+async fn erase(
+    access: ClientAccess,
+    PathId(lead_id): PathId<LeadId>,
+    _: NoQuery,
+    State(state): State<ApiState>,
+) -> Result<StatusCode, Problem> {
+    let is_erased = state
+        .store
+        .erase_lead(access.client_id, lead_id, &access.actor())
+        .await?;
+    if is_erased {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("lead"))
+    }
+}

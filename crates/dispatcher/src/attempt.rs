@@ -1,0 +1,79 @@
+//! One attempt: from a delivery that is held to an outcome that is judged.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use sensei_domain::{Jitter, Outcome, Timestamp, judge};
+use sensei_persistence::{AttemptRecord, Recording};
+
+use crate::egress::Failure;
+use crate::engine::{Engine, Held};
+use crate::transport::Attempted;
+
+/// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Makes one attempt and judges it.
+pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
+    let Held { job, place } = held;
+    let (started_at, begun) = (engine.clock.now(), Instant::now());
+    let attempted = match engine.transports.of(&job.destination) {
+        Ok(transport) => {
+            let delivery = AssertUnwindSafe(transport.deliver(&job, started_at, &engine.egress)).catch_unwind();
+            match tokio::time::timeout(engine.egress.deadline() + GRACE, delivery).await {
+                Ok(Ok(attempted)) => attempted,
+                Ok(Err(_panic)) => {
+                    tracing::error!(delivery = %job.delivery_id, kind = job.destination.kind, "an attempt panicked");
+                    ours("an internal error ended it")
+                }
+                Err(_elapsed) => Attempted::unanswered(&Failure::Timeout {
+                    after: engine.egress.deadline(),
+                }),
+            }
+        }
+        Err(error) => {
+            tracing::error!(destination = %job.destination.id, %error, "a stored destination can't be used");
+            ours(&error.to_string())
+        }
+    };
+    let duration = begun.elapsed();
+    let verdict = judge(
+        &attempted.outcome,
+        &job.standing,
+        &job.destination.retry,
+        engine.clock.now(),
+        Jitter::new(rand::random()),
+    );
+    log(&job.delivery_id, started_at, &attempted);
+    Recording {
+        delivery_id: job.delivery_id,
+        lease: job.lease,
+        standing: job.standing,
+        attempt: AttemptRecord {
+            trigger: job.trigger,
+            started_at,
+            duration,
+            outcome: attempted.outcome,
+            status_code: attempted.status_code,
+            error: attempted.error,
+            response_snippet: attempted.response_snippet,
+            request_url: attempted.request_url,
+        },
+        verdict,
+        place: Box::new(place),
+    }
+}
+
+fn ours(why: &str) -> Attempted {
+    Attempted::unanswered(&Failure::Ours(why.to_owned()))
+}
+
+fn log(delivery: &sensei_domain::DeliveryId, started_at: Timestamp, attempted: &Attempted) {
+    let (outcome, status) = (attempted.outcome.name(), attempted.status_code);
+    if attempted.outcome == Outcome::Ours {
+        tracing::warn!(%delivery, %started_at, error = attempted.error, "an attempt failed before its request left");
+    } else {
+        tracing::debug!(%delivery, %started_at, outcome, status, error = attempted.error, "an attempt ended");
+    }
+}

@@ -1,0 +1,45 @@
+//! Transports made of stored destinations, kept for as long as the destination has the same version.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sensei_domain::DestinationId;
+use sensei_persistence::Destination;
+
+use crate::transport::{ConfigError, Transport};
+use crate::transports::Registry;
+
+/// Beyond this many, all are forgotten and made again: a bound, not a tuning.
+const KEPT: usize = 20_000;
+
+/// The bound transports of a dispatcher.
+#[derive(Debug)]
+pub(crate) struct BoundTransports {
+    registry: Registry,
+    kept: Mutex<HashMap<DestinationId, (i64, Arc<dyn Transport>)>>,
+}
+
+impl BoundTransports {
+    pub(crate) fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The transport of a destination as it is now: a changed URL works at the next attempt.
+    pub(crate) fn of(&self, destination: &Destination) -> Result<Arc<dyn Transport>, ConfigError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((version, transport)) = kept.get(&destination.id)
+            && *version == destination.version
+        {
+            return Ok(Arc::clone(transport));
+        }
+        let transport = self.registry.bind(&destination.kind, &destination.config)?;
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(destination.id, (destination.version, Arc::clone(&transport)));
+        Ok(transport)
+    }
+}

@@ -1,0 +1,90 @@
+//! The sweeper: fetches deliveries that are due and held by nobody.
+//!
+//! One rule covers a crash between commit and hand-over, a dead process, a full lane and a scheduled retry: a row
+//! that is due is leased, for each destination as many as its lane has places for, and attempted like any other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sensei_persistence::{Claim, StoreError};
+
+use crate::engine::{Engine, Held, Taken};
+
+/// Between two looks when nobody asks for one: how late a retry may come.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Between two tries while the database is away.
+const PAUSE: Duration = Duration::from_secs(1);
+/// At most this many are leased for one destination at once, so that each has its share of the lease to wait.
+const BATCH: usize = 256;
+
+/// Sweeps until the dispatcher stops.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    let mut is_away = false;
+    while !engine.stopping.is_cancelled() {
+        let pause = match sweep(&engine).await {
+            Ok(found) => {
+                if std::mem::take(&mut is_away) {
+                    tracing::info!("the database answers again");
+                }
+                if found { Duration::ZERO } else { INTERVAL }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_away, true) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the database doesn't say what is due; trying until it does"
+                    );
+                }
+                PAUSE
+            }
+        };
+        if pause.is_zero() {
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = engine.fetch.notified(), if !is_away => {}
+            () = engine.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Fetches what there is room for. True if another look at once is worth it: more is due, and there was room for it.
+async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
+    let mut places = HashMap::new();
+    let mut claims = Vec::new();
+    for destination_id in engine.store.due_destinations().await? {
+        let taken = engine.take_places(destination_id, BATCH);
+        if taken.is_empty() {
+            // Fetched when its lane has room: a place that is given back wakes us.
+            engine.note_behind(destination_id);
+            continue;
+        }
+        claims.push(Claim {
+            destination_id,
+            room: taken.len(),
+        });
+        places.insert(destination_id, taken);
+    }
+    if claims.is_empty() {
+        return Ok(false);
+    }
+    let mut more = false;
+    for claimed in engine.store.claim(&claims).await? {
+        let mut taken: Vec<Taken> = places.remove(&claimed.destination_id).unwrap_or_default();
+        if claimed.left {
+            engine.note_behind(claimed.destination_id);
+            more |= !claimed.jobs.is_empty();
+        } else {
+            engine.caught_up(claimed.destination_id);
+        }
+        for job in claimed.jobs {
+            // As many were claimed as there are places; one without would be found again when its lease ends.
+            if let Some(place) = taken.pop() {
+                engine.offer(Held { job, place });
+            }
+        }
+    }
+    Ok(more)
+}

@@ -1,0 +1,312 @@
+//! Claiming what is due, and giving it back: how deliveries leave the database for a lane other than at birth.
+//!
+//! Promises that a delivery is leased to one process at a time: rows are leased by guarded, counted
+//! updates, under an immediate transaction (SQLite) or `FOR UPDATE SKIP LOCKED` (PostgreSQL). A lease
+//! that ran out is due like any other row: `due_at` is then the lease's end.
+//! Leaves to others: which lanes have room, and when to look (the sweeper).
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult,
+    Statement, Value,
+};
+use sensei_domain::{DeliveryId, DestinationId, EventId, Standing, Timestamp, Trigger};
+use uuid::Uuid;
+
+use crate::entities::{deliveries, destinations};
+use crate::error::StoreError;
+use crate::job::{Job, Lease};
+use crate::multi_row::{chunk, write_placeholders, write_rows};
+use crate::records::Destination;
+use crate::store::Store;
+
+/// Destinations that one look at what is due names at most.
+const DUE_AT_ONCE: usize = 1_000;
+
+/// A wish for due deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Of which destination.
+    pub destination_id: DestinationId,
+    /// How many at most.
+    pub room: usize,
+}
+
+/// What a claim got.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Of which destination.
+    pub destination_id: DestinationId,
+    /// The deliveries, leased, what is due longest first.
+    pub jobs: Vec<Job>,
+    /// Whether more due deliveries stayed behind.
+    pub left: bool,
+}
+
+/// What a held delivery turned out to be when it was read again.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// Still pending, still ours: goes to this destination, as it is now.
+    Current(Arc<Destination>),
+    /// No longer ours to attempt.
+    Gone,
+}
+
+impl Store {
+    /// Destinations with a delivery that is due now, leases that ran out included. At most 1,000; where
+    /// there are more, the next call goes on with them.
+    pub async fn due_destinations(&self) -> Result<Vec<DestinationId>, StoreError> {
+        // A loose index scan: hops from destination to destination, however many rows each has.
+        let sql = "WITH RECURSIVE hop (destination_id) AS ( \
+                   SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'pending' AND destination_id > $1 \
+                   ORDER BY destination_id LIMIT 1) AS first_one \
+                   UNION ALL \
+                   SELECT (SELECT destination_id FROM deliveries WHERE state = 'pending' \
+                   AND destination_id > hop.destination_id ORDER BY destination_id LIMIT 1) \
+                   FROM hop WHERE hop.destination_id IS NOT NULL) \
+                   SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM deliveries \
+                   WHERE deliveries.destination_id = hop.destination_id AND state = 'pending' AND due_at <= $2) LIMIT $3";
+        let after = *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = [
+            after.into(),
+            self.now().as_millis().into(),
+            i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into(),
+        ];
+        let reader = &self.connections().reader;
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
+        let rows = reader.query_all_raw(statement).await?;
+        let due = rows
+            .iter()
+            .map(|row| row.try_get_by_index::<Uuid>(0))
+            .collect::<Result<Vec<_>, _>>()?;
+        // In turn: the last ones aren't forgotten for as long as the first ones have something due.
+        let next = if due.len() < DUE_AT_ONCE {
+            Uuid::nil()
+        } else {
+            due[DUE_AT_ONCE - 1]
+        };
+        *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(due.into_iter().map(DestinationId::from_uuid).collect())
+    }
+
+    /// Leases due deliveries of some destinations, for each as many as there is room for.
+    pub async fn claim(&self, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
+        let leased_until = Instant::now() + self.lease();
+        let now = self.now();
+        let lease = Lease::draw();
+        let transaction = self.connections().begin().await?;
+        let mut claimed = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let destination = self
+                .shared()
+                .directory
+                .by_id(&transaction, claim.destination_id)
+                .await?;
+            let mut due = match &destination {
+                Some(_) => due_deliveries(&transaction, claim, now).await?,
+                None => Vec::new(),
+            };
+            let left = due.len() > claim.room;
+            due.truncate(claim.room);
+            let jobs = destination.iter().flat_map(|destination| {
+                due.iter()
+                    .map(|row| job(row, destination, lease, leased_until))
+                    .collect::<Vec<_>>()
+            });
+            let jobs = jobs.collect::<Result<_, DbErr>>()?;
+            claimed.push(Claimed {
+                destination_id: claim.destination_id,
+                jobs,
+                left,
+            });
+        }
+        let mut ids = claimed
+            .iter()
+            .flat_map(|claimed| &claimed.jobs)
+            .map(|job| job.delivery_id.as_uuid())
+            .collect::<Vec<_>>();
+        ids.sort_unstable();
+        lease_deliveries(&transaction, &ids, lease, now, now.after(self.lease())).await?;
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Reads deliveries again that this process holds; answers in the same order.
+    pub async fn refresh(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
+        let reader = &self.connections().reader;
+        let mut refreshed = Vec::with_capacity(held.len());
+        for part in held.chunks(128) {
+            let ids = part.iter().map(|(id, _)| id.as_uuid());
+            let found = deliveries::Entity::find()
+                .filter(deliveries::Column::Id.is_in(ids))
+                .all(reader)
+                .await?;
+            let places = found
+                .iter()
+                .map(|row| row.destination_id)
+                .collect::<std::collections::BTreeSet<_>>();
+            let living = destinations::Entity::find()
+                .filter(destinations::Column::Id.is_in(places))
+                .filter(destinations::Column::DeletedAt.is_null())
+                .all(reader)
+                .await?;
+            let living = living
+                .into_iter()
+                .map(|model| self.shared().directory.destination(model));
+            let living = living.collect::<Result<Vec<_>, _>>()?;
+            refreshed.extend(part.iter().map(|(id, lease)| {
+                let is_held = |row: &&deliveries::Model| {
+                    row.id == id.as_uuid() && row.state == "pending" && row.lease == Some(lease.as_column())
+                };
+                let row = found.iter().find(is_held);
+                let place = row.and_then(|row| living.iter().find(|place| place.id.as_uuid() == row.destination_id));
+                place.map_or(Refreshed::Gone, |place| Refreshed::Current(Arc::clone(place)))
+            }));
+        }
+        Ok(refreshed)
+    }
+
+    /// Gives leases back: what is still held by them is due at once, for whoever comes.
+    pub async fn release(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
+        let mut held = held
+            .iter()
+            .map(|(id, lease)| (id.as_uuid(), lease.as_column()))
+            .collect::<Vec<_>>();
+        held.sort_unstable();
+        let now = self.now().as_millis();
+        let transaction = self.connections().begin().await?;
+        let mut left = &held[..];
+        while !left.is_empty() {
+            let (part, rest) = left.split_at(chunk(left.len()));
+            left = rest;
+            let mut sql = "WITH held (id, lease) AS (VALUES ".to_owned();
+            write_rows(&mut sql, part.len(), 2);
+            let due = part.len() * 2 + 1;
+            sql.push_str(") UPDATE deliveries SET lease = NULL, due_at = $");
+            sql.push_str(&due.to_string());
+            sql.push_str(
+                " FROM held WHERE deliveries.id = held.id AND deliveries.lease = held.lease AND state = 'pending'",
+            );
+            let values = part
+                .iter()
+                .flat_map(|&(id, lease)| -> [Value; 2] { [id.into(), lease.into()] });
+            let values = values.chain([now.into()]);
+            transaction
+                .execute_raw(Statement::from_sql_and_values(
+                    transaction.get_database_backend(),
+                    sql,
+                    values,
+                ))
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Makes due at once what is leased. Only where no other process can be at work: the leases are a
+    /// dead one's. A scheduled retry isn't leased and keeps its time.
+    pub(crate) async fn free_dead_leases(&self) -> Result<(), StoreError> {
+        let sql = "UPDATE deliveries SET lease = NULL, due_at = $1 WHERE state = 'pending' AND lease IS NOT NULL";
+        let writer = &self.connections().writer;
+        let values = [self.now().as_millis().into()];
+        let freed = writer
+            .execute_raw(Statement::from_sql_and_values(
+                writer.get_database_backend(),
+                sql,
+                values,
+            ))
+            .await?;
+        if freed.rows_affected() > 0 {
+            tracing::info!(
+                deliveries = freed.rows_affected(),
+                "took back what the last process had not finished"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The due deliveries of a destination, one more than there is room for.
+async fn due_deliveries(
+    transaction: &DatabaseTransaction,
+    claim: &Claim,
+    now: Timestamp,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let backend = transaction.get_database_backend();
+    let mut sql = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, d.ours_since, e.body \
+                   FROM deliveries d JOIN events e ON e.id = d.event_id \
+                   WHERE d.state = 'pending' AND d.destination_id = $1 AND d.due_at <= $2 ORDER BY d.due_at LIMIT $3"
+        .to_owned();
+    if backend == DatabaseBackend::Postgres {
+        sql.push_str(" FOR UPDATE OF d SKIP LOCKED");
+    }
+    let limit = i64::try_from(claim.room.saturating_add(1)).unwrap_or(i64::MAX);
+    let values = [
+        claim.destination_id.as_uuid().into(),
+        now.as_millis().into(),
+        limit.into(),
+    ];
+    transaction
+        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+}
+
+fn job(row: &QueryResult, destination: &Arc<Destination>, lease: Lease, leased_until: Instant) -> Result<Job, DbErr> {
+    let attempts: i64 = row.try_get("", "attempt_count")?;
+    let scheduled: i64 = row.try_get("", "scheduled_attempts")?;
+    Ok(Job {
+        delivery_id: DeliveryId::from_uuid(row.try_get("", "id")?),
+        event_id: EventId::from_uuid(row.try_get("", "event_id")?),
+        lease,
+        leased_until,
+        read_at: Instant::now(),
+        destination: Arc::clone(destination),
+        body: row.try_get::<Vec<u8>>("", "body")?.into(),
+        trigger: if attempts == 0 { Trigger::First } else { Trigger::Retry },
+        standing: Standing {
+            scheduled_attempt: u32::try_from(scheduled + 1).unwrap_or(u32::MAX),
+            ours_since: row
+                .try_get::<Option<i64>>("", "ours_since")?
+                .map(Timestamp::from_millis),
+        },
+    })
+}
+
+/// Writes the lease into rows that are locked and still due.
+async fn lease_deliveries(
+    transaction: &DatabaseTransaction,
+    ids: &[Uuid],
+    lease: Lease,
+    now: Timestamp,
+    lease_ends: Timestamp,
+) -> Result<(), DbErr> {
+    let mut left = ids;
+    while !left.is_empty() {
+        let (part, rest) = left.split_at(chunk(left.len()));
+        left = rest;
+        let mut sql =
+            "UPDATE deliveries SET lease = $1, due_at = $2 WHERE state = 'pending' AND due_at <= $3 AND id IN ("
+                .to_owned();
+        write_placeholders(&mut sql, 3, part.len());
+        sql.push(')');
+        let bounds = [
+            lease.as_column().into(),
+            lease_ends.as_millis().into(),
+            now.as_millis().into(),
+        ];
+        let values = bounds
+            .into_iter()
+            .chain(part.iter().map(|&id| id.into()))
+            .collect::<Vec<Value>>();
+        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+        let leased = transaction.execute_raw(statement).await?.rows_affected();
+        if leased != part.len() as u64 {
+            return Err(DbErr::Custom(format!(
+                "{leased} of {} due deliveries were leased",
+                part.len()
+            )));
+        }
+    }
+    Ok(())
+}

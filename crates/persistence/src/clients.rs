@@ -1,0 +1,187 @@
+//! Clients: created, read, renamed, deleted with everything of theirs.
+//!
+//! Whoever changes a client or its destinations locks the client's row first, and capture reads it
+//! under a shared lock, so a change comes wholly before a capture or wholly after it.
+
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
+};
+use sensei_domain::{ClientId, ClientName, DestinationId, Timestamp, WebhookUrl};
+
+use crate::audit::{self, Actor};
+use crate::entities::clients::{self, Column};
+use crate::entities::destinations;
+use crate::error::StoreError;
+use crate::keys::{self, CreatedKey, KeyKind, NewKey, Scope};
+use crate::records::{Client, Page};
+use crate::settings::{self, Settings, SettingsChange};
+use crate::store::Store;
+
+/// A client to create.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Its name.
+    pub name: ClientName,
+    /// Where its leads go.
+    pub lead_webhook_url: Option<WebhookUrl>,
+}
+
+/// A client just created.
+#[derive(Debug, Clone)]
+pub struct CreatedClient {
+    /// The client.
+    pub client: Client,
+    /// Its settings.
+    pub settings: Settings,
+    /// The key for its lead form.
+    pub publishable_key: CreatedKey,
+}
+
+impl Store {
+    /// Creates a client, its publishable key and, with a URL, its Lead Webhook destination.
+    pub async fn create_client(&self, new: NewClient, actor: &Actor) -> Result<CreatedClient, StoreError> {
+        let now = self.now();
+        let row = clients::Model {
+            id: ClientId::new(now).as_uuid(),
+            name: new.name.as_str().to_owned(),
+            include_custom_fields: false,
+            created_at: now.as_millis(),
+            updated_at: now.as_millis(),
+        };
+        let id = ClientId::from_uuid(row.id);
+        let transaction = self.connections().begin().await?;
+        clients::Entity::insert(row.clone().into_active_model())
+            .exec_without_returning(&transaction)
+            .await?;
+        audit::log(&transaction, now, actor, "client.created", Some(id), id).await?;
+        let change = SettingsChange {
+            lead_webhook_url: Some(new.lead_webhook_url),
+            include_custom_fields: None,
+        };
+        let change = settings::apply(&transaction, self.shared(), &row, &change, actor, now).await?;
+        let key = NewKey {
+            kind: KeyKind::Publishable,
+            scope: Scope::Client(id),
+            name: "Lead form".to_owned(),
+        };
+        let publishable_key = keys::create(&transaction, key, actor, now).await?;
+        transaction.commit().await?;
+        Ok(CreatedClient {
+            client: client(row),
+            settings: change.settings,
+            publishable_key,
+        })
+    }
+
+    /// Reads a client.
+    pub async fn client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
+        let found = clients::Entity::find_by_id(id.as_uuid())
+            .one(&self.connections().reader)
+            .await?;
+        Ok(found.map(client))
+    }
+
+    /// All clients.
+    pub async fn clients(&self, page: Page) -> Result<Vec<Client>, StoreError> {
+        let mut query = clients::Entity::find();
+        if let Some(before) = page.before {
+            query = query.filter(Column::Id.lt(before));
+        }
+        let query = query.order_by_desc(Column::Id).limit(u64::from(page.limit));
+        Ok(query
+            .all(&self.connections().reader)
+            .await?
+            .into_iter()
+            .map(client)
+            .collect())
+    }
+
+    /// Gives a client another name, for events captured from now on. `None` when there is no such client.
+    pub async fn rename_client(
+        &self,
+        id: ClientId,
+        name: ClientName,
+        actor: &Actor,
+    ) -> Result<Option<Client>, StoreError> {
+        let now = self.now();
+        let transaction = self.connections().begin().await?;
+        let Some(mut row) = lock(&transaction, id).await? else {
+            return Ok(None);
+        };
+        if row.name != name.as_str() {
+            name.as_str().clone_into(&mut row.name);
+            row.updated_at = now.as_millis();
+            let change = clients::ActiveModel {
+                id: ActiveValue::Unchanged(row.id),
+                name: ActiveValue::Set(row.name.clone()),
+                updated_at: ActiveValue::Set(row.updated_at),
+                ..Default::default()
+            };
+            clients::Entity::update(change).exec(&transaction).await?;
+            audit::log(&transaction, now, actor, "client.renamed", Some(id), id).await?;
+            transaction.commit().await?;
+        }
+        Ok(Some(client(row)))
+    }
+
+    /// Deletes a client and everything of it: leads, events, deliveries, attempts, destinations, keys.
+    /// The audit log stays. False when there is no such client.
+    pub async fn delete_client(&self, id: ClientId, actor: &Actor) -> Result<bool, StoreError> {
+        let transaction = self.connections().begin().await?;
+        if lock(&transaction, id).await?.is_none() {
+            return Ok(false);
+        }
+        let destinations = destinations::Entity::find()
+            .filter(destinations::Column::ClientId.eq(id.as_uuid()))
+            .filter(destinations::Column::DeletedAt.is_null())
+            .all(&transaction)
+            .await?;
+        let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES);
+        for sql in locking.iter().chain(DELETIONS) {
+            let values = [id.as_uuid().into()];
+            let statement = Statement::from_sql_and_values(transaction.get_database_backend(), *sql, values);
+            transaction.execute_raw(statement).await?;
+        }
+        audit::log(&transaction, self.now(), actor, "client.deleted", Some(id), id).await?;
+        transaction.commit().await?;
+        self.shared().keys.forget_client(id);
+        self.shared()
+            .changed(destinations.into_iter().map(|row| DestinationId::from_uuid(row.id)));
+        Ok(true)
+    }
+}
+
+/// Who records an attempt locks its delivery first, so nobody adds one after this. In the order of ids, as
+/// everybody does who locks several.
+const LOCK_DELIVERIES: &str =
+    "SELECT count(*) FROM (SELECT id FROM deliveries WHERE client_id = $1 ORDER BY id FOR UPDATE) AS locked";
+/// Everything of a client, each by an index.
+const DELETIONS: &[&str] = &[
+    "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE client_id = $1)",
+    "DELETE FROM deliveries WHERE client_id = $1",
+    "DELETE FROM events WHERE lead_id IN (SELECT id FROM leads WHERE client_id = $1)",
+    "DELETE FROM leads WHERE client_id = $1",
+    "DELETE FROM idempotency_keys WHERE client_id = $1",
+    "DELETE FROM api_keys WHERE client_id = $1",
+    "DELETE FROM destinations WHERE client_id = $1",
+    "DELETE FROM clients WHERE id = $1",
+];
+
+/// Reads a client's row and keeps it from others until the transaction ends.
+pub(crate) async fn lock(transaction: &DatabaseTransaction, id: ClientId) -> Result<Option<clients::Model>, DbErr> {
+    clients::Entity::find_by_id(id.as_uuid())
+        .lock_exclusive()
+        .one(transaction)
+        .await
+}
+
+pub(crate) fn client(row: clients::Model) -> Client {
+    Client {
+        id: ClientId::from_uuid(row.id),
+        name: row.name,
+        include_custom_fields: row.include_custom_fields,
+        created_at: Timestamp::from_millis(row.created_at),
+        updated_at: Timestamp::from_millis(row.updated_at),
+    }
+}

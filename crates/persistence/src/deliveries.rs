@@ -1,0 +1,153 @@
+//! The delivery log as clients read it, and cancelling what is no longer wanted.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Statement,
+};
+use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp};
+use uuid::Uuid;
+
+use crate::entities::attempts;
+use crate::entities::deliveries::{Column, Entity, Model};
+use crate::error::StoreError;
+use crate::records::{Attempt, Delivery, Page};
+use crate::store::Store;
+
+/// Which deliveries of a client; what is `None` doesn't matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeliveryFilter {
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// To this destination.
+    pub destination_id: Option<DestinationId>,
+    /// Of this lead.
+    pub lead_id: Option<LeadId>,
+    /// Captured then or later.
+    pub since: Option<Timestamp>,
+    /// Captured before then.
+    pub until: Option<Timestamp>,
+}
+
+impl Store {
+    /// Reads a delivery with its attempts, the first one first.
+    pub async fn delivery(
+        &self,
+        client: ClientId,
+        id: DeliveryId,
+    ) -> Result<Option<(Delivery, Vec<Attempt>)>, StoreError> {
+        let reader = &self.connections().reader;
+        let found = Entity::find_by_id(id.as_uuid())
+            .filter(Column::ClientId.eq(client.as_uuid()))
+            .one(reader)
+            .await?;
+        let Some(found) = found else { return Ok(None) };
+        let attempts = attempts::Entity::find()
+            .filter(attempts::Column::DeliveryId.eq(id.as_uuid()))
+            .order_by_asc(attempts::Column::Number)
+            .all(reader)
+            .await?;
+        Ok(Some((
+            delivery(found)?,
+            attempts.into_iter().map(attempt).collect::<Result<_, _>>()?,
+        )))
+    }
+
+    /// A client's deliveries.
+    pub async fn deliveries(
+        &self,
+        client: ClientId,
+        filter: DeliveryFilter,
+        page: Page,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let rows = query(client, filter, page).all(&self.connections().reader).await?;
+        rows.into_iter().map(delivery).collect()
+    }
+}
+
+fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Select<Entity> {
+    let mut query = Entity::find().filter(Column::ClientId.eq(client.as_uuid()));
+    if let Some(state) = filter.state {
+        // Written out, as a partial index isn't used for a parameter.
+        query = query.filter(Expr::cust(format!("state = '{}'", state.name())));
+    }
+    if let Some(destination) = filter.destination_id {
+        query = query.filter(Column::DestinationId.eq(destination.as_uuid()));
+    }
+    if let Some(lead) = filter.lead_id {
+        query = query.filter(Column::LeadId.eq(lead.as_uuid()));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(Column::CreatedAt.gte(since.as_millis()));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(Column::CreatedAt.lt(until.as_millis()));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(Column::Id.lt(before));
+    }
+    query.order_by_desc(Column::Id).limit(u64::from(page.limit))
+}
+
+/// Cancels what is pending or held for a destination or of a lead (`column` says which).
+pub(crate) async fn cancel(
+    transaction: &DatabaseTransaction,
+    column: &'static str,
+    of: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    // Locked in the order of ids, as everybody does who locks several.
+    let lock = if backend == DatabaseBackend::Postgres {
+        "ORDER BY id FOR UPDATE"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "UPDATE deliveries SET state = 'cancelled', due_at = NULL, lease = NULL, completed_at = $1 \
+         WHERE state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE {column} = $2 \
+         AND state IN ('pending', 'held') {lock})"
+    );
+    let values = [now.as_millis().into(), of.into()];
+    transaction
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+        .map(drop)
+}
+
+fn delivery(row: Model) -> Result<Delivery, StoreError> {
+    let state = row
+        .state
+        .parse()
+        .map_err(|_| StoreError::Unreadable { what: "delivery state" })?;
+    let waits = state == DeliveryState::Pending && row.lease.is_none();
+    Ok(Delivery {
+        id: DeliveryId::from_uuid(row.id),
+        client_id: ClientId::from_uuid(row.client_id),
+        event_id: EventId::from_uuid(row.event_id),
+        lead_id: LeadId::from_uuid(row.lead_id),
+        destination_id: DestinationId::from_uuid(row.destination_id),
+        state,
+        attempt_count: u32::try_from(row.attempt_count).unwrap_or(u32::MAX),
+        due_at: row.due_at.filter(|_| waits).map(Timestamp::from_millis),
+        failure_reason: row.failure_reason,
+        created_at: Timestamp::from_millis(row.created_at),
+        completed_at: row.completed_at.map(Timestamp::from_millis),
+    })
+}
+
+fn attempt(row: attempts::Model) -> Result<Attempt, StoreError> {
+    Ok(Attempt {
+        number: u32::try_from(row.number).unwrap_or(u32::MAX),
+        trigger: row.trigger_name.parse().map_err(|_| StoreError::Unreadable {
+            what: "attempt trigger",
+        })?,
+        started_at: Timestamp::from_millis(row.started_at),
+        duration_ms: u64::try_from(row.duration_ms).unwrap_or(0),
+        outcome: row.outcome,
+        status_code: row.status_code.and_then(|status| u16::try_from(status).ok()),
+        error: row.error,
+        response_snippet: row.response_snippet,
+        request_url: row.request_url,
+    })
+}

@@ -1,0 +1,337 @@
+//! Recording attempts: the log entry and what follows for the delivery, written together.
+//!
+//! Promises that an outcome is stored once, however often it has to be tried: a lease carries one
+//! attempt, so an attempt that is logged under its lease already was written by a commit whose answer
+//! got lost. A stale attempt (the lease is somebody else's by now) is logged, but moves nothing,
+//! except that a success still succeeds a delivery that is pending. The place in the lane is given
+//! back after the commit: when the log can't be written, delivery stops, bounded.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
+use sensei_domain::{DeliveryState, Outcome, Verdict};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::group_commit::Batched;
+use crate::job::{AttemptRecord, Recording};
+use crate::multi_row::{self, chunk, write_placeholders, write_rows};
+use crate::storable::storable;
+use crate::store::{Shared, Store};
+
+/// What is kept of a receiver's answer, in bytes: enough to recognise an error page by.
+const SNIPPET_BYTES: usize = 1_024;
+const ERROR_BYTES: usize = 1_024;
+/// The longest webhook URL (`WebhookUrl`) in bytes.
+const URL_BYTES: usize = 2_048;
+
+impl Store {
+    /// Stores an attempt's outcome, soon. Never fails: it is tried until it is stored, and its place is
+    /// kept until then. Only a store that closes gives up; the delivery is then attempted again.
+    pub fn record(&self, recording: Recording) {
+        if self.recordings().send(recording).is_err() {
+            tracing::warn!("an attempt ended after the store closed; its delivery will be attempted again");
+        }
+    }
+}
+
+/// The task that commits outcomes.
+pub(crate) struct Recordings {
+    shared: Arc<Shared>,
+}
+
+impl Recordings {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[async_trait]
+impl Batched for Recordings {
+    type Item = Recording;
+    type Done = ();
+
+    async fn write(&self, items: &[Recording]) -> Result<(), DbErr> {
+        let transaction = self.shared.connections.begin().await?;
+        let ids = items.iter().map(|item| item.delivery_id.as_uuid()).collect::<Vec<_>>();
+        let mut rows = lock_deliveries(&transaction, ids).await?;
+        let logged = logged_before(&transaction, &rows).await?;
+
+        let mut attempts = Vec::with_capacity(items.len());
+        for item in items {
+            let id = item.delivery_id.as_uuid();
+            // Who was deleted meanwhile has no log either.
+            let Some(row) = rows.get_mut(&id) else { continue };
+            if !logged.contains(&(id, item.lease.as_column())) {
+                row.after.apply(item);
+                attempts.push(attempt_row(id, row, item));
+            }
+        }
+        let columns = [
+            "delivery_id",
+            "number",
+            "client_id",
+            "lease",
+            "trigger_name",
+            "started_at",
+            "duration_ms",
+            "outcome",
+            "status_code",
+            "error",
+            "response_snippet",
+            "request_url",
+        ];
+        multi_row::insert(&transaction, "attempts", columns, attempts).await?;
+        let changed = rows
+            .into_iter()
+            .filter(|(_, row)| row.before != row.after)
+            .collect::<Vec<_>>();
+        update_deliveries(&transaction, &changed).await?;
+        transaction.commit().await
+    }
+
+    fn committed(&self, items: Vec<Recording>, (): ()) {
+        drop(items);
+    }
+
+    fn failed(&self, mut items: Vec<Recording>, error: &StoreError) -> Vec<Recording> {
+        let source = error as &dyn std::error::Error;
+        tracing::error!(
+            error = source,
+            attempts = items.len(),
+            "outcomes could not be stored; trying again"
+        );
+        if !error.is_transient() {
+            // A text is all in a recording that a database could object to, and never worth an outcome.
+            for AttemptRecord {
+                error,
+                response_snippet,
+                request_url,
+                ..
+            } in items.iter_mut().map(|i| &mut i.attempt)
+            {
+                (*error, *response_snippet, *request_url) = (None, None, None);
+            }
+        }
+        items
+    }
+
+    fn weight(_: &Recording) -> usize {
+        1
+    }
+}
+
+/// A delivery's row as it is locked, and as it shall be.
+struct Row {
+    client_id: Uuid,
+    before: Progress,
+    after: Progress,
+}
+
+/// What attempts change of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Progress {
+    state: DeliveryState,
+    due_at: Option<i64>,
+    lease: Option<i64>,
+    attempt_count: i64,
+    scheduled_attempts: i64,
+    ours_since: Option<i64>,
+    failure_reason: Option<String>,
+    completed_at: Option<i64>,
+}
+
+impl Progress {
+    /// Counts an attempt, and lets its verdict follow if it holds the lease.
+    fn apply(
+        &mut self,
+        Recording {
+            lease,
+            attempt,
+            verdict,
+            ..
+        }: &Recording,
+    ) {
+        self.attempt_count += 1;
+        let holds = self.lease == Some(lease.as_column());
+        if self.state != DeliveryState::Pending || !(holds || *verdict == Verdict::Succeeded) {
+            return;
+        }
+        let ended_at = attempt.started_at.after(attempt.duration).as_millis();
+        self.lease = None;
+        match verdict {
+            Verdict::Succeeded => {
+                (self.state, self.due_at, self.completed_at) = (DeliveryState::Succeeded, None, Some(ended_at));
+            }
+            Verdict::Failed(reason) => {
+                (self.state, self.due_at, self.completed_at) = (DeliveryState::Failed, None, Some(ended_at));
+                self.failure_reason = Some(reason.name().to_owned());
+            }
+            Verdict::Retry { at } => {
+                (self.due_at, self.ours_since) = (Some(at.as_millis()), None);
+                self.scheduled_attempts += 1;
+            }
+            Verdict::NotCounted { at } => {
+                self.due_at = Some(at.as_millis());
+                self.ours_since.get_or_insert(attempt.started_at.as_millis());
+            }
+        }
+    }
+}
+
+/// Reads deliveries and, on PostgreSQL, keeps them from others until the transaction ends; in the order
+/// of ids, as everybody does who locks several.
+async fn lock_deliveries(transaction: &DatabaseTransaction, mut ids: Vec<Uuid>) -> Result<BTreeMap<Uuid, Row>, DbErr> {
+    ids.sort_unstable();
+    ids.dedup();
+    let backend = transaction.get_database_backend();
+    let mut rows = BTreeMap::new();
+    let mut left = &ids[..];
+    while !left.is_empty() {
+        let (now, rest) = left.split_at(chunk(left.len()));
+        left = rest;
+        let mut sql = "SELECT id, client_id, state, due_at, lease, attempt_count, scheduled_attempts, ours_since, \
+                       failure_reason, completed_at FROM deliveries WHERE id IN ("
+            .to_owned();
+        write_placeholders(&mut sql, 0, now.len());
+        sql.push_str(if backend == DatabaseBackend::Postgres {
+            ") ORDER BY id FOR UPDATE"
+        } else {
+            ")"
+        });
+        let values = now.iter().map(|&id| id.into()).collect::<Vec<Value>>();
+        for found in transaction
+            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?
+        {
+            let before = progress(&found)?;
+            let row = Row {
+                client_id: found.try_get("", "client_id")?,
+                after: before.clone(),
+                before,
+            };
+            rows.insert(found.try_get("", "id")?, row);
+        }
+    }
+    Ok(rows)
+}
+
+fn progress(row: &QueryResult) -> Result<Progress, DbErr> {
+    Ok(Progress {
+        state: row
+            .try_get::<String>("", "state")?
+            .parse()
+            .map_err(|_| DbErr::Type("a delivery's state".to_owned()))?,
+        due_at: row.try_get("", "due_at")?,
+        lease: row.try_get("", "lease")?,
+        attempt_count: row.try_get("", "attempt_count")?,
+        scheduled_attempts: row.try_get("", "scheduled_attempts")?,
+        ours_since: row.try_get("", "ours_since")?,
+        failure_reason: row.try_get("", "failure_reason")?,
+        completed_at: row.try_get("", "completed_at")?,
+    })
+}
+
+/// The delivery and lease of each attempt that is in the log already. Asked in a statement after the
+/// one that locks, so that it sees what the former holder of the lock has committed.
+async fn logged_before(
+    transaction: &DatabaseTransaction,
+    rows: &BTreeMap<Uuid, Row>,
+) -> Result<HashSet<(Uuid, i64)>, DbErr> {
+    let attempted = rows
+        .iter()
+        .filter(|(_, row)| row.before.attempt_count > 0)
+        .map(|(&id, _)| id)
+        .collect::<Vec<_>>();
+    let mut logged = HashSet::new();
+    let mut left = &attempted[..];
+    while !left.is_empty() {
+        let (now, rest) = left.split_at(chunk(left.len()));
+        left = rest;
+        let mut sql = "SELECT delivery_id, lease FROM attempts WHERE delivery_id IN (".to_owned();
+        write_placeholders(&mut sql, 0, now.len());
+        sql.push(')');
+        let values = now.iter().map(|&id| id.into()).collect::<Vec<Value>>();
+        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+        for row in transaction.query_all_raw(statement).await? {
+            logged.insert((row.try_get("", "delivery_id")?, row.try_get("", "lease")?));
+        }
+    }
+    Ok(logged)
+}
+
+fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording) -> [Value; 12] {
+    // An erased lead's data must not come back in what its receiver answers.
+    let snippet = attempt
+        .response_snippet
+        .as_deref()
+        .filter(|_| row.after.state != DeliveryState::Cancelled);
+    [
+        id.into(),
+        row.after.attempt_count.into(),
+        row.client_id.into(),
+        lease.as_column().into(),
+        attempt.trigger.name().into(),
+        attempt.started_at.as_millis().into(),
+        i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX).into(),
+        Outcome::name(&attempt.outcome).into(),
+        attempt.status_code.map(i64::from).into(),
+        attempt
+            .error
+            .as_deref()
+            .map(|error| storable(error, ERROR_BYTES))
+            .into(),
+        snippet.map(|snippet| storable(snippet, SNIPPET_BYTES)).into(),
+        attempt
+            .request_url
+            .as_deref()
+            .map(|url| storable(url, URL_BYTES))
+            .into(),
+    ]
+}
+
+/// Moves deliveries on, each if it is still as it was read.
+async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row)]) -> Result<(), DbErr> {
+    let mut left = rows;
+    while !left.is_empty() {
+        let (now, rest) = left.split_at(chunk(left.len()));
+        left = rest;
+        let mut sql = "WITH moved (id, state_before, lease_before, state, due_at, lease, attempt_count, \
+                       scheduled_attempts, ours_since, failure_reason, completed_at) AS (VALUES "
+            .to_owned();
+        write_rows(&mut sql, now.len(), 11);
+        sql.push_str(
+            ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = moved.lease, \
+             attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \
+             ours_since = moved.ours_since, failure_reason = moved.failure_reason, \
+             completed_at = moved.completed_at FROM moved WHERE deliveries.id = moved.id \
+             AND deliveries.state = moved.state_before AND deliveries.lease IS NOT DISTINCT FROM moved.lease_before",
+        );
+        let values = now.iter().flat_map(|(id, Row { before, after, .. })| -> [Value; 11] {
+            [
+                (*id).into(),
+                before.state.name().into(),
+                before.lease.into(),
+                after.state.name().into(),
+                after.due_at.into(),
+                after.lease.into(),
+                after.attempt_count.into(),
+                after.scheduled_attempts.into(),
+                after.ours_since.into(),
+                after.failure_reason.clone().into(),
+                after.completed_at.into(),
+            ]
+        });
+        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+        let moved = transaction.execute_raw(statement).await?.rows_affected();
+        if moved != now.len() as u64 {
+            return Err(DbErr::Custom(format!(
+                "{moved} of {} locked deliveries were moved",
+                now.len()
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! A client's settings: the Lead Webhook URL and what its webhooks carry.
+//!
+//! The URL is a destination: set, it is made; changed, it keeps its identity and signing secret under
+//! a new version; emptied, it is deleted and what was bound for it is cancelled; a URL after that is a
+//! new destination. Saving what is there already changes nothing.
+
+use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait};
+use sensei_domain::{ClientId, DestinationId, Timestamp, WebhookUrl};
+
+use crate::audit::{self, Actor};
+use crate::clients;
+use crate::destinations;
+use crate::entities::clients::{ActiveModel, Entity, Model};
+use crate::error::StoreError;
+use crate::store::{Shared, Store};
+
+/// A client's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Whose.
+    pub client_id: ClientId,
+    /// Where its leads go.
+    pub lead_webhook_url: Option<WebhookUrl>,
+    /// The destination behind that URL.
+    pub destination_id: Option<DestinationId>,
+    /// Whether webhooks carry the lead's custom fields.
+    pub include_custom_fields: bool,
+    /// When the client last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What to change; `None` leaves a setting as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsChange {
+    /// Another URL, or `Some(None)` to have none.
+    pub lead_webhook_url: Option<Option<WebhookUrl>>,
+    /// Whether webhooks carry the lead's custom fields.
+    pub include_custom_fields: Option<bool>,
+}
+
+/// What became of a change.
+pub(crate) struct Applied {
+    pub(crate) settings: Settings,
+    /// A destination that was there before and isn't the same now.
+    pub(crate) changed: Option<DestinationId>,
+}
+
+impl Store {
+    /// Reads a client's settings.
+    pub async fn settings(&self, client: ClientId) -> Result<Option<Settings>, StoreError> {
+        let reader = &self.connections().reader;
+        let Some(row) = Entity::find_by_id(client.as_uuid()).one(reader).await? else {
+            return Ok(None);
+        };
+        let webhook = destinations::lead_webhook(reader, client).await?;
+        let webhook = webhook.as_ref().map(behind).transpose()?;
+        Ok(Some(settings(&row, webhook)))
+    }
+
+    /// Changes a client's settings, for what is captured or attempted from now on. `None` when there
+    /// is no such client.
+    pub async fn change_settings(
+        &self,
+        client: ClientId,
+        change: SettingsChange,
+        actor: &Actor,
+    ) -> Result<Option<Settings>, StoreError> {
+        let transaction = self.connections().begin().await?;
+        let Some(row) = clients::lock(&transaction, client).await? else {
+            return Ok(None);
+        };
+        let applied = apply(&transaction, self.shared(), &row, &change, actor, self.now()).await?;
+        transaction.commit().await?;
+        self.shared().changed(applied.changed);
+        Ok(Some(applied.settings))
+    }
+}
+
+/// Applies a change to a client whose row is locked.
+pub(crate) async fn apply(
+    transaction: &DatabaseTransaction,
+    shared: &Shared,
+    client: &Model,
+    change: &SettingsChange,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Applied, StoreError> {
+    let id = ClientId::from_uuid(client.id);
+    let webhook = destinations::lead_webhook(transaction, id).await?;
+    let before = webhook.as_ref().map(behind).transpose()?;
+    let mut changed = None;
+    let after = match (&webhook, change.lead_webhook_url.as_ref()) {
+        (_, None) | (None, Some(None)) => before.clone(),
+        (None, Some(Some(url))) => {
+            let key = shared.directory.master_key();
+            let destination = destinations::create_lead_webhook(transaction, key, id, url, now).await?;
+            audit::log(transaction, now, actor, "destination.created", Some(id), destination).await?;
+            Some((destination, url.clone()))
+        }
+        (Some(row), Some(None)) => {
+            destinations::delete(transaction, row, now).await?;
+            changed = before.as_ref().map(|(id, _)| *id);
+            audit::log(transaction, now, actor, "destination.deleted", Some(id), row.id).await?;
+            None
+        }
+        (Some(row), Some(Some(url))) => {
+            if before.as_ref().is_some_and(|(_, before)| before != url) {
+                destinations::change_url(transaction, row, url, now).await?;
+                changed = before.as_ref().map(|(id, _)| *id);
+                audit::log(transaction, now, actor, "destination.changed", Some(id), row.id).await?;
+            }
+            before.clone().map(|(id, _)| (id, url.clone()))
+        }
+    };
+    let mut client = client.clone();
+    let include = change.include_custom_fields.unwrap_or(client.include_custom_fields);
+    let is_other = include != client.include_custom_fields;
+    if is_other || after != before {
+        (client.include_custom_fields, client.updated_at) = (include, now.as_millis());
+        let row = ActiveModel {
+            id: ActiveValue::Unchanged(client.id),
+            include_custom_fields: ActiveValue::Set(include),
+            updated_at: ActiveValue::Set(client.updated_at),
+            ..Default::default()
+        };
+        Entity::update(row).exec(transaction).await?;
+    }
+    if is_other {
+        audit::log(transaction, now, actor, "settings.changed", Some(id), id).await?;
+    }
+    Ok(Applied {
+        settings: settings(&client, after),
+        changed,
+    })
+}
+
+fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Settings {
+    let (destination_id, lead_webhook_url) = webhook.unzip();
+    Settings {
+        client_id: ClientId::from_uuid(client.id),
+        lead_webhook_url,
+        destination_id,
+        include_custom_fields: client.include_custom_fields,
+        updated_at: Timestamp::from_millis(client.updated_at),
+    }
+}
+
+/// The destination and its URL, as a row has them.
+fn behind(row: &crate::entities::destinations::Model) -> Result<(DestinationId, WebhookUrl), StoreError> {
+    let config = serde_json::from_str::<serde_json::Value>(&row.config).ok();
+    let url = config
+        .as_ref()
+        .and_then(|config| config.get("url")?.as_str()?.parse().ok());
+    Ok((
+        DestinationId::from_uuid(row.id),
+        url.ok_or(StoreError::Unreadable { what: "webhook URL" })?,
+    ))
+}

@@ -1,0 +1,7 @@
+//! What survives: the real binary killed, cut off from its database, left by its callers.
+
+mod database_away;
+mod hang_up;
+mod killed;
+mod load;
+mod synced;
