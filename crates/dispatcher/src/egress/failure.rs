@@ -209,3 +209,59 @@ fn seconds(duration: &Duration) -> String {
         format!("{} ms", duration.as_millis())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_becomes_words_and_an_outcome() {
+        const WAIT: Duration = Duration::from_secs(10);
+        let unavailable = Outcome::Unavailable { retry_after: None };
+        let network = "the request couldn't be sent (our network leads nowhere near the receiver)";
+        let exhausted = "the request couldn't be sent (out of sockets or memory)";
+        let closed = "the receiver closed the connection before it answered";
+        let cases = [
+            // Linux's numbers: ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EMFILE, ENOMEM.
+            (111, true, "the receiver refused the connection", unavailable),
+            (104, false, closed, unavailable),
+            (32, false, closed, unavailable),
+            (113, true, "the receiver's network can't be reached", unavailable),
+            (101, true, network, Outcome::Ours),
+            (99, true, network, Outcome::Ours),
+            (24, true, exhausted, Outcome::Ours),
+            (12, true, exhausted, Outcome::Ours),
+            // ETIMEDOUT: of a connection that is made, or that was there.
+            (110, true, "no connection within 10 s", unavailable),
+            (110, false, closed, unavailable),
+            // EACCES: a firewall of ours.
+            (13, true, "the connection failed (permission denied)", unavailable),
+        ];
+        for (code, connecting, words, outcome) in cases {
+            let failure = of_io(&io::Error::from_raw_os_error(code), connecting, WAIT).expect("telling by itself");
+            assert_eq!((&*failure.to_string(), failure.outcome()), (words, outcome), "{code}");
+        }
+        let wrapped = io::Error::other(rustls::Error::HandshakeNotComplete);
+        assert_eq!(of_io(&wrapped, true, WAIT), None, "what it wraps tells more");
+    }
+
+    #[test]
+    fn what_was_refused_reads_the_same_whatever_is_there() {
+        let allowed_elsewhere = "the URL leads to an address that isn't allowed";
+        for refusal in [
+            Refusal::LocalName,
+            Refusal::Address {
+                what: "a loopback address",
+            },
+            Refusal::Address {
+                what: "a link-local address",
+            },
+        ] {
+            let failure = Failure::Blocked(refusal);
+            assert_eq!(
+                (&*failure.to_string(), failure.outcome()),
+                (allowed_elsewhere, Outcome::Blocked)
+            );
+        }
+    }
+}

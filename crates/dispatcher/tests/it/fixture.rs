@@ -12,8 +12,8 @@ use sensei_domain::{
 use sensei_persistence::{Destination, Job, Lease};
 use serde_json::Value;
 
-/// Long enough for a busy machine, short enough for a test that waits for it.
-pub(crate) const SHORT: Duration = Duration::from_millis(300);
+/// A deadline long enough for a busy machine, short enough for a test that waits for it.
+pub(crate) const SHORT: Duration = Duration::from_millis(1_200);
 
 /// Nothing allowed.
 pub(crate) fn strict() -> Egress {

@@ -168,5 +168,5 @@ async fn a_silent_dns_server_ends_with_the_deadline() {
         ..EgressOptions::default()
     });
     let failure = post(&egress, "https://silent.example.com/").await.expect_err("silence");
-    assert_eq!(failure.to_string(), "no connection within 200 ms");
+    assert_eq!(failure.to_string(), "no connection within 800 ms");
 }

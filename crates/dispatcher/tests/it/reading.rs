@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sensei_dispatcher::{Answer, EgressOptions, Failure};
+use sensei_dispatcher::{ATTEMPT_DEADLINE, Answer, EgressOptions, Failure};
 use sensei_test_support::{Fault, FaultServer};
 
 use crate::fixture::{SHORT, loopback, post, with};
@@ -12,14 +12,14 @@ const GRACE: Duration = Duration::from_secs(5);
 const BODY_LIMIT: usize = 64 * 1024;
 
 async fn ask(fault: Fault) -> Result<Answer, Failure> {
+    let is_endless = matches!(fault, Fault::BlackHole | Fault::SlowHeaders | Fault::SlowBody);
     let server = FaultServer::start(fault);
-    let egress = with(EgressOptions {
-        deadline: SHORT,
-        ..loopback()
-    });
+    // What ends by itself gets all the time it wants, so that a busy machine changes nothing.
+    let deadline = if is_endless { SHORT } else { ATTEMPT_DEADLINE };
+    let egress = with(EgressOptions { deadline, ..loopback() });
     let started = Instant::now();
     let result = post(&egress, &server.url()).await;
-    assert!(started.elapsed() < SHORT + GRACE);
+    assert!(started.elapsed() < deadline + GRACE);
     assert_eq!(server.connections(), 1, "nothing is tried twice");
     result
 }
@@ -28,7 +28,7 @@ async fn ask(fault: Fault) -> Result<Answer, Failure> {
 async fn what_breaks_before_the_status_is_a_failure_in_words() {
     let closed = "the receiver closed the connection before it answered";
     let garbage = "the receiver's answer isn't valid HTTP";
-    let late = "no answer within 300 ms";
+    let late = "no answer within 1200 ms";
     let cases = [
         (Fault::Reset, closed),
         (Fault::Close, closed),

@@ -75,7 +75,7 @@ async fn a_handshake_that_never_ends_is_cut() {
         ..loopback()
     });
     let failure = post(&egress, &url).await.expect_err("no handshake");
-    assert_eq!(failure.to_string(), "no connection within 200 ms");
+    assert_eq!(failure.to_string(), "no connection within 800 ms");
 }
 
 #[tokio::test]
