@@ -27,7 +27,9 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
                     tracing::error!(delivery = %job.delivery_id, kind = job.destination.kind, "an attempt panicked");
                     ours("an internal error ended it")
                 }
-                Err(_elapsed) => Attempted::unanswered(&Failure::Timeout { after: engine.egress.deadline() }),
+                Err(_elapsed) => Attempted::unanswered(&Failure::Timeout {
+                    after: engine.egress.deadline(),
+                }),
             }
         }
         Err(error) => {

@@ -1,1 +1,26 @@
-//! Placeholder.
+//! Sensei Webhooks as a library: a configuration becomes a running system with a router to mount.
+//!
+//! The `sensei` program is a thin wrapper around this. Another program embeds the same server:
+//!
+//! ```no_run
+//! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+//! use sensei::{Config, Sensei};
+//!
+//! let sensei = Sensei::start(Config::default()).await?;
+//! let app = axum::Router::new().nest("/webhooks", sensei.router());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await?;
+//! sensei.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Promises that nothing is read from the process (environment, arguments, working directory's file)
+//! unless [`Sources::of_process`] is asked to, and that no global state is touched: no logger, no TLS default.
+
+pub mod config;
+pub mod receiver;
+mod sensei;
+
+pub use config::{Config, ConfigError, LogFormat, Sources};
+pub use sensei::{Sensei, StartError, migrate};

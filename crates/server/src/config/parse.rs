@@ -1,0 +1,189 @@
+//! From a setting's text to its type, with the rules that each must keep.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use sensei_dispatcher::{ATTEMPT_DEADLINE, EgressOptions, Limits};
+use sensei_domain::parse_duration;
+use sensei_persistence::DatabaseUrl;
+use tracing_subscriber::EnvFilter;
+
+use super::error::{ConfigError, ConfigFault};
+use super::layers::Given;
+use super::{AdminKey, Config, LogFormat};
+
+/// What must be left of a lease when an attempt ends at its deadline: its outcome has to be stored, and
+/// clocks differ (DESIGN.md, "Time").
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// An admin key can do everything: no word that somebody guesses.
+const ADMIN_KEY_LENGTH: usize = 16;
+const ADMIN_KEY_PREFIX: &str = "sk_";
+const MOST_AT_A_TIME: usize = 100_000;
+
+/// Parses all settings; all faults at once.
+pub(super) fn config(values: &[Given]) -> Result<Config, ConfigError> {
+    let mut reader = Reader {
+        values,
+        faults: Vec::new(),
+    };
+    let listen = reader.read("listen", |text| {
+        text.parse()
+            .map_err(|_| "must be an address and a port, e.g. 127.0.0.1:8080".to_owned())
+    });
+    let database = reader.read("database_url", |text| {
+        text.parse::<DatabaseUrl>().map_err(|error| error.to_string())
+    });
+    let lease = reader.read("lease", lease);
+    reader.read("queue", queue);
+    reader.read("roles", roles);
+    let admin_key = reader.read("admin_key", admin_key);
+    let master_key = reader.read("master_key", |text| text.parse().map_err(|_| MASTER_KEY.to_owned()));
+    let allow = reader.read("egress_allow", networks);
+    let allow_http = reader.read("egress_allow_http", truth);
+    let log = reader.read("log", log_filter);
+    let log_format = reader.read("log_format", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    });
+    let lane_capacity = reader.read("lane_capacity", count);
+    let lane_concurrency = reader.read("lane_concurrency", count);
+    let total_capacity = reader.read("total_capacity", count);
+    let total_concurrency = reader.read("total_concurrency", count);
+
+    let faults = reader.faults;
+    let config = (|| {
+        Some(Config {
+            listen: listen?,
+            database: database?,
+            lease: lease?,
+            admin_key,
+            master_key,
+            egress: EgressOptions {
+                allow: allow?,
+                allow_http: allow_http?,
+            },
+            limits: Limits {
+                lane_capacity: lane_capacity?,
+                lane_concurrency: lane_concurrency?,
+                total_capacity: total_capacity?,
+                total_concurrency: total_concurrency?,
+            },
+            log: log?,
+            log_format: log_format?,
+        })
+    })();
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(ConfigError(faults)),
+    }
+}
+
+const MASTER_KEY: &str = "must be 32 bytes in base64, e.g. from: openssl rand -base64 32";
+
+/// A database's URL as it may be shown.
+pub(super) fn without_credentials(text: &str) -> String {
+    text.parse::<DatabaseUrl>()
+        .map_or_else(|_| String::new(), |url| url.to_string())
+}
+
+struct Reader<'a> {
+    values: &'a [Given],
+    faults: Vec<ConfigFault>,
+}
+
+impl Reader<'_> {
+    /// The setting's value; `None` if it isn't set or is wrong, which is then a fault.
+    fn read<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let given = self.values.iter().find(|given| given.setting.name == name)?;
+        match parse(given.text.trim()) {
+            Ok(value) => Some(value),
+            Err(detail) => {
+                self.faults.push(ConfigFault::Invalid {
+                    name,
+                    origin: given.origin.clone(),
+                    detail,
+                });
+                None
+            }
+        }
+    }
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = parse_duration(text).map_err(|error| error.to_string())?;
+    let least = ATTEMPT_DEADLINE + LEASE_MARGIN;
+    if lease >= least {
+        return Ok(lease);
+    }
+    Err(format!(
+        "must be at least {} s: an attempt may take {} s, and {} s must be left to store its outcome",
+        least.as_secs(),
+        ATTEMPT_DEADLINE.as_secs(),
+        LEASE_MARGIN.as_secs()
+    ))
+}
+
+fn queue(text: &str) -> Result<(), String> {
+    match text {
+        "memory" => Ok(()),
+        _ if text.starts_with("nats://") => Err("must be memory: this version has no NATS queue yet".to_owned()),
+        _ => Err("must be memory".to_owned()),
+    }
+}
+
+fn roles(text: &str) -> Result<(), String> {
+    if text == "all" {
+        return Ok(());
+    }
+    Err("must be all: every process of this version captures, delivers and sweeps".to_owned())
+}
+
+fn admin_key(text: &str) -> Result<AdminKey, String> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.starts_with(ADMIN_KEY_PREFIX) && text.len() >= ADMIN_KEY_LENGTH && is_plain {
+        return Ok(AdminKey(text.to_owned()));
+    }
+    Err(format!(
+        "must begin with {ADMIN_KEY_PREFIX}, have at least {ADMIN_KEY_LENGTH} characters and no spaces, \
+         e.g. {ADMIN_KEY_PREFIX} followed by the output of: openssl rand -hex 32"
+    ))
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(network)
+        .collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| {
+        format!("must be networks in CIDR notation, e.g. 127.0.0.0/8, separated by commas: {text:?} is none")
+    })
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=MOST_AT_A_TIME) => Ok(count),
+        _ => Err(format!("must be a number from 1 to {MOST_AT_A_TIME}")),
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "must be a filter such as info or info,sensei_dispatcher=debug: {error}"
+        )),
+    }
+}

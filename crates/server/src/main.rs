@@ -1,2 +1,0 @@
-//! The `sensei` binary.
-fn main() {}

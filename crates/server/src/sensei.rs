@@ -1,0 +1,148 @@
+//! The running system: the store, the dispatcher and the API, started and stopped in the right order.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use sensei_api::ApiState;
+use sensei_dispatcher::{Dispatcher, Egress, EgressError, Registry};
+use sensei_domain::{Clock, SystemClock};
+use sensei_persistence::{
+    Actor, KeyKind, MasterKey, MasterKeyError, NewKey, OpenError, Scope, Store, StoreError, StoreOptions,
+};
+
+use crate::config::Config;
+
+/// How long attempts in flight may take to end at shutdown. Those cut off are made again at the next start.
+const DISPATCHER_DEADLINE: Duration = Duration::from_secs(10);
+const FIRST_KEY_NAME: &str = "first admin key";
+
+/// A running Sensei Webhooks server without a socket of its own: mount its [`Sensei::router`].
+pub struct Sensei {
+    store: Store,
+    dispatcher: Dispatcher,
+    router: Router,
+    first_admin_key: Option<String>,
+}
+
+impl Sensei {
+    /// Opens the database, bringing its schema up to date, and starts to deliver what is due.
+    ///
+    /// Needs a tokio runtime, which must run until [`Sensei::shutdown`] has returned.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let egress = Egress::new(config.egress.clone())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open_store(&config, Arc::clone(&clock)).await?;
+        let first_admin_key = match ensure_admin_key(&store, &config).await {
+            Ok(key) => key,
+            Err(error) => {
+                store.close().await;
+                return Err(StartError::AdminKey(error));
+            }
+        };
+        let registry = Registry::standard();
+        let dispatcher = Dispatcher::start(
+            store.clone(),
+            egress.clone(),
+            registry,
+            config.limits,
+            Arc::clone(&clock),
+        );
+        let router = sensei_api::router(ApiState::new(store.clone(), egress, clock));
+        Ok(Self {
+            store,
+            dispatcher,
+            router,
+            first_admin_key,
+        })
+    }
+
+    /// The API's routes (`/v1/…`, `/healthz`, …), to serve or to nest in another router.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// The admin key that this start made, because there was none and the configuration named none.
+    ///
+    /// Only its hash is kept: it can't be asked again later.
+    pub fn first_admin_key(&self) -> Option<&str> {
+        self.first_admin_key.as_deref()
+    }
+
+    /// Waits until nothing is being delivered.
+    pub async fn settled(&self) {
+        self.dispatcher.settled().await;
+    }
+
+    /// Ends the attempts in flight, at most 10 s, stores what came of them, and closes the database.
+    ///
+    /// Stop serving the router before: requests are answered 503 from here on.
+    pub async fn shutdown(self) {
+        self.dispatcher.shutdown(DISPATCHER_DEADLINE).await;
+        self.store.close().await;
+    }
+}
+
+impl fmt::Debug for Sensei {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sensei").finish_non_exhaustive()
+    }
+}
+
+/// Brings the database's schema up to date and does nothing else.
+pub async fn migrate(config: &Config) -> Result<(), StartError> {
+    let store = open_store(config, Arc::new(SystemClock)).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Why the system can't start. The texts are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no master key to encrypt secrets with.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The database can't be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The way out can't be made, e.g. without any certificates.
+    #[error("webhooks could not be sent")]
+    Egress(#[from] EgressError),
+    /// The first admin key can't be stored.
+    #[error("the first admin key can't be stored")]
+    AdminKey(#[source] StoreError),
+}
+
+async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
+    let master_key = match &config.master_key {
+        Some(key) => key.clone(),
+        None => MasterKey::load_or_create(&config.master_key_file())?,
+    };
+    let database = config.database.clone();
+    Ok(Store::open(StoreOptions {
+        database,
+        master_key,
+        lease: config.lease,
+        clock,
+    })
+    .await?)
+}
+
+/// Makes sure that somebody can administer this server; returns the key if it was made here.
+async fn ensure_admin_key(store: &Store, config: &Config) -> Result<Option<String>, StoreError> {
+    if let Some(key) = &config.admin_key {
+        store.ensure_admin_key(key.expose()).await?;
+        return Ok(None);
+    }
+    if store.has_admin_key().await? {
+        return Ok(None);
+    }
+    let key = NewKey {
+        kind: KeyKind::Secret,
+        scope: Scope::Admin,
+        name: FIRST_KEY_NAME.to_owned(),
+    };
+    let created = store.create_key(key, &Actor::System).await?;
+    Ok(created.map(|created| created.text))
+}

@@ -1,0 +1,108 @@
+//! The client: a closed loop of requests in flight over kept-alive connections.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, RequestBuilder, StatusCode};
+
+/// Longer than any answer should take: a request that hangs must not hang the measurement.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A lead that was acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acknowledged {
+    pub(crate) lead: u128,
+    /// When its request was sent.
+    pub(crate) sent: Instant,
+    /// How long the acknowledgement took.
+    pub(crate) took: Duration,
+}
+
+/// What a closed loop has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Posted {
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    /// Requests that weren't answered with success.
+    pub(crate) refused: usize,
+}
+
+/// A client that keeps its connections.
+pub(crate) fn new(connections: usize) -> Result<Client> {
+    // Only http is spoken, but without a TLS configuration reqwest would ask for the process's default.
+    let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .timeout(REQUEST_DEADLINE)
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(connections);
+    Ok(client.build()?)
+}
+
+/// Sends requests for this long, as many at a time as told, and waits for the last answers.
+///
+/// `request` makes one; `read` finds the lead in a successful answer.
+pub(crate) async fn closed_loop(
+    time: Duration,
+    in_flight: usize,
+    request: impl Fn() -> (RequestBuilder, Option<u128>) + Send + Sync + 'static,
+) -> Result<Posted> {
+    let request = Arc::new(request);
+    let end = Instant::now() + time;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..in_flight {
+        let request = Arc::clone(&request);
+        tasks.spawn(async move {
+            let mut posted = Posted::default();
+            while Instant::now() < end {
+                let (request, known) = request();
+                let sent = Instant::now();
+                match post(request, known).await {
+                    Ok(lead) => posted.acknowledged.push(Acknowledged {
+                        lead,
+                        sent,
+                        took: sent.elapsed(),
+                    }),
+                    Err(_) => posted.refused += 1,
+                }
+            }
+            posted
+        });
+    }
+    let mut all = Posted::default();
+    while let Some(posted) = tasks.join_next().await {
+        let posted = posted.context("a task of the client has failed")?;
+        all.acknowledged.extend(posted.acknowledged);
+        all.refused += posted.refused;
+    }
+    Ok(all)
+}
+
+/// Sends one request; which lead it was, if that isn't known, is read in the answer.
+async fn post(request: RequestBuilder, known: Option<u128>) -> Result<u128> {
+    let answer = request.send().await?;
+    let status = answer.status();
+    let body = answer.bytes().await?;
+    ensure!(
+        status == StatusCode::CREATED || status == StatusCode::OK,
+        "answered {status}"
+    );
+    known
+        .or_else(|| lead_id_after(br#""id":""#, &body))
+        .context("the answer has no id")
+}
+
+/// The UUID after a text, read without parsing the rest: the client's own work should not be what is measured.
+pub(crate) fn lead_id_after(text: &[u8], body: &[u8]) -> Option<u128> {
+    let start = body.windows(text.len()).position(|window| window == text)? + text.len();
+    let digits = body.get(start..start + 36)?;
+    let mut id = 0;
+    for digit in digits.iter().filter(|digit| **digit != b'-') {
+        id = id << 4 | u128::from(char::from(*digit).to_digit(16)?);
+    }
+    Some(id)
+}

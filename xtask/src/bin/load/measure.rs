@@ -1,0 +1,49 @@
+//! The bare limit of this machine: the same client posting straight to the same receiver.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use reqwest::header::CONTENT_TYPE;
+
+use crate::client::{self, closed_loop};
+use crate::receiver::Receiver;
+
+/// How many POSTs a second arrive, with nothing in between.
+pub(crate) async fn bare(time: Duration, in_flight: usize) -> Result<f64> {
+    let receiver = Receiver::start().await?;
+    let client = client::new(in_flight)?;
+    let url = receiver.url();
+    let number = AtomicU64::new(1);
+    let request = move || {
+        let lead = u128::from(number.fetch_add(1, Ordering::Relaxed));
+        (
+            client
+                .post(&url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(payload(lead)),
+            Some(lead),
+        )
+    };
+    let start = Instant::now();
+    let posted = closed_loop(time, in_flight, request).await?;
+    ensure!(
+        posted.refused == 0,
+        "{} POSTs to the receiver itself have failed",
+        posted.refused
+    );
+    Ok(rate(receiver.count(), start.elapsed()))
+}
+
+/// Events a second.
+pub(crate) fn rate(count: usize, time: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
+}
+
+/// What the system would deliver, to the byte but for the ids.
+fn payload(lead: u128) -> String {
+    let id = format!("00000000-0000-7000-8000-{lead:012x}");
+    format!(
+        r#"{{"event":"lead.created","timestamp":"2024-11-24T10:30:00.000Z","data":{{"id":"{id}","name":"John Doe","email":"john@example.com","phone":"+1234567890","message":"I need a quote for enterprise plan","clientId":"d454991a-eddb-4e81-959d-87c868e050ca","clientName":"Acme Corp","sessionId":"0193a2b5-0000-7000-8000-000000000000"}}}}"#
+    )
+}
