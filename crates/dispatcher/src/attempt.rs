@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use sensei_domain::{Jitter, Outcome, Timestamp, judge};
 use sensei_persistence::{AttemptRecord, Recording};
 
-use crate::egress::ATTEMPT_DEADLINE;
+use crate::egress::Failure;
 use crate::engine::{Engine, Held};
 use crate::transport::Attempted;
 
@@ -21,18 +21,20 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
     let attempted = match engine.transports.of(&job.destination) {
         Ok(transport) => {
             let delivery = AssertUnwindSafe(transport.deliver(&job, started_at, &engine.egress)).catch_unwind();
-            match tokio::time::timeout(ATTEMPT_DEADLINE + GRACE, delivery).await {
+            match tokio::time::timeout(engine.egress.deadline() + GRACE, delivery).await {
                 Ok(Ok(attempted)) => attempted,
                 Ok(Err(_panic)) => {
                     tracing::error!(delivery = %job.delivery_id, kind = job.destination.kind, "an attempt panicked");
-                    Attempted::ours("an internal error ended this attempt")
+                    ours("an internal error ended it")
                 }
-                Err(_elapsed) => Attempted::timed_out(),
+                Err(_elapsed) => Attempted::unanswered(&Failure::Timeout {
+                    after: engine.egress.deadline(),
+                }),
             }
         }
         Err(error) => {
             tracing::error!(destination = %job.destination.id, %error, "a stored destination can't be used");
-            Attempted::ours(error.to_string())
+            ours(&error.to_string())
         }
     };
     let duration = begun.elapsed();
@@ -61,6 +63,10 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
         verdict,
         place: Box::new(place),
     }
+}
+
+fn ours(why: &str) -> Attempted {
+    Attempted::unanswered(&Failure::Ours(why.to_owned()))
 }
 
 fn log(delivery: &sensei_domain::DeliveryId, started_at: Timestamp, attempted: &Attempted) {

@@ -21,7 +21,10 @@ pub(crate) struct BoundTransports {
 
 impl BoundTransports {
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry, kept: Mutex::default() }
+        Self {
+            registry,
+            kept: Mutex::default(),
+        }
     }
 
     /// The transport of a destination as it is now: a changed URL works at the next attempt.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::bound::BoundTransports;
-use crate::egress::{ATTEMPT_DEADLINE, Egress};
+use crate::egress::Egress;
 use crate::lanes::{Lanes, Next, Waiting};
 use crate::limits::Limits;
 use crate::sweeper;
@@ -143,7 +143,10 @@ impl Engine {
             match next {
                 None => return,
                 Some(Next::Start(destination, held)) => {
-                    let running = Running { engine: Arc::clone(self), destination };
+                    let running = Running {
+                        engine: Arc::clone(self),
+                        destination,
+                    };
                     self.tasks.spawn(async move { running.engine.attempt(held).await });
                 }
                 Some(Next::Reread(destination, stale)) => {
@@ -162,7 +165,7 @@ impl Engine {
     }
 
     async fn attempt(self: &Arc<Self>, held: Held) {
-        let ends = Instant::now() + ATTEMPT_DEADLINE + LEASE_MARGIN;
+        let ends = Instant::now() + self.egress.deadline() + LEASE_MARGIN;
         if held.job.leased_until < ends {
             return self.give_up(vec![held]).await;
         }
@@ -174,13 +177,19 @@ impl Engine {
 
     /// Reads deliveries again that have waited: what is no longer ours is dropped.
     async fn reread(self: &Arc<Self>, stale: Vec<Held>) -> Vec<Held> {
-        let leases = stale.iter().map(|held| (held.job.delivery_id, held.job.lease)).collect::<Vec<_>>();
+        let leases = stale
+            .iter()
+            .map(|held| (held.job.delivery_id, held.job.lease))
+            .collect::<Vec<_>>();
         let read = loop {
             let read_at = Instant::now();
             match self.store.refresh(&leases).await {
                 Ok(read) => break read.into_iter().map(move |refreshed| (refreshed, read_at)),
                 Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "waiting deliveries can't be read again yet");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "waiting deliveries can't be read again yet"
+                    );
                     tokio::select! {
                         () = tokio::time::sleep(REREAD_PAUSE) => {}
                         () = self.stopping.cancelled() => return Vec::new(),
@@ -188,14 +197,17 @@ impl Engine {
                 }
             }
         };
-        let fresh = stale.into_iter().zip(read).filter_map(|(mut held, (refreshed, read_at))| match refreshed {
-            Refreshed::Current(destination) => {
-                held.job.destination = destination;
-                held.job.read_at = read_at;
-                Some(held)
-            }
-            Refreshed::Gone => None,
-        });
+        let fresh = stale
+            .into_iter()
+            .zip(read)
+            .filter_map(|(mut held, (refreshed, read_at))| match refreshed {
+                Refreshed::Current(destination) => {
+                    held.job.destination = destination;
+                    held.job.read_at = read_at;
+                    Some(held)
+                }
+                Refreshed::Gone => None,
+            });
         fresh.collect()
     }
 
@@ -204,23 +216,37 @@ impl Engine {
         if waiting.is_empty() {
             return;
         }
-        let leases = waiting.iter().map(|held| (held.job.delivery_id, held.job.lease)).collect::<Vec<_>>();
+        let leases = waiting
+            .iter()
+            .map(|held| (held.job.delivery_id, held.job.lease))
+            .collect::<Vec<_>>();
         if let Err(error) = self.store.release(&leases).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "leases could not be given back; they will run out");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "leases could not be given back; they will run out"
+            );
         }
         let destinations = waiting.iter().map(|held| held.job.destination.id).collect::<Vec<_>>();
         // The places first: the sweeper is to see the room.
         drop(waiting);
-        destinations.into_iter().for_each(|destination| self.fell_behind(destination));
+        destinations
+            .into_iter()
+            .for_each(|destination| self.fell_behind(destination));
     }
 
     /// Takes places for deliveries that are due in the database.
     pub(crate) fn take_places(self: &Arc<Self>, destination: DestinationId, wanted: usize) -> Vec<Taken> {
         let taken = self.lanes().take(destination, wanted);
         if taken > 0 {
-            self.is_empty.send_if_modified(|is_empty| std::mem::replace(is_empty, false));
+            self.is_empty
+                .send_if_modified(|is_empty| std::mem::replace(is_empty, false));
         }
-        (0..taken).map(|_| Taken { engine: Arc::clone(self), destination }).collect()
+        (0..taken)
+            .map(|_| Taken {
+                engine: Arc::clone(self),
+                destination,
+            })
+            .collect()
     }
 
     /// Deliveries are due that have no place; the sweeper is told.
@@ -287,8 +313,13 @@ impl Handover for EngineHandover {
         if !engine.lanes().take_new(destination.id) {
             return None;
         }
-        engine.is_empty.send_if_modified(|is_empty| std::mem::replace(is_empty, false));
-        Some(Box::new(Taken { destination: destination.id, engine }))
+        engine
+            .is_empty
+            .send_if_modified(|is_empty| std::mem::replace(is_empty, false));
+        Some(Box::new(Taken {
+            destination: destination.id,
+            engine,
+        }))
     }
 
     fn left_behind(&self, destination: DestinationId) {

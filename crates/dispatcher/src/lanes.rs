@@ -74,7 +74,14 @@ pub(crate) enum Next<T> {
 
 impl<T: Waiting> Lanes<T> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, lanes: HashMap::new(), turns: VecDeque::new(), running: 0, places: 0, closed: false }
+        Self {
+            limits,
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            running: 0,
+            places: 0,
+            closed: false,
+        }
     }
 
     /// Takes a place for a new delivery, unless there is none or others wait in the database before it.
@@ -102,7 +109,9 @@ impl<T: Waiting> Lanes<T> {
     /// Gives a place back. True if the lane is behind and has room again for a good part of what waits.
     pub(crate) fn give_back(&mut self, destination: DestinationId) -> bool {
         self.places = self.places.saturating_sub(1);
-        let Some(lane) = self.lanes.get_mut(&destination) else { return false };
+        let Some(lane) = self.lanes.get_mut(&destination) else {
+            return false;
+        };
         lane.places = lane.places.saturating_sub(1);
         if lane.places == 0 && !lane.is_behind {
             // Its turn, if it has one, finds nobody and passes.
@@ -144,7 +153,9 @@ impl<T: Waiting> Lanes<T> {
 
     /// What was read again goes back to the front.
     pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>) {
-        let Some(lane) = self.lanes.get_mut(&destination) else { return };
+        let Some(lane) = self.lanes.get_mut(&destination) else {
+            return;
+        };
         lane.is_reading = false;
         for waiting in fresh.into_iter().rev() {
             lane.waiting.push_front(waiting);
@@ -165,7 +176,9 @@ impl<T: Waiting> Lanes<T> {
     pub(crate) fn next(&mut self, now: Instant) -> Option<Next<T>> {
         while !self.closed && self.running < self.limits.total_concurrency {
             let destination = self.turns.pop_front()?;
-            let Some(lane) = self.lanes.get_mut(&destination) else { continue };
+            let Some(lane) = self.lanes.get_mut(&destination) else {
+                continue;
+            };
             lane.has_turn = false;
             if lane.is_reading || lane.running >= self.limits.lane_concurrency {
                 continue;
@@ -193,7 +206,10 @@ impl<T: Waiting> Lanes<T> {
     /// Starts nothing any more, and gives out what waits.
     pub(crate) fn close(&mut self) -> Vec<T> {
         self.closed = true;
-        self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect()
+        self.lanes
+            .values_mut()
+            .flat_map(|lane| lane.waiting.drain(..))
+            .collect()
     }
 
     pub(crate) const fn is_closed(&self) -> bool {
@@ -219,7 +235,12 @@ impl<T: Waiting> Lanes<T> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { lane_concurrency: 2, lane_capacity: 8, total_concurrency: 3, total_capacity: 64 };
+    const LIMITS: Limits = Limits {
+        lane_concurrency: 2,
+        lane_capacity: 8,
+        total_concurrency: 3,
+        total_capacity: 64,
+    };
 
     #[derive(Debug, PartialEq, Eq)]
     struct Read(u32, Instant);
@@ -286,7 +307,9 @@ mod tests {
         assert!(lanes.give_back(destination(1)), "half is free: worth fetching");
         assert_eq!(lanes.take(destination(1), 100), 4, "the sweeper may fill it up");
         lanes.caught_up(destination(1));
-        (0..8).for_each(|_| drop(lanes.give_back(destination(1))));
+        for _ in 0..8 {
+            lanes.give_back(destination(1));
+        }
         assert!(lanes.take_new(destination(1)));
     }
 
@@ -296,10 +319,19 @@ mod tests {
         filled(&mut lanes, destination(1), 0..3, begin);
         let later = begin + Duration::from_millis(1_500);
         filled(&mut lanes, destination(1), 3..4, later);
-        let Some(Next::Reread(_, stale)) = lanes.next(later) else { panic!("three are stale") };
+        let Some(Next::Reread(_, stale)) = lanes.next(later) else {
+            panic!("three are stale")
+        };
         assert_eq!(stale.iter().map(|read| read.0).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(lanes.next(later), None, "nothing starts meanwhile");
-        lanes.reread(destination(1), stale.into_iter().filter(|read| read.0 != 1).map(|Read(n, _)| Read(n, later)).collect());
+        lanes.reread(
+            destination(1),
+            stale
+                .into_iter()
+                .filter(|read| read.0 != 1)
+                .map(|Read(n, _)| Read(n, later))
+                .collect(),
+        );
         assert_eq!(started(&mut lanes, later), [0, 2]);
         lanes.changed(destination(1), later);
         lanes.ended(destination(1));
@@ -314,7 +346,9 @@ mod tests {
         assert_eq!(lanes.close().len(), 2);
         assert_eq!(lanes.next(now), None);
         assert!(!lanes.take_new(destination(2)));
-        (0..3).for_each(|_| drop(lanes.give_back(destination(1))));
+        for _ in 0..3 {
+            lanes.give_back(destination(1));
+        }
         assert!(lanes.is_empty());
     }
 }

@@ -1,11 +1,23 @@
-//! Carries events out: engine, lanes, egress guard, transports.
+//! Carries events out: takes deliveries from the store, attempts them, and gives the outcomes back.
+//!
+//! Promises that each delivery is attempted while this process holds it, that an attempt ends within its deadline, and
+//! that nothing is reached but public addresses and those that the operator allows. What must survive a crash
+//! is in the store (`sensei-persistence`); what is here can be lost at any moment.
 
+mod attempt;
+mod bound;
 mod egress;
+mod engine;
+mod lanes;
+mod limits;
+mod sweeper;
 mod transport;
 mod transports;
 
 pub use egress::{
     ATTEMPT_DEADLINE, Answer, Denied, Egress, EgressError, EgressOptions, Failure, Refusal, USER_AGENT, is_public,
 };
+pub use engine::Dispatcher;
+pub use limits::Limits;
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

@@ -16,6 +16,11 @@ pub struct Limits {
 impl Default for Limits {
     /// Measured with `cargo xtask bench`: see docs/benchmarks.md.
     fn default() -> Self {
-        Self { lane_concurrency: 16, lane_capacity: 1_024, total_concurrency: 1_024, total_capacity: 16_384 }
+        Self {
+            lane_concurrency: 16,
+            lane_capacity: 1_024,
+            total_concurrency: 1_024,
+            total_capacity: 16_384,
+        }
     }
 }

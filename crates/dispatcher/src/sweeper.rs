@@ -61,7 +61,10 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
             engine.note_behind(destination_id);
             continue;
         }
-        claims.push(Claim { destination_id, room: taken.len() });
+        claims.push(Claim {
+            destination_id,
+            room: taken.len(),
+        });
         places.insert(destination_id, taken);
     }
     if claims.is_empty() {

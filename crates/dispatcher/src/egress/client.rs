@@ -137,6 +137,11 @@ impl Egress {
         resolved.map_err(|error| Failure::of_resolving(&error))
     }
 
+    /// How long one request may take, its answer's body included.
+    pub fn deadline(&self) -> Duration {
+        self.0.deadline
+    }
+
     /// Sends one POST, once: no redirect is followed, nothing is sent again. Safe to drop at any await.
     ///
     /// # Errors

@@ -1,0 +1,158 @@
+//! Who may do what: without a key nothing, with a key its own client's things.
+
+use axum::http::Method;
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use crate::app::{ADMIN, TestApp, lead, text};
+
+#[tokio::test]
+async fn every_documented_route_needs_a_key_but_the_public_ones() {
+    let app = TestApp::new().await;
+    let document = serde_json::to_value(sensei_api::openapi()).expect("JSON");
+    let mut public = Vec::new();
+    let mut secured = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("methods").keys() {
+            let method = method.to_uppercase();
+            let url = path.replace('{', "").replace('}', "");
+            let call = app
+                .call(method.parse::<Method>().expect("a method"), url)
+                .without("authorization");
+            let answer = call.send().await;
+            if answer.status == 401 {
+                answer.problem(401, "unauthorized");
+                assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{method} {path}");
+                secured += 1;
+            } else {
+                answer.expect(200);
+                public.push(path.as_str());
+            }
+        }
+    }
+    assert_eq!(public, ["/healthz", "/openapi.json", "/readyz"]);
+    assert!(secured >= 19, "only {secured} routes need a key");
+}
+
+#[tokio::test]
+async fn without_a_key_nothing_is_done() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let problem = app
+        .post(client.leads(), &lead())
+        .without("authorization")
+        .refused(401, "unauthorized")
+        .await;
+    assert_json_snapshot!(problem, {".requestId" => "[id]"});
+    for header in ["Basic c2tfMTo=", "Bearer", "Bearer ", ADMIN] {
+        app.post(client.leads(), &lead())
+            .header("authorization", header)
+            .refused(401, "unauthorized")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_to_be_wrong() {
+    let app = TestApp::new().await;
+    for key in [
+        "sk_wrong",
+        &ADMIN[..ADMIN.len() - 1],
+        &format!("{ADMIN}x"),
+        "pk_",
+        &"sk_x".repeat(1_000),
+    ] {
+        let answer = app.get("/v1/clients").key(key).send().await;
+        answer.problem(401, "unauthorized");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(r#"Bearer error="invalid_token""#)
+        );
+    }
+    let problem = app
+        .get("/v1/clients")
+        .key("sk_wrong")
+        .refused(401, "unauthorized")
+        .await;
+    assert_json_snapshot!(problem, {".requestId" => "[id]"});
+}
+
+#[tokio::test]
+async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
+    let app = TestApp::new().await;
+    let (acme, other) = (app.client("Acme Corp").await, app.client("Other Inc").await);
+    let key = &*acme.publishable_key;
+    app.post(acme.leads(), &lead()).key(key).send().await.expect(201);
+    app.post(format!("{}/batch", acme.leads()), &json!({"leads": [lead()]}))
+        .key(key)
+        .send()
+        .await
+        .expect(200);
+
+    app.post(other.leads(), &lead())
+        .key(key)
+        .refused(404, "not-found")
+        .await;
+    let problem = app.get(acme.leads()).key(key).refused(403, "forbidden").await;
+    assert_json_snapshot!(problem, {".requestId" => "[id]"});
+    for path in ["", "/settings", "/destinations", "/deliveries"] {
+        app.get(format!("{}{path}", acme.path))
+            .key(key)
+            .refused(403, "forbidden")
+            .await;
+    }
+    app.patch(acme.settings(), &json!({"leadWebhookUrl": null}))
+        .key(key)
+        .refused(403, "forbidden")
+        .await;
+    app.get("/v1/clients").key(key).refused(403, "forbidden").await;
+    app.get("/v1/keys").key(key).refused(403, "forbidden").await;
+}
+
+#[tokio::test]
+async fn a_clients_secret_key_reaches_its_own_client_only() {
+    let app = TestApp::new().await;
+    let (acme, other) = (app.client("Acme Corp").await, app.client("Other Inc").await);
+    let body = json!({"name": "server", "kind": "secret", "clientId": acme.id});
+    let key = text(&app.post("/v1/keys", &body).send().await.expect(201), "/key");
+
+    app.post(acme.leads(), &lead()).key(&key).send().await.expect(201);
+    app.patch(&*acme.path, &json!({"name": "Acme Corporation"}))
+        .key(&key)
+        .send()
+        .await
+        .expect(200);
+    for path in ["", "/settings", "/leads", "/destinations", "/deliveries"] {
+        app.get(format!("{}{path}", acme.path))
+            .key(&key)
+            .send()
+            .await
+            .expect(200);
+        let problem = app
+            .get(format!("{}{path}", other.path))
+            .key(&key)
+            .refused(404, "not-found")
+            .await;
+        assert_eq!(problem["detail"], "there is no such client");
+    }
+    app.post(other.leads(), &lead())
+        .key(&key)
+        .refused(404, "not-found")
+        .await;
+    app.get("/v1/clients").key(&key).refused(403, "forbidden").await;
+    app.post("/v1/clients", &json!({"name": "Third"}))
+        .key(&key)
+        .refused(403, "forbidden")
+        .await;
+    app.delete(&*acme.path).key(&key).refused(403, "forbidden").await;
+    app.get("/v1/keys").key(&key).refused(403, "forbidden").await;
+}
+
+#[tokio::test]
+async fn a_callers_request_id_is_kept() {
+    let app = TestApp::new().await;
+    let answer = app.get("/v1/nothing").header("x-request-id", "req-7").send().await;
+    assert_eq!(answer.problem(404, "no-such-route")["requestId"], "req-7");
+    let answer = app.get("/healthz").header("x-request-id", "two words").send().await;
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(36));
+}

@@ -1,0 +1,130 @@
+//! Lists: newest first, in pages, filtered.
+
+use serde_json::{Value, json};
+
+use crate::app::{TestApp, lead, text};
+
+async fn pages_show_each_item_once_newest_first(app: TestApp) {
+    let client = app.client("Acme Corp").await;
+    let mut captured = Vec::new();
+    for _ in 0..5 {
+        captured.push(text(&app.post(client.leads(), &lead()).send().await.expect(201), "/id"));
+    }
+    captured.reverse();
+    for limit in [1, 2, 4, 5, 6] {
+        let mut seen = Vec::new();
+        let mut path = format!("{}?limit={limit}", client.leads());
+        loop {
+            let page = app.get(path).send().await.expect(200);
+            let items = page["items"].as_array().expect("items");
+            assert!(!items.is_empty() && items.len() <= limit);
+            seen.extend(items.iter().map(|item| text(item, "/id")));
+            let Some(cursor) = page["nextCursor"].as_str() else {
+                break;
+            };
+            path = format!("{}?limit={limit}&cursor={cursor}", client.leads());
+        }
+        assert_eq!(seen, captured, "in pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn pages_show_each_item_once_newest_first_on_sqlite() {
+    pages_show_each_item_once_newest_first(TestApp::new().await).await;
+}
+
+#[tokio::test]
+async fn pages_show_each_item_once_newest_first_on_postgres() {
+    if let Some(app) = TestApp::on_postgres().await {
+        pages_show_each_item_once_newest_first(app).await;
+    }
+}
+
+#[tokio::test]
+async fn every_list_has_its_items_and_a_cursor_or_null() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    app.client("Other Inc").await;
+    app.post(client.leads(), &lead()).send().await.expect(201);
+    let own = |list: &str| format!("{}/{list}", client.path);
+    for (path, items) in [
+        ("/v1/clients".to_owned(), 2),
+        ("/v1/keys".to_owned(), 3),
+        (own("leads"), 1),
+        (own("destinations"), 1),
+        (own("deliveries"), 1),
+    ] {
+        let page = app.get(path).send().await.expect(200);
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(items));
+        assert_eq!(page["nextCursor"], Value::Null);
+        assert_eq!(page.as_object().map(serde_json::Map::len), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn deliveries_are_filtered() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let lead_id = text(&app.post(client.leads(), &lead()).send().await.expect(201), "/id");
+    let destination_id = text(&app.get(client.settings()).send().await.expect(200), "/destinationId");
+    for (filter, found) in [
+        ("state=pending".to_owned(), 1),
+        ("state=failed".to_owned(), 0),
+        (format!("leadId={lead_id}"), 1),
+        (format!("leadId={destination_id}"), 0),
+        (format!("destinationId={destination_id}"), 1),
+        ("since=2024-11-24T10:30:00Z".to_owned(), 1),
+        ("since=2024-11-24T10:30:00.001Z".to_owned(), 0),
+        ("until=2024-11-24T10:30:00Z".to_owned(), 0),
+        ("until=2024-11-24T11:30:00.001%2B01:00".to_owned(), 1),
+        (
+            format!("state=pending&leadId={lead_id}&destinationId={destination_id}&limit=1"),
+            1,
+        ),
+    ] {
+        let page = app
+            .get(format!("{}/deliveries?{filter}", client.path))
+            .send()
+            .await
+            .expect(200);
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(found), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn an_erased_lead_keeps_its_id_only() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let captured = app.post(client.leads(), &lead()).send().await.expect(201);
+    let path = format!("{}/{}", client.leads(), text(&captured, "/id"));
+    assert_eq!(app.delete(&*path).send().await.status, 204);
+    let erased = app.get(path).send().await.expect(200);
+    assert_eq!(
+        (&erased["id"], &erased["createdAt"]),
+        (&captured["id"], &captured["createdAt"])
+    );
+    assert_eq!(erased["erasedAt"], "2024-11-24T10:30:00.000Z");
+    for field in ["name", "email", "phone", "message", "sessionId", "custom"] {
+        assert_eq!(erased[field], Value::Null, "{field}");
+    }
+    let deliveries = app.get(format!("{}/deliveries", client.path)).send().await.expect(200);
+    assert_eq!(deliveries["items"][0]["state"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_deleted_client_is_gone_with_all_it_has() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    app.post(client.leads(), &lead()).send().await.expect(201);
+    assert_eq!(app.delete(&*client.path).send().await.status, 204);
+    app.get(&*client.path).refused(404, "not-found").await;
+    app.post(client.leads(), &lead()).refused(404, "not-found").await;
+    for table in ["clients", "destinations", "leads", "events", "deliveries"] {
+        assert_eq!(app.count(table).await, 0, "{table}");
+    }
+    app.post(client.leads(), &lead())
+        .key(&client.publishable_key)
+        .refused(401, "unauthorized")
+        .await;
+    assert_eq!(app.get("/v1/clients").send().await.expect(200)["items"], json!([]));
+}

@@ -1,0 +1,14 @@
+//! The router itself, on a real store: no sockets, no mocks.
+
+mod app;
+mod auth;
+mod bad_input;
+mod batch;
+mod documents;
+mod idempotency;
+mod journey;
+mod keys;
+mod lists;
+mod nested;
+mod outage;
+mod settings;

@@ -1,0 +1,385 @@
+//! The engine on a real database, with a kind that answers from a script.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sensei_dispatcher::{Dispatcher, Egress, EgressOptions, Limits, Registry, Scripted, Step};
+use sensei_domain::DeliveryState::{self, Cancelled, Failed, Pending, Succeeded};
+use sensei_domain::{ClientId, Clock as _, LeadId, ManualClock, NewLead, Outcome, Timestamp, WebhookUrl};
+use sensei_persistence::{
+    Actor, CaptureLead, CaptureRequest, Captured, Delivery, DeliveryFilter, MasterKey, NewClient, Page, SettingsChange,
+    Store, StoreOptions,
+};
+use sensei_test_support::PostgresServer;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const SILENT: Step = Step::Answer(Outcome::Unavailable { retry_after: None });
+
+struct World {
+    store: Store,
+    clock: ManualClock,
+    receiver: Scripted,
+    dispatcher: Option<Dispatcher>,
+    limits: Limits,
+}
+
+impl World {
+    /// A dispatcher on a database of its own. The folder goes when it is dropped, so it is kept beside.
+    async fn new(limits: Limits) -> (Self, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = format!("sqlite://{}/sensei.db", folder.path().display());
+        let clock = ManualClock::at("2024-11-24T10:30:00.000Z".parse().expect("a time"));
+        let receiver = Scripted::named("webhook");
+        (
+            Self::on(&database, limits, clock, MasterKey::generate(), receiver).await,
+            folder,
+        )
+    }
+
+    async fn on(database: &str, limits: Limits, clock: ManualClock, master_key: MasterKey, receiver: Scripted) -> Self {
+        let options = StoreOptions {
+            database: database.parse().expect("a database"),
+            master_key,
+            lease: Duration::from_secs(60),
+            clock: Arc::new(clock.clone()),
+        };
+        let store = Store::open(options).await.expect("opened");
+        let mut world = Self {
+            store,
+            clock,
+            receiver,
+            dispatcher: None,
+            limits,
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let egress = Egress::new(EgressOptions::default()).expect("a way out");
+        let registry = Registry::with(vec![Arc::new(self.receiver.clone())]);
+        let clock = Arc::new(self.clock.clone());
+        self.dispatcher = Some(Dispatcher::start(
+            self.store.clone(),
+            egress,
+            registry,
+            self.limits,
+            clock,
+        ));
+    }
+
+    async fn client(&self) -> ClientId {
+        let new = NewClient {
+            name: "Acme Corp".parse().expect("a name"),
+            lead_webhook_url: Some("https://receiver.example/hook".parse().expect("a URL")),
+        };
+        self.store
+            .create_client(new, &Actor::System)
+            .await
+            .expect("created")
+            .client
+            .id
+    }
+
+    async fn set_url(&self, client: ClientId, url: Option<&str>) {
+        let url = url.map(|url| url.parse::<WebhookUrl>().expect("a URL"));
+        let change = SettingsChange {
+            lead_webhook_url: Some(url),
+            include_custom_fields: None,
+        };
+        self.store
+            .change_settings(client, change, &Actor::System)
+            .await
+            .expect("changed")
+            .expect("a client");
+    }
+
+    async fn capture(&self, client: ClientId, leads: usize) {
+        let lead = serde_json::json!({"name": "John Doe", "email": "john@example.com"});
+        let new_lead = || CaptureLead {
+            id: LeadId::new(self.clock.now()),
+            lead: NewLead::from_json(&lead).expect("valid"),
+        };
+        let request = CaptureRequest {
+            client_id: client,
+            leads: (0..leads).map(|_| new_lead()).collect(),
+            captured_at: self.clock.now(),
+            idempotency: None,
+        };
+        assert_eq!(self.store.capture(request).await.expect("captured"), Captured::Now);
+    }
+
+    async fn deliveries(&self, client: ClientId) -> Vec<Delivery> {
+        let filter = DeliveryFilter {
+            state: None,
+            destination_id: None,
+            lead_id: None,
+            since: None,
+            until: None,
+        };
+        self.store
+            .deliveries(
+                client,
+                filter,
+                Page {
+                    limit: 200,
+                    before: None,
+                },
+            )
+            .await
+            .expect("read")
+    }
+
+    /// Waits until every delivery of the client is in one of these states and none is under way.
+    async fn until_all(&self, client: ClientId, states: &[DeliveryState]) -> Vec<Delivery> {
+        self.until(client, |deliveries| {
+            deliveries.iter().all(|delivery| states.contains(&delivery.state))
+        })
+        .await
+    }
+
+    async fn until(&self, client: ClientId, condition: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let deliveries = self.deliveries(client).await;
+            if condition(&deliveries) {
+                return deliveries;
+            }
+            assert!(Instant::now() < deadline, "{deliveries:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        lane_concurrency: 2,
+        lane_capacity: 8,
+        total_concurrency: 64,
+        total_capacity: 256,
+    }
+}
+
+fn is_due_at(delivery: &Delivery, at: Timestamp) -> bool {
+    delivery.state == Pending && delivery.due_at == Some(at)
+}
+
+#[tokio::test]
+async fn a_lead_is_attempted_at_once_and_its_success_recorded() {
+    let (world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    world.capture(client, 1).await;
+    let deliveries = world.until_all(client, &[Succeeded]).await;
+    assert_eq!(deliveries[0].attempt_count, 1);
+    let attempts = world.receiver.attempts();
+    assert_eq!((attempts.len(), attempts[0].event_id), (1, deliveries[0].event_id));
+    world.dispatcher.as_ref().expect("running").settled().await;
+}
+
+#[tokio::test]
+async fn the_policy_none_makes_one_attempt_whatever_comes_of_it() {
+    let (world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    let outcomes = [Outcome::Rejected, Outcome::Gone, Outcome::Blocked];
+    world
+        .receiver
+        .then([SILENT].into_iter().chain(outcomes.map(Step::Answer)));
+    world.capture(client, 4).await;
+    let deliveries = world.until_all(client, &[Failed]).await;
+    world.clock.advance(Duration::from_secs(3_600));
+    world.capture(client, 1).await;
+    world
+        .until(client, |deliveries| {
+            deliveries.iter().any(|delivery| delivery.state == Succeeded)
+        })
+        .await;
+    assert_eq!(world.receiver.attempts().len(), 5, "four failures and the next lead");
+    let mut reasons = deliveries
+        .iter()
+        .filter_map(|delivery| delivery.failure_reason.clone())
+        .collect::<Vec<_>>();
+    reasons.sort();
+    assert_eq!(reasons, ["blocked", "destination_gone", "exhausted", "rejected"]);
+}
+
+#[tokio::test]
+async fn our_own_failure_is_tried_again_and_a_panic_fails_that_attempt_only() {
+    let (world, _folder) = World::new(Limits {
+        lane_concurrency: 1,
+        ..limits()
+    })
+    .await;
+    let client = world.client().await;
+    world
+        .receiver
+        .then([Step::Panic, Step::Answer(Outcome::Ours), Step::Panic]);
+    let begin = world.clock.now();
+    world.capture(client, 4).await;
+    world
+        .until(client, |deliveries| {
+            let waiting = deliveries
+                .iter()
+                .filter(|delivery| is_due_at(delivery, begin.after(Duration::from_secs(1))));
+            waiting.count() == 3 && deliveries.iter().filter(|delivery| delivery.state == Succeeded).count() == 1
+        })
+        .await;
+    world.clock.advance(Duration::from_secs(2));
+    let deliveries = world.until_all(client, &[Succeeded]).await;
+    assert_eq!(deliveries.iter().map(|delivery| delivery.attempt_count).sum::<u32>(), 7);
+}
+
+#[tokio::test]
+async fn attempts_to_one_destination_keep_to_its_limit() {
+    let (world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    world.receiver.hold();
+    world.capture(client, 100).await;
+    world.receiver.until_begun(2).await;
+    world.receiver.release();
+    world.until_all(client, &[Succeeded]).await;
+    assert_eq!(
+        (world.receiver.most_at_once(), world.receiver.attempts().len()),
+        (2, 100)
+    );
+}
+
+#[tokio::test]
+async fn one_clients_hanging_receiver_costs_another_nothing() {
+    let (mut world, _folder) = World::new(limits()).await;
+    let stuck = world.client().await;
+    world.receiver.hold();
+    world.capture(stuck, 100).await;
+    world.receiver.until_begun(2).await;
+    // The other's destination answers: a dispatcher has one kind a name, so it is the script that changes.
+    let other = world.client().await;
+    world.capture(other, 2).await;
+    world.receiver.until_begun(4).await;
+    let attempts = world.receiver.attempts();
+    assert!(
+        attempts[2..]
+            .iter()
+            .all(|attempt| attempt.destination_id != attempts[0].destination_id)
+    );
+    world.receiver.release();
+    world.until_all(other, &[Succeeded]).await;
+    world.until_all(stuck, &[Succeeded]).await;
+    world.dispatcher.take().expect("running").shutdown(LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_changed_url_is_used_by_what_waits_already() {
+    let (world, _folder) = World::new(Limits {
+        lane_concurrency: 1,
+        ..limits()
+    })
+    .await;
+    let client = world.client().await;
+    world.receiver.hold();
+    world.capture(client, 3).await;
+    world.receiver.until_begun(1).await;
+    world.set_url(client, Some("https://other.example/hook")).await;
+    world.receiver.release();
+    world.until_all(client, &[Succeeded]).await;
+    let versions = world
+        .receiver
+        .attempts()
+        .iter()
+        .map(|attempt| attempt.version)
+        .collect::<Vec<_>>();
+    assert_eq!(versions, [1, 2, 2]);
+}
+
+#[tokio::test]
+async fn an_emptied_url_cancels_what_waits() {
+    let (world, _folder) = World::new(Limits {
+        lane_concurrency: 1,
+        ..limits()
+    })
+    .await;
+    let client = world.client().await;
+    world.receiver.hold();
+    world.capture(client, 20).await;
+    world.receiver.until_begun(1).await;
+    world.set_url(client, None).await;
+    world.receiver.release();
+    world.dispatcher.as_ref().expect("running").settled().await;
+    world.until_all(client, &[Cancelled]).await;
+    assert_eq!(
+        world.receiver.attempts().len(),
+        1,
+        "only the attempt that was under way"
+    );
+}
+
+#[tokio::test]
+async fn shutdown_ends_what_is_under_way_and_gives_back_what_waits() {
+    let (mut world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    world.receiver.hold();
+    world.capture(client, 20).await;
+    world.receiver.until_begun(2).await;
+    let dispatcher = world.dispatcher.take().expect("running");
+    let receiver = world.receiver.clone();
+    let (_, ()) = tokio::join!(dispatcher.shutdown(LIMIT), async {
+        // Attempts are under way until they are released, so shutdown waits for this.
+        receiver.release();
+    });
+    let deliveries = world
+        .until(client, |all| {
+            all.iter().filter(|delivery| delivery.state == Succeeded).count() == 2
+        })
+        .await;
+    assert!(
+        deliveries
+            .iter()
+            .filter(|delivery| delivery.state == Pending)
+            .all(|delivery| delivery.due_at.is_some())
+    );
+    world.capture(client, 1).await;
+    assert_eq!(world.receiver.attempts().len(), 2, "nothing begins after it");
+
+    world.start();
+    world.until_all(client, &[Succeeded]).await;
+    assert_eq!(world.receiver.attempts().len(), 21);
+}
+
+#[tokio::test]
+async fn attempts_that_outlast_the_shutdown_are_made_again() {
+    let (mut world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    world.receiver.hold();
+    world.capture(client, 1).await;
+    world.receiver.until_begun(1).await;
+    world.dispatcher.take().expect("running").shutdown(Duration::ZERO).await;
+    assert_eq!(
+        world.deliveries(client).await[0].due_at,
+        None,
+        "still leased: nothing is known of that attempt"
+    );
+    world.receiver.release();
+    world.start();
+    world.clock.advance(Duration::from_secs(61));
+    let deliveries = world.until_all(client, &[Succeeded]).await;
+    assert_eq!((deliveries[0].attempt_count, world.receiver.attempts().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn two_dispatchers_on_one_postgresql_attempt_each_delivery_once() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database();
+    let tight = Limits {
+        lane_capacity: 4,
+        ..limits()
+    };
+    let clock = ManualClock::at("2024-11-24T10:30:00.000Z".parse().expect("a time"));
+    let (key, receiver) = (MasterKey::generate(), Scripted::named("webhook"));
+    let world = World::on(database.url(), tight, clock.clone(), key.clone(), receiver.clone()).await;
+    let other = World::on(database.url(), tight, clock, key, receiver).await;
+    let client = world.client().await;
+    for _ in 0..10 {
+        world.capture(client, 10).await;
+        other.capture(client, 10).await;
+    }
+    world.until_all(client, &[Succeeded]).await;
+    assert_eq!(world.receiver.attempts().len(), 200);
+}

@@ -1,0 +1,3 @@
+//! The dispatcher through its public face.
+
+mod engine;

@@ -1,0 +1,232 @@
+//! Claiming, reading again, giving back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sensei_domain::{ClientId, DestinationId, Trigger};
+use sensei_persistence::{Actor, Claim, Refreshed, SettingsChange, Store};
+
+use crate::fixtures::{LEASE, TestDatabase, URL, acme, capture, create, deliveries, on_both, request, soon};
+use crate::lanes::{DELIVERED, Lanes, claim, claim_all, record, recording, retry};
+
+on_both!(
+    claim_takes_as_much_as_there_is_room_for,
+    claimed_delivery_is_nobody_elses_until_its_lease_ends,
+    released_delivery_is_due_at_once,
+    scheduled_retry_is_due_at_its_time_and_says_so,
+    due_destinations_are_named_once_each,
+    held_delivery_is_read_again_with_its_destination,
+    open_frees_leases_on_sqlite_only,
+    two_stores_never_claim_the_same,
+);
+
+async fn destination(store: &Store, client: ClientId) -> DestinationId {
+    let settings = store.settings(client).await.expect("read").expect("there");
+    settings.destination_id.expect("it has a URL")
+}
+
+async fn claim_takes_as_much_as_there_is_room_for(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let id = destination(&store, client.id).await;
+    soon(store.capture(request(client.id, store.now(), 7)))
+        .await
+        .expect("captured");
+    let unknown = DestinationId::new(store.now());
+    let claims = [(id, 3), (unknown, 3), (id, 0), (id, 4), (id, 4)];
+    let claims = claims.map(|(destination_id, room)| Claim { destination_id, room });
+    let mut found = Vec::new();
+    for claim in claims {
+        let claimed = store.claim(&[claim]).await.expect("claimed").remove(0);
+        assert_eq!(claimed.destination_id, claim.destination_id);
+        found.push((claimed.jobs.len(), claimed.left));
+    }
+    assert_eq!(found, [(3, true), (0, false), (0, true), (4, false), (0, false)]);
+}
+
+async fn claimed_delivery_is_nobody_elses_until_its_lease_ends(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    capture(&store, client.id).await;
+    let first = claim_all(&store).await.remove(0);
+    assert!(claim_all(&store).await.is_empty());
+    assert_eq!(
+        deliveries(&store, client.id).await[0].due_at,
+        None,
+        "not due while leased"
+    );
+    database.clock.advance(LEASE - Duration::from_millis(1));
+    assert!(claim_all(&store).await.is_empty());
+    database.clock.advance(Duration::from_millis(1));
+    let second = claim_all(&store).await.remove(0);
+    assert_eq!((first.delivery_id, &first.body), (second.delivery_id, &second.body));
+    assert_ne!(first.lease, second.lease);
+    assert_eq!(second.trigger, Trigger::First, "nothing is known of an attempt");
+}
+
+async fn released_delivery_is_due_at_once(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    soon(store.capture(request(client.id, store.now(), 3)))
+        .await
+        .expect("captured");
+    let jobs = claim_all(&store).await;
+    record(&store, &jobs[2], DELIVERED).await;
+    let mut held = jobs.iter().map(|job| (job.delivery_id, job.lease)).collect::<Vec<_>>();
+    held[1].1 = sensei_persistence::Lease::draw();
+    store.release(&held).await.expect("released");
+    let again = claim_all(&store).await;
+    assert_eq!(again.len(), 1, "neither somebody else's nor a finished one");
+    assert_eq!(again[0].delivery_id, jobs[0].delivery_id);
+}
+
+async fn scheduled_retry_is_due_at_its_time_and_says_so(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    capture(&store, client.id).await;
+    let job = claim_all(&store).await.remove(0);
+    let at = store.now().after(Duration::from_mins(5));
+    record(&store, &job, retry(at)).await;
+    assert_eq!(deliveries(&store, client.id).await[0].due_at, Some(at));
+    database.clock.advance(Duration::from_secs(299));
+    assert!(claim_all(&store).await.is_empty());
+    database.clock.advance(Duration::from_secs(1));
+    let job = claim_all(&store).await.remove(0);
+    assert_eq!((job.trigger, job.standing.scheduled_attempt), (Trigger::Retry, 2));
+}
+
+async fn due_destinations_are_named_once_each(database: &TestDatabase) {
+    let store = database.open().await;
+    let mut expected = HashSet::new();
+    for name in ["A", "B", "C", "D"] {
+        let client = create(&store, name, Some(URL)).await.client;
+        soon(store.capture(request(client.id, store.now(), 5)))
+            .await
+            .expect("captured");
+        expected.insert(destination(&store, client.id).await);
+    }
+    let idle = acme(&store).await;
+    let waiting = acme(&store).await;
+    capture(&store, waiting.id).await;
+    let job = claim(&store, destination(&store, waiting.id).await, 1).await.remove(0);
+    record(&store, &job, retry(store.now().after(LEASE * 2))).await;
+    let due = store.due_destinations().await.expect("read");
+    assert_eq!(due.len(), 4);
+    assert_eq!(
+        due.into_iter().collect::<HashSet<_>>(),
+        expected,
+        "not {}, nothing is due",
+        idle.id
+    );
+}
+
+async fn held_delivery_is_read_again_with_its_destination(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let (lanes, _jobs) = Lanes::with_room(0, &store);
+    soon(store.capture(request(client.id, store.now(), 3)))
+        .await
+        .expect("captured");
+    let jobs = claim_all(&store).await;
+    let held = jobs.iter().map(|job| (job.delivery_id, job.lease)).collect::<Vec<_>>();
+    let url = Some(Some("https://example.com/new".parse().expect("a URL")));
+    let change = SettingsChange {
+        lead_webhook_url: url,
+        include_custom_fields: None,
+    };
+    store
+        .change_settings(client.id, change, &Actor::System)
+        .await
+        .expect("changed");
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [jobs[0].destination.id]);
+    record(&store, &jobs[1], DELIVERED).await;
+    let [Refreshed::Current(now), Refreshed::Gone, Refreshed::Current(_)] =
+        &store.refresh(&held).await.expect("read")[..]
+    else {
+        panic!("the first and the last are still ours");
+    };
+    assert_eq!(
+        (now.version, now.config["url"].as_str()),
+        (2, Some("https://example.com/new"))
+    );
+    assert_eq!(
+        now.secret.expose(),
+        jobs[0].destination.secret.expose(),
+        "the receiver's secret stays"
+    );
+
+    let change = SettingsChange {
+        lead_webhook_url: Some(None),
+        include_custom_fields: None,
+    };
+    store
+        .change_settings(client.id, change, &Actor::System)
+        .await
+        .expect("changed");
+    let refreshed = store.refresh(&held).await.expect("read");
+    assert!(
+        refreshed.iter().all(|one| matches!(one, Refreshed::Gone)),
+        "{refreshed:?}"
+    );
+}
+
+async fn open_frees_leases_on_sqlite_only(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    soon(store.capture(request(client.id, store.now(), 2)))
+        .await
+        .expect("captured");
+    let jobs = claim_all(&store).await;
+    record(&store, &jobs[0], retry(store.now().after(LEASE))).await;
+    soon(store.close()).await;
+    let store = database.open().await;
+    let due = claim_all(&store).await;
+    if database.is_sqlite() {
+        assert_eq!(due.len(), 1, "the scheduled retry keeps its time");
+        assert_eq!(due[0].delivery_id, jobs[1].delivery_id);
+    } else {
+        assert!(due.is_empty(), "another process may be at work");
+    }
+}
+
+async fn two_stores_never_claim_the_same(database: &TestDatabase) {
+    let store = database.open().await;
+    // SQLite has one process; there two tasks share the store.
+    let other = if database.is_sqlite() {
+        store.clone()
+    } else {
+        database.open().await
+    };
+    let client = acme(&store).await;
+    let id = destination(&store, client.id).await;
+    soon(store.capture(request(client.id, store.now(), 300)))
+        .await
+        .expect("captured");
+    let claims = |store: Store| {
+        tokio::spawn(async move {
+            let mut jobs = Vec::new();
+            for _ in 0..30 {
+                jobs.extend(claim(&store, id, 7).await);
+            }
+            jobs
+        })
+    };
+    let (one, other) = tokio::join!(claims(store.clone()), claims(other));
+    let jobs = one
+        .expect("no panic")
+        .into_iter()
+        .chain(other.expect("no panic"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        jobs.iter().map(|job| job.delivery_id).collect::<HashSet<_>>().len(),
+        jobs.len(),
+        "none twice"
+    );
+    assert_eq!(jobs.len(), 300, "and all of them");
+    for job in &jobs {
+        store.record(recording(&store, job, DELIVERED).0);
+    }
+    soon(store.close()).await;
+    let done = "SELECT count(*) FROM deliveries WHERE state = 'succeeded' AND attempt_count = 1";
+    assert_eq!(database.number(done).await, 300);
+}

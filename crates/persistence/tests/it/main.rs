@@ -1,0 +1,15 @@
+//! The store on both databases. Every claim is checked on SQLite and, where it is installed, on PostgreSQL.
+
+mod capture;
+mod claim;
+mod clients;
+mod deliveries;
+mod fixtures;
+mod idempotency;
+mod keys;
+mod lanes;
+mod leads;
+mod opening;
+mod outage;
+mod record;
+mod settings;

@@ -1,0 +1,269 @@
+//! Recording attempts: logged always, moved only by who holds the lease, stored once.
+
+use std::time::Duration;
+
+use sensei_domain::{DeliveryState, FailureReason, Outcome, Verdict};
+use sensei_persistence::{Actor, Attempt, Delivery, Job, Store};
+
+use crate::fixtures::{LEASE, TestDatabase, acme, capture, on_both, request, soon};
+use crate::lanes::{DELIVERED, REFUSED, claim_all, record, recording, retry};
+
+on_both!(
+    success_is_logged_and_final,
+    failure_is_logged_with_its_reason,
+    attempts_are_numbered_in_order,
+    attempt_of_ours_is_not_counted,
+    stale_attempt_is_logged_and_moves_nothing,
+    stale_success_succeeds,
+    final_delivery_is_moved_by_nothing,
+    repeated_recording_is_stored_once,
+    several_attempts_of_a_delivery_in_one_batch_follow_each_other,
+    unstorable_texts_veto_nothing,
+    deleted_delivery_is_dropped,
+    many_recordings_are_stored_together,
+);
+
+async fn job(store: &Store) -> Job {
+    let client = acme(store).await;
+    capture(store, client.id).await;
+    claim_all(store).await.remove(0)
+}
+
+async fn read(store: &Store, job: &Job) -> (Delivery, Vec<Attempt>) {
+    let found = store.delivery(job.destination.client_id, job.delivery_id).await;
+    found.expect("it is read").expect("it is there")
+}
+
+async fn success_is_logged_and_final(database: &TestDatabase) {
+    let store = database.open().await;
+    let job = job(&store).await;
+    record(&store, &job, DELIVERED).await;
+    let (delivery, attempts) = read(&store, &job).await;
+    assert_eq!(
+        (delivery.state, delivery.attempt_count, delivery.due_at),
+        (DeliveryState::Succeeded, 1, None)
+    );
+    assert_eq!(
+        delivery.completed_at,
+        Some(store.now().after(Duration::from_millis(12)))
+    );
+    let expected = Attempt {
+        number: 1,
+        trigger: job.trigger,
+        started_at: store.now(),
+        duration_ms: 12,
+        outcome: "delivered".to_owned(),
+        status_code: Some(200),
+        error: None,
+        response_snippet: Some("thanks".to_owned()),
+        request_url: Some("https://example.com/hook".to_owned()),
+    };
+    assert_eq!(attempts, [expected]);
+    database.clock.advance(LEASE * 2);
+    assert!(claim_all(&store).await.is_empty());
+}
+
+async fn failure_is_logged_with_its_reason(database: &TestDatabase) {
+    let store = database.open().await;
+    let job = job(&store).await;
+    record(&store, &job, REFUSED).await;
+    let (delivery, attempts) = read(&store, &job).await;
+    assert_eq!(
+        (delivery.state, delivery.failure_reason.as_deref()),
+        (DeliveryState::Failed, Some("exhausted"))
+    );
+    assert!(delivery.completed_at.is_some());
+    assert_eq!(attempts[0].outcome, "unavailable");
+    database.clock.advance(LEASE * 2);
+    assert!(claim_all(&store).await.is_empty(), "policy none really is one attempt");
+}
+
+async fn attempts_are_numbered_in_order(database: &TestDatabase) {
+    let store = database.open().await;
+    let mut job = job(&store).await;
+    for _ in 0..3 {
+        record(&store, &job, retry(store.now())).await;
+        job = claim_all(&store).await.remove(0);
+    }
+    record(&store, &job, DELIVERED).await;
+    let (delivery, attempts) = read(&store, &job).await;
+    assert_eq!((delivery.attempt_count, job.standing.scheduled_attempt), (4, 4));
+    assert_eq!(
+        attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
+}
+
+async fn attempt_of_ours_is_not_counted(database: &TestDatabase) {
+    let store = database.open().await;
+    let first = job(&store).await;
+    let ours = || (Outcome::Ours, Verdict::NotCounted { at: store.now() });
+    let began = store.now();
+    record(&store, &first, ours()).await;
+    database.clock.advance(Duration::from_secs(9));
+    let second = claim_all(&store).await.remove(0);
+    record(&store, &second, ours()).await;
+    let third = claim_all(&store).await.remove(0);
+    assert_eq!(
+        (third.standing.scheduled_attempt, third.standing.ours_since),
+        (1, Some(began))
+    );
+    record(&store, &third, retry(store.now())).await;
+    let fourth = claim_all(&store).await.remove(0);
+    assert_eq!(
+        (fourth.standing.scheduled_attempt, fourth.standing.ours_since),
+        (2, None)
+    );
+    assert_eq!(read(&store, &first).await.0.attempt_count, 3);
+}
+
+/// A job whose lease ran out, and the job that has the delivery now.
+async fn stale(database: &TestDatabase, store: &Store) -> (Job, Job) {
+    let stale = job(store).await;
+    database.clock.advance(LEASE);
+    let current = claim_all(store).await.remove(0);
+    (stale, current)
+}
+
+async fn stale_attempt_is_logged_and_moves_nothing(database: &TestDatabase) {
+    let store = database.open().await;
+    let (stale, current) = stale(database, &store).await;
+    record(&store, &stale, REFUSED).await;
+    let (delivery, attempts) = read(&store, &stale).await;
+    assert_eq!(
+        (delivery.state, delivery.attempt_count, attempts.len()),
+        (DeliveryState::Pending, 1, 1)
+    );
+    record(&store, &current, DELIVERED).await;
+    let (delivery, attempts) = read(&store, &stale).await;
+    assert_eq!((delivery.state, attempts.len()), (DeliveryState::Succeeded, 2));
+}
+
+async fn stale_success_succeeds(database: &TestDatabase) {
+    let store = database.open().await;
+    let (stale, current) = stale(database, &store).await;
+    record(&store, &stale, DELIVERED).await;
+    assert_eq!(read(&store, &stale).await.0.state, DeliveryState::Succeeded);
+    record(&store, &current, REFUSED).await;
+    let (delivery, attempts) = read(&store, &stale).await;
+    assert_eq!(
+        (delivery.state, delivery.failure_reason, attempts.len()),
+        (DeliveryState::Succeeded, None, 2)
+    );
+}
+
+async fn final_delivery_is_moved_by_nothing(database: &TestDatabase) {
+    let store = database.open().await;
+    let (stale, current) = stale(database, &store).await;
+    record(
+        &store,
+        &current,
+        (Outcome::Gone, Verdict::Failed(FailureReason::DestinationGone)),
+    )
+    .await;
+    record(&store, &stale, DELIVERED).await;
+    let (delivery, attempts) = read(&store, &stale).await;
+    assert_eq!((delivery.state, attempts.len()), (DeliveryState::Failed, 2));
+}
+
+async fn repeated_recording_is_stored_once(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    soon(store.capture(request(client.id, store.now(), 3)))
+        .await
+        .expect("captured");
+    let jobs = claim_all(&store).await;
+    let verdicts = || [DELIVERED, REFUSED, retry(store.now().after(LEASE))];
+    for _ in 0..3 {
+        // As after a commit whose answer got lost: the same once more, alone and together.
+        for (job, verdict) in jobs.iter().zip(verdicts()) {
+            record(&store, job, verdict).await;
+        }
+        for (job, verdict) in jobs.iter().chain(&jobs).zip(verdicts().into_iter().chain(verdicts())) {
+            store.record(recording(&store, job, verdict).0);
+        }
+    }
+    record(&store, &jobs[0], DELIVERED).await;
+    let expected = [DeliveryState::Succeeded, DeliveryState::Failed, DeliveryState::Pending];
+    for (job, expected) in jobs.iter().zip(expected) {
+        let (delivery, attempts) = read(&store, job).await;
+        assert_eq!(
+            (delivery.state, delivery.attempt_count, attempts.len()),
+            (expected, 1, 1)
+        );
+    }
+    assert_eq!(
+        database
+            .number("SELECT CAST(sum(scheduled_attempts) AS BIGINT) FROM deliveries")
+            .await,
+        1
+    );
+}
+
+async fn several_attempts_of_a_delivery_in_one_batch_follow_each_other(database: &TestDatabase) {
+    let store = database.open().await;
+    let (stale, current) = stale(database, &store).await;
+    let (first, _) = recording(&store, &stale, REFUSED);
+    let (second, stored) = recording(&store, &current, DELIVERED);
+    store.record(first);
+    store.record(second);
+    soon(stored).await.expect_err("dropped");
+    let (delivery, attempts) = read(&store, &stale).await;
+    assert_eq!((delivery.state, delivery.attempt_count), (DeliveryState::Succeeded, 2));
+    let outcomes = attempts
+        .iter()
+        .map(|attempt| (attempt.number, attempt.outcome.as_str()))
+        .collect::<Vec<_>>();
+    assert_eq!(outcomes, [(1, "unavailable"), (2, "delivered")]);
+}
+
+async fn unstorable_texts_veto_nothing(database: &TestDatabase) {
+    let store = database.open().await;
+    let job = job(&store).await;
+    let (mut recording, stored) = recording(&store, &job, DELIVERED);
+    recording.attempt.error = Some("\0nul".to_owned());
+    recording.attempt.response_snippet = Some("é\0".repeat(100_000));
+    recording.attempt.request_url = Some("x".repeat(100_000));
+    store.record(recording);
+    soon(stored).await.expect_err("dropped");
+    let (delivery, attempts) = read(&store, &job).await;
+    assert_eq!(delivery.state, DeliveryState::Succeeded);
+    assert_eq!(attempts[0].error.as_deref(), Some("\u{fffd}nul"));
+    let snippet = attempts[0].response_snippet.as_deref().expect("a snippet");
+    assert!(
+        snippet.starts_with("é\u{fffd}é") && snippet.len() <= 1_024,
+        "{}",
+        snippet.len()
+    );
+}
+
+async fn deleted_delivery_is_dropped(database: &TestDatabase) {
+    let store = database.open().await;
+    let deleted = job(&store).await;
+    store
+        .delete_client(deleted.destination.client_id, &Actor::System)
+        .await
+        .expect("deleted");
+    record(&store, &deleted, DELIVERED).await;
+    assert_eq!(database.number("SELECT count(*) FROM attempts").await, 0);
+    let living = job(&store).await;
+    record(&store, &living, DELIVERED).await;
+    assert_eq!(read(&store, &living).await.0.state, DeliveryState::Succeeded);
+}
+
+async fn many_recordings_are_stored_together(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    soon(store.capture(request(client.id, store.now(), 1_000)))
+        .await
+        .expect("captured");
+    let jobs = claim_all(&store).await;
+    assert_eq!(jobs.len(), 1_000);
+    for job in &jobs {
+        store.record(recording(&store, job, DELIVERED).0);
+    }
+    soon(store.close()).await;
+    let done = "SELECT count(*) FROM deliveries d JOIN attempts a ON a.delivery_id = d.id AND a.number = 1 \
+                WHERE d.state = 'succeeded' AND d.attempt_count = 1 AND d.lease IS NULL";
+    assert_eq!(database.number(done).await, 1_000);
+}
