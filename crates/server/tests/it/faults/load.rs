@@ -11,7 +11,7 @@ use sensei_test_support::{Api, Binary, Received, Receiver};
 use serde_json::{Value, json};
 
 pub(crate) const ADMIN_KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyz";
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// The binary, set up so that it may deliver to this machine.
 pub(crate) fn binary() -> Binary {
@@ -72,7 +72,7 @@ impl Load {
                             *told
                                 .refused
                                 .entry((answer.status, text(&answer.json["type"])))
-                                .or_default() += 1
+                                .or_default() += 1;
                         }
                         Err(_) => {
                             told.cut += 1;
