@@ -110,14 +110,13 @@ pub struct Effective {
 impl Config {
     /// Reads the configuration from its sources.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        Layers::gather(sources)?.parse()
+        Ok(Layers::gather(sources).parse()?.0)
     }
 
     /// Every setting with its value and where that was set, for a person to read.
     pub fn effective(sources: &Sources) -> Result<Vec<Effective>, ConfigError> {
-        let layers = Layers::gather(sources)?;
-        layers.parse()?;
-        Ok(layers.effective())
+        let (_, values) = Layers::gather(sources).parse()?;
+        Ok(layers::effective(&values))
     }
 
     /// Where the master key is kept if it isn't given: beside the database, in `./data` if that is a server.

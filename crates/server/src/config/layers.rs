@@ -12,9 +12,10 @@ const PREFIX: &str = "SENSEI_";
 /// Belongs to our tests, which pass it to the programs they start.
 const TEST_PREFIX: &str = "SENSEI_TEST_";
 
-/// All settings that have a value.
+/// All settings that have a value, and what was wrong with where they were looked for.
 pub(super) struct Layers {
     values: Vec<Given>,
+    faults: Vec<ConfigFault>,
 }
 
 /// A setting's value and where it was set.
@@ -25,8 +26,8 @@ pub(super) struct Given {
 }
 
 impl Layers {
-    /// Puts the layers on top of each other. Refuses what is no setting in any of them.
-    pub(super) fn gather(sources: &Sources) -> Result<Self, ConfigError> {
+    /// Puts the layers on top of each other. What is no setting in any of them is a fault.
+    pub(super) fn gather(sources: &Sources) -> Self {
         let mut faults = Vec::new();
         let mut builder = config::Config::builder().add_source(defaults());
         if let Some(file) = &sources.file {
@@ -56,37 +57,35 @@ impl Layers {
                 }),
             }
         }
-        if faults.is_empty() {
-            Ok(Self { values })
-        } else {
-            Err(ConfigError(faults))
+        Self { values, faults }
+    }
+
+    /// Turns the texts into types; all faults at once.
+    pub(super) fn parse(self) -> Result<(Config, Vec<Given>), ConfigError> {
+        let Self { values, mut faults } = self;
+        match parse::config(&values, &mut faults) {
+            Some(config) if faults.is_empty() => Ok((config, values)),
+            _ => Err(ConfigError(faults)),
         }
     }
+}
 
-    /// Turns the texts into types.
-    pub(super) fn parse(&self) -> Result<Config, ConfigError> {
-        parse::config(&self.values)
-    }
-
-    /// The settings for a person to read.
-    pub(super) fn effective(&self) -> Vec<Effective> {
-        let shown = |given: &Given| match given.setting.name {
-            _ if given.setting.is_secret => None,
-            "database_url" => Some(parse::without_credentials(&given.text)),
-            _ => Some(given.text.clone()),
-        };
-        SETTINGS
-            .iter()
-            .map(|setting| {
-                let given = self.values.iter().find(|given| given.setting == setting);
-                Effective {
-                    setting,
-                    value: given.and_then(shown),
-                    origin: given.map(|given| given.origin.clone()),
-                }
-            })
-            .collect()
-    }
+/// The settings for a person to read.
+pub(super) fn effective(values: &[Given]) -> Vec<Effective> {
+    let shown = |given: &Given| match given.setting.name {
+        _ if given.setting.is_secret => None,
+        "database_url" => Some(parse::without_credentials(&given.text)),
+        _ => Some(given.text.clone()),
+    };
+    let effective = |setting| {
+        let given = values.iter().find(|given| given.setting == setting);
+        Effective {
+            setting,
+            value: given.and_then(shown),
+            origin: given.map(|given| given.origin.clone()),
+        }
+    };
+    SETTINGS.iter().map(effective).collect()
 }
 
 /// One layer, already known to hold nothing but settings.

@@ -9,7 +9,7 @@ use sensei_domain::parse_duration;
 use sensei_persistence::DatabaseUrl;
 use tracing_subscriber::EnvFilter;
 
-use super::error::{ConfigError, ConfigFault};
+use super::error::ConfigFault;
 use super::layers::Given;
 use super::{AdminKey, Config, LogFormat};
 
@@ -21,12 +21,9 @@ const ADMIN_KEY_LENGTH: usize = 16;
 const ADMIN_KEY_PREFIX: &str = "sk_";
 const MOST_AT_A_TIME: usize = 100_000;
 
-/// Parses all settings; all faults at once.
-pub(super) fn config(values: &[Given]) -> Result<Config, ConfigError> {
-    let mut reader = Reader {
-        values,
-        faults: Vec::new(),
-    };
+/// Parses all settings, adding what is wrong to the faults; `None` only if there are some.
+pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<Config> {
+    let mut reader = Reader { values, faults };
     let listen = reader.read("listen", |text| {
         text.parse()
             .map_err(|_| "must be an address and a port, e.g. 127.0.0.1:8080".to_owned())
@@ -52,32 +49,26 @@ pub(super) fn config(values: &[Given]) -> Result<Config, ConfigError> {
     let total_capacity = reader.read("total_capacity", count);
     let total_concurrency = reader.read("total_concurrency", count);
 
-    let faults = reader.faults;
-    let config = (|| {
-        Some(Config {
-            listen: listen?,
-            database: database?,
-            lease: lease?,
-            admin_key,
-            master_key,
-            egress: EgressOptions {
-                allow: allow?,
-                allow_http: allow_http?,
-            },
-            limits: Limits {
-                lane_capacity: lane_capacity?,
-                lane_concurrency: lane_concurrency?,
-                total_capacity: total_capacity?,
-                total_concurrency: total_concurrency?,
-            },
-            log: log?,
-            log_format: log_format?,
-        })
-    })();
-    match config {
-        Some(config) if faults.is_empty() => Ok(config),
-        _ => Err(ConfigError(faults)),
-    }
+    Some(Config {
+        listen: listen?,
+        database: database?,
+        lease: lease?,
+        admin_key,
+        master_key,
+        egress: EgressOptions {
+            allow: allow?,
+            allow_http: allow_http?,
+            ..EgressOptions::default()
+        },
+        limits: Limits {
+            lane_capacity: lane_capacity?,
+            lane_concurrency: lane_concurrency?,
+            total_capacity: total_capacity?,
+            total_concurrency: total_concurrency?,
+        },
+        log: log?,
+        log_format: log_format?,
+    })
 }
 
 const MASTER_KEY: &str = "must be 32 bytes in base64, e.g. from: openssl rand -base64 32";
@@ -90,7 +81,7 @@ pub(super) fn without_credentials(text: &str) -> String {
 
 struct Reader<'a> {
     values: &'a [Given],
-    faults: Vec<ConfigFault>,
+    faults: &'a mut Vec<ConfigFault>,
 }
 
 impl Reader<'_> {

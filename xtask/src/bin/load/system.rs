@@ -21,7 +21,7 @@ const ADMIN_KEY: &str = "sk_of_a_benchmark_on_loopback";
 const WARM_UP: Duration = Duration::from_secs(1);
 const ALONE: Duration = Duration::from_secs(2);
 /// For a start, and for the last lead to arrive and be recorded.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 const PAGE: usize = 200;
 

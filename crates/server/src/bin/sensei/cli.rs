@@ -61,7 +61,7 @@ pub(crate) struct SettingFlags {
     /// Whether webhooks may go to public addresses by plain http
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     egress_allow_http: Option<String>,
-    /// What is logged, e.g. info or info,sensei_dispatcher=debug
+    /// What is logged, e.g. info or info,sqlx=debug
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// How it is written: text or json

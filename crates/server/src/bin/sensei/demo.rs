@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use axum::http::StatusCode;
 use sensei::receiver::{ReceivedRequest, receiver_router};
 use sensei::{Config, Sensei};
+use sensei_dispatcher::EgressOptions;
 use sensei_domain::SigningSecret;
 use sensei_persistence::DatabaseUrl;
 use serde_json::{Value, json};
@@ -30,9 +31,9 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sensei-demo-").tempdir()?;
     let config = Config {
         database: DatabaseUrl::Sqlite(folder.path().join("sensei.db")),
-        egress: sensei_dispatcher::EgressOptions {
+        egress: EgressOptions {
             allow: vec!["127.0.0.0/8".parse()?],
-            allow_http: false,
+            ..EgressOptions::default()
         },
         log: "warn".to_owned(),
         ..Config::default()

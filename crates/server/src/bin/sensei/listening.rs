@@ -38,13 +38,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         () = stop => {}
     }
     drop(stopping);
-    match tokio::time::timeout(REQUESTS_DEADLINE, serving).await {
-        Ok(ended) => ended.context("serving has failed"),
-        Err(_) => {
-            warn!("some connections are still open after {REQUESTS_DEADLINE:?}, they are cut");
-            Ok(())
-        }
+    if let Ok(ended) = tokio::time::timeout(REQUESTS_DEADLINE, serving).await {
+        return ended.context("serving has failed");
     }
+    warn!("some connections are still open after {REQUESTS_DEADLINE:?}, they are cut");
+    Ok(())
 }
 
 /// Waits until the process is asked to end: SIGTERM, or SIGINT (Ctrl-C).

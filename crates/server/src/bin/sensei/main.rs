@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error:#}").ok();
-            let is_config = error.chain().any(|cause| cause.is::<ConfigError>());
+            let is_config = error.chain().any(<dyn std::error::Error>::is::<ConfigError>);
             ExitCode::from(if is_config { WRONG_USAGE } else { FAILED })
         }
     }

@@ -7,7 +7,12 @@ use super::load::{ADMIN_KEY, LIMIT, Load, all_delivered, binary, create_client, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_postgresql_restarts_and_service_resumes() -> Result<()> {
-    let Some(server) = PostgresServer::own(&PostgresOptions { fsync: true, parent: None }) else { return Ok(()) };
+    let Some(server) = PostgresServer::own(&PostgresOptions {
+        fsync: true,
+        parent: None,
+    }) else {
+        return Ok(());
+    };
     let database = server.database();
     let (binary, receiver) = (binary().env("DATABASE_URL", database.url()), Receiver::start());
     let mut process = binary.start()?;
@@ -18,7 +23,10 @@ async fn nothing_acknowledged_is_lost_when_postgresql_restarts_and_service_resum
     load.wait_acknowledged(100).await?;
 
     server.stop();
-    until("requests to be told so", || load.look(|told| told.refused.values().sum::<usize>() >= 8)).await?;
+    until("requests to be told so", || {
+        load.look(|told| told.refused.values().sum::<usize>() >= 8)
+    })
+    .await?;
     let ready = api.get("/readyz").await?;
     ensure!(ready.status == 503, "not ready without a database: {ready:?}");
     let alive = api.get("/healthz").await?;
@@ -28,9 +36,17 @@ async fn nothing_acknowledged_is_lost_when_postgresql_restarts_and_service_resum
     let before = load.acknowledged();
     load.wait_acknowledged(before + 100).await?;
     let told = load.stop().await;
-    println!("{} acknowledged, refused {:?}, {} cut", told.acknowledged.len(), told.refused, told.cut);
+    println!(
+        "{} acknowledged, refused {:?}, {} cut",
+        told.acknowledged.len(),
+        told.refused,
+        told.cut
+    );
     for (status, problem) in told.refused.keys() {
-        ensure!(*status == 503 && problem.starts_with("/problems/"), "{status} {problem}");
+        ensure!(
+            *status == 503 && problem.starts_with("/problems/"),
+            "{status} {problem}"
+        );
     }
     assert_eq!(told.cut, 0, "every request has its answer");
     let repeats = all_delivered(&receiver, &told.acknowledged).await?;
@@ -40,7 +56,9 @@ async fn nothing_acknowledged_is_lost_when_postgresql_restarts_and_service_resum
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_connections_are_cut() -> Result<()> {
-    let Some(server) = PostgresServer::shared() else { return Ok(()) };
+    let Some(server) = PostgresServer::shared() else {
+        return Ok(());
+    };
     let database = server.database();
     let (binary, receiver) = (binary().env("DATABASE_URL", database.url()), Receiver::start());
     let mut process = binary.start()?;
@@ -55,8 +73,17 @@ async fn nothing_acknowledged_is_lost_when_connections_are_cut() -> Result<()> {
     let before = load.acknowledged();
     load.wait_acknowledged(before + 20).await?;
     let told = load.stop().await;
-    println!("{} acknowledged, refused {:?}, {} cut", told.acknowledged.len(), told.refused, told.cut);
-    ensure!(told.refused.keys().all(|(status, _)| *status == 503), "{:?}", told.refused);
+    println!(
+        "{} acknowledged, refused {:?}, {} cut",
+        told.acknowledged.len(),
+        told.refused,
+        told.cut
+    );
+    ensure!(
+        told.refused.keys().all(|(status, _)| *status == 503),
+        "{:?}",
+        told.refused
+    );
     all_delivered(&receiver, &told.acknowledged).await?;
     Ok(())
 }

@@ -26,12 +26,22 @@ async fn a_caller_who_hangs_up_has_his_lead_delivered_at_once() -> Result<()> {
         caller.write_all(request.as_bytes()).await?;
     }
     // One that waits, so that those before it have come as far as they will.
-    let last = api.post(&format!("/v1/clients/{client}/leads"), &serde_json::from_str(body)?).await?;
+    let last = api
+        .post(&format!("/v1/clients/{client}/leads"), &serde_json::from_str(body)?)
+        .await?;
     assert_eq!(last.status, 201);
 
     let listed = api.get(&format!("/v1/clients/{client}/leads?limit=200")).await?;
-    let captured = listed.json["items"].as_array().expect("a list").iter().map(|lead| text(&lead["id"])).collect::<Vec<_>>();
-    assert!(captured.len() > 1, "a request that was sent whole is captured, whoever waits for its answer");
+    let captured = listed.json["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|lead| text(&lead["id"]))
+        .collect::<Vec<_>>();
+    assert!(
+        captured.len() > 1,
+        "a request that was sent whole is captured, whoever waits for its answer"
+    );
     until("what was captured to be delivered", || {
         let delivered = by_lead(&receiver.received());
         captured.iter().all(|lead| delivered.contains_key(lead))

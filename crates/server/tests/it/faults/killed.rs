@@ -37,7 +37,11 @@ async fn no_acknowledged_lead_is_lost_in_twenty_kills_under_load() -> Result<()>
     let mut process = binary.start()?;
     let address = process.wait_ready(LIMIT).await?;
     let repeats = all_delivered(&receiver, &acknowledged).await?;
-    println!("{} acknowledged, {} requests, {repeats} repeats, 0 lost", acknowledged.len(), receiver.count());
+    println!(
+        "{} acknowledged, {} requests, {repeats} repeats, 0 lost",
+        acknowledged.len(),
+        receiver.count()
+    );
 
     // The log agrees with the receiver: in the end nothing is pending and nothing failed.
     let api = Api::new(address, ADMIN_KEY);
@@ -47,7 +51,9 @@ async fn no_acknowledged_lead_is_lost_in_twenty_kills_under_load() -> Result<()>
         let path = format!("/v1/clients/{client}/deliveries?state=pending&limit=200");
         pending = api.get(&path).await?.json["items"].as_array().map_or(0, Vec::len);
     }
-    let failed = api.get(&format!("/v1/clients/{client}/deliveries?state=failed")).await?;
+    let failed = api
+        .get(&format!("/v1/clients/{client}/deliveries?state=failed"))
+        .await?;
     assert_eq!(failed.json["items"], serde_json::json!([]));
     Ok(())
 }
@@ -71,7 +77,10 @@ async fn a_lead_whose_attempt_died_with_its_process_is_attempted_at_the_next_sta
     let mut process = binary.start()?;
     process.wait_ready(LIMIT).await?;
     let repeats = all_delivered(&receiver, &told.acknowledged).await?;
-    until("the interrupted attempts to be made again", || receiver.count() > before).await?;
+    until("the interrupted attempts to be made again", || {
+        receiver.count() > before
+    })
+    .await?;
     assert!(repeats <= before);
     Ok(())
 }

@@ -11,7 +11,7 @@ use sensei_test_support::{Api, Binary, Received, Receiver};
 use serde_json::{Value, json};
 
 pub(crate) const ADMIN_KEY: &str = "sk_test_0123456789abcdefghijklmnopqrstuvwxyz";
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// The binary, set up so that it may deliver to this machine.
 pub(crate) fn binary() -> Binary {
@@ -22,7 +22,9 @@ pub(crate) fn binary() -> Binary {
 
 /// Creates Acme Corp, with a Lead Webhook URL or none; answers with the client's id.
 pub(crate) async fn create_client(api: &Api, url: Option<&str>) -> Result<String> {
-    let answer = api.post("/v1/clients", &json!({"name": "Acme Corp", "leadWebhookUrl": url})).await?;
+    let answer = api
+        .post("/v1/clients", &json!({"name": "Acme Corp", "leadWebhookUrl": url}))
+        .await?;
     ensure!(answer.status == 201, "{answer:?}");
     Ok(answer.json["id"].as_str().context("a client has an id")?.to_owned())
 }
@@ -66,7 +68,12 @@ impl Load {
                             told.acknowledged.insert(text(&answer.json["id"]));
                             acknowledged.fetch_add(1, Ordering::SeqCst);
                         }
-                        Ok(answer) => *told.refused.entry((answer.status, text(&answer.json["type"]))).or_default() += 1,
+                        Ok(answer) => {
+                            *told
+                                .refused
+                                .entry((answer.status, text(&answer.json["type"])))
+                                .or_default() += 1;
+                        }
                         Err(_) => {
                             told.cut += 1;
                             if until_cut {
@@ -77,7 +84,12 @@ impl Load {
                 }
             })
         });
-        Self { tasks: tasks.collect(), stop, acknowledged, told }
+        Self {
+            tasks: tasks.collect(),
+            stop,
+            acknowledged,
+            told,
+        }
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
@@ -118,7 +130,10 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) -> Re
 pub(crate) fn by_lead(received: &[Received]) -> BTreeMap<String, Vec<String>> {
     let mut leads = BTreeMap::<String, Vec<String>>::new();
     for request in received {
-        leads.entry(text(&request.json()["data"]["id"])).or_default().push(request.webhook_id().to_owned());
+        leads
+            .entry(text(&request.json()["data"]["id"]))
+            .or_default()
+            .push(request.webhook_id().to_owned());
     }
     leads
 }
@@ -141,7 +156,10 @@ pub(crate) async fn all_delivered(receiver: &Receiver, acknowledged: &BTreeSet<S
     }
     let mut repeats = 0;
     for (lead, ids) in by_lead(&receiver.received()) {
-        ensure!(ids.iter().all(|id| *id == ids[0]), "lead {lead} came with different webhook ids: {ids:?}");
+        ensure!(
+            ids.iter().all(|id| *id == ids[0]),
+            "lead {lead} came with different webhook ids: {ids:?}"
+        );
         repeats += ids.len() - 1;
     }
     Ok(repeats)

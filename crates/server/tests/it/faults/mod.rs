@@ -5,3 +5,5 @@ mod hang_up;
 mod killed;
 mod load;
 mod synced;
+
+pub(crate) use load::{ADMIN_KEY, LIMIT, binary, create_client, until};

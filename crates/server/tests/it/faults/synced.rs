@@ -14,7 +14,11 @@ const LEADS: usize = 10;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_write_ahead_log_is_synced_before_each_acknowledgement() -> Result<()> {
     if Command::new("strace").arg("-V").output().is_err() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "strace is not installed, and with CI=true no test may be skipped");
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "strace is not installed, and with CI=true no test may be skipped"
+        );
         eprintln!("SKIPPED: strace is not installed (apt-get install strace)");
         return Ok(());
     }
@@ -22,7 +26,18 @@ async fn the_write_ahead_log_is_synced_before_each_acknowledgement() -> Result<(
     let trace = binary.directory().join("trace");
     let mut command = Command::new("strace");
     // -D: strace is the grandchild, so that the process we start and kill is the program itself.
-    command.args(["-D", "-f", "-y", "-s", "16", "-e", "trace=fsync,fdatasync,write,writev,sendto,sendmsg", "-o"]).arg(&trace);
+    command
+        .args([
+            "-D",
+            "-f",
+            "-y",
+            "-s",
+            "16",
+            "-e",
+            "trace=fsync,fdatasync,write,writev,sendto,sendmsg",
+            "-o",
+        ])
+        .arg(&trace);
     command.arg(binary.command().get_program());
     binary.prepare(&mut command);
     let mut process = Process::spawn(command)?;
@@ -32,7 +47,10 @@ async fn the_write_ahead_log_is_synced_before_each_acknowledgement() -> Result<(
     let client = create_client(&api, None).await?;
     for number in 0..LEADS {
         let lead = json!({"name": format!("Lead {number}"), "email": "john@example.com"});
-        assert_eq!(api.post(&format!("/v1/clients/{client}/leads"), &lead).await?.status, 201);
+        assert_eq!(
+            api.post(&format!("/v1/clients/{client}/leads"), &lead).await?.status,
+            201
+        );
     }
     process.terminate()?;
     process.wait_exit(LIMIT).await?;

@@ -1,0 +1,10 @@
+//! The whole program and the whole library, from the outside.
+
+mod cli;
+mod config;
+mod demo;
+mod embed;
+mod faults;
+mod first_start;
+mod receiver;
+mod shutdown;
