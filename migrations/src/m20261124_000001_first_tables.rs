@@ -113,7 +113,7 @@ const STATEMENTS: &[&str] = &[
     // What went wrong for a client. Partial: a delivery that succeeds never touches it.
     "CREATE INDEX deliveries_failed ON deliveries (client_id, id) WHERE state = 'failed'",
     // What happened to this lead.
-    "CREATE INDEX deliveries_of_lead ON deliveries (lead_id)",
+    "CREATE INDEX deliveries_of_lead ON deliveries (lead_id, id)",
     // A lease carries one attempt: (delivery_id, lease) tells an attempt that is written again. Retention
     // walks the primary key.
     "CREATE TABLE attempts (

@@ -20,6 +20,9 @@ use crate::query::NoQuery;
 use crate::settings::SettingsView;
 use crate::state::ApiState;
 
+/// Named, because the documentation refers to it by a plain name.
+type ClientList = List<ClientView>;
+
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
@@ -46,7 +49,7 @@ struct NewClientBody {
 #[expect(dead_code, reason = "documents what `change` reads field by field")]
 struct ClientChangeBody {
     /// Sent in the webhooks of leads captured from now on.
-    #[schema(min_length = 1, max_length = 200, example = "Acme Corporation")]
+    #[schema(nullable = false, min_length = 1, max_length = 200, example = "Acme Corporation")]
     name: Option<String>,
 }
 
@@ -137,12 +140,8 @@ async fn create(
 /// Newest first. Takes an admin's key.
 #[utoipa::path(get, path = "/v1/clients", tag = "clients", operation_id = "listClients",
     params(Paging),
-    responses((status = OK, description = "A page of clients", body = List<ClientView>)))]
-async fn list(
-    _: AdminAccess,
-    paging: Paging,
-    State(state): State<ApiState>,
-) -> Result<Json<List<ClientView>>, Problem> {
+    responses((status = OK, description = "A page of clients", body = ClientList)))]
+async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<ClientList>, Problem> {
     let clients = state.store.clients(paging.page()).await?;
     Ok(Json(paging.list(clients, |client| client.id.as_uuid())))
 }

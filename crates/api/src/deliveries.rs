@@ -18,6 +18,9 @@ use crate::query::{NoQuery, Parameters};
 use crate::schema;
 use crate::state::ApiState;
 
+/// Named, because the documentation refers to it by a plain name.
+type DeliveryList = List<DeliveryView>;
+
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
 }
@@ -201,12 +204,12 @@ impl<S: Sync> FromRequestParts<S> for DeliveriesQuery {
 /// The delivery log, newest first.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/deliveries", tag = "deliveries", operation_id = "listDeliveries",
     params(("clientId" = Uuid, Path, description = "Whose deliveries"), FilterParameters, Paging),
-    responses((status = OK, description = "A page of deliveries", body = List<DeliveryView>)))]
+    responses((status = OK, description = "A page of deliveries", body = DeliveryList)))]
 async fn list(
     access: ClientAccess,
     DeliveriesQuery { filter, paging }: DeliveriesQuery,
     State(state): State<ApiState>,
-) -> Result<Json<List<DeliveryView>>, Problem> {
+) -> Result<Json<DeliveryList>, Problem> {
     state.client(access.client_id).await?;
     let deliveries = state.store.deliveries(access.client_id, filter, paging.page()).await?;
     Ok(Json(paging.list(deliveries, |delivery| delivery.id.as_uuid())))

@@ -20,6 +20,9 @@ use crate::query::NoQuery;
 use crate::schema;
 use crate::state::ApiState;
 
+/// Named, because the documentation refers to it by a plain name.
+type DestinationList = List<DestinationView>;
+
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
@@ -93,12 +96,12 @@ impl From<Arc<Destination>> for DestinationView {
 /// Newest first; deleted ones aren't shown.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/destinations", tag = "destinations", operation_id = "listDestinations",
     params(("clientId" = Uuid, Path, description = "Whose destinations"), Paging),
-    responses((status = OK, description = "A page of destinations", body = List<DestinationView>)))]
+    responses((status = OK, description = "A page of destinations", body = DestinationList)))]
 async fn list(
     access: ClientAccess,
     paging: Paging,
     State(state): State<ApiState>,
-) -> Result<Json<List<DestinationView>>, Problem> {
+) -> Result<Json<DestinationList>, Problem> {
     state.client(access.client_id).await?;
     let destinations = state.store.destinations(access.client_id, paging.page()).await?;
     Ok(Json(paging.list(destinations, |destination| destination.id.as_uuid())))

@@ -54,6 +54,7 @@ pub(crate) async fn exchange(request: Request, next: Next) -> Response {
 }
 
 /// A handler's panic fails its request only.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<String>()

@@ -22,6 +22,9 @@ use crate::state::ApiState;
 
 const NAME_MAX: usize = 200;
 
+/// Named, because the documentation refers to it by a plain name.
+type KeyList = List<KeyView>;
+
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
@@ -163,8 +166,8 @@ async fn create(
 /// Newest first, without the keys themselves. Takes an admin's key.
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", operation_id = "listKeys",
     params(Paging),
-    responses((status = OK, description = "A page of keys", body = List<KeyView>)))]
-async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<List<KeyView>>, Problem> {
+    responses((status = OK, description = "A page of keys", body = KeyList)))]
+async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<KeyList>, Problem> {
     let keys = state.store.keys(paging.page()).await?;
     Ok(Json(paging.list(keys, |key| key.id.as_uuid())))
 }

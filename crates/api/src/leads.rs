@@ -21,6 +21,9 @@ use crate::problem::Problem;
 use crate::query::NoQuery;
 use crate::state::ApiState;
 
+/// Named, because the documentation refers to it by a plain name.
+type LeadList = List<LeadView>;
+
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(capture, list))
@@ -171,12 +174,8 @@ async fn capture(
 /// Newest first.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "listLeads",
     params(("clientId" = Uuid, Path, description = "Whose leads"), Paging),
-    responses((status = OK, description = "A page of leads", body = List<LeadView>)))]
-async fn list(
-    access: ClientAccess,
-    paging: Paging,
-    State(state): State<ApiState>,
-) -> Result<Json<List<LeadView>>, Problem> {
+    responses((status = OK, description = "A page of leads", body = LeadList)))]
+async fn list(access: ClientAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<LeadList>, Problem> {
     state.client(access.client_id).await?;
     let leads = state.store.leads(access.client_id, paging.page()).await?;
     Ok(Json(paging.list(leads, |lead| lead.id.as_uuid())))

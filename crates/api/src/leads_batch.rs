@@ -54,6 +54,7 @@ struct BatchView {
 /// What became of one lead of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = LeadBatchItem)]
 enum BatchItem {
     /// It was captured.
     Captured {

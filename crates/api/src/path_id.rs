@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use sensei_domain::{ClientId, DeliveryId, DestinationId, KeyId, LeadId};
 
 use crate::problem::{Problem, ProblemError};
+use crate::problem_kind::ProblemKind;
 
 /// An id that stands in a path under a fixed name.
 pub(crate) trait InPath: FromStr<Err: Display> {
@@ -41,10 +42,15 @@ impl<Id: InPath, S: Send + Sync> FromRequestParts<S> for PathId<Id> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let parameters = RawPathParams::from_request_parts(parts, state).await;
-        let parameters = parameters.as_ref().ok();
+        let parameters = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| {
+                // Text that isn't UTF-8; its words name the parameter.
+                Problem::new(ProblemKind::InvalidRequest, rejection.body_text())
+            })?;
         let text = parameters
-            .and_then(|all| all.iter().find(|(name, _)| *name == Id::PARAMETER))
+            .iter()
+            .find(|(name, _)| *name == Id::PARAMETER)
             .map(|(_, text)| text);
         text.unwrap_or_default().parse().map(Self).map_err(|error: Id::Err| {
             Problem::invalid_request(vec![ProblemError::of_parameter(Id::PARAMETER, error.to_string())])

@@ -214,15 +214,11 @@ impl IntoResponse for Problem {
 /// Logs what went wrong: the caller learns only whether to come back.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let is_transient = error.is_transient();
-        tracing::error!(
-            error = &error as &dyn Error,
-            is_transient,
-            "a request failed in the store"
-        );
-        if is_transient {
+        if error.is_transient() {
+            tracing::warn!(error = &error as &dyn Error, "a request met an unavailable database");
             Self::unavailable()
         } else {
+            tracing::error!(error = &error as &dyn Error, "a request failed in the store");
             Self::internal()
         }
     }

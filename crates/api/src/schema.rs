@@ -4,22 +4,27 @@ use sensei_domain::{DeliveryState, DestinationStatus, Trigger};
 use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Type};
 
 pub(crate) fn delivery_state() -> Object {
-    names(DeliveryState::ALL.iter().map(|state| state.name()))
+    let names = DeliveryState::ALL.iter().map(|state| state.name());
+    one_of(names).description(Some("Where a delivery stands.")).build()
 }
 
 pub(crate) fn destination_status() -> Object {
-    names(DestinationStatus::ALL.iter().map(|status| status.name()))
+    let names = DestinationStatus::ALL.iter().map(|status| status.name());
+    one_of(names)
+        .description(Some("Whether events are sent to it now."))
+        .build()
 }
 
 pub(crate) fn trigger() -> Object {
-    names(Trigger::ALL.iter().map(|trigger| trigger.name()))
+    let names = Trigger::ALL.iter().map(|trigger| trigger.name());
+    one_of(names).description(Some("Why the attempt was made.")).build()
 }
 
 pub(crate) fn retry_policy() -> Object {
     let delay = ObjectBuilder::new().schema_type(Type::String).examples(["5m"]);
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property("policy", names(["none", "standard", "custom"].into_iter()))
+        .property("policy", one_of(["none", "standard", "custom"].into_iter()))
         .property(
             "delays",
             ArrayBuilder::new()
@@ -31,9 +36,6 @@ pub(crate) fn retry_policy() -> Object {
         .build()
 }
 
-fn names(names: impl Iterator<Item = &'static str>) -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(names))
-        .build()
+fn one_of(names: impl Iterator<Item = &'static str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names))
 }

@@ -12,11 +12,14 @@ use crate::transports::Registry;
 /// Beyond this many, all are forgotten and made again: a bound, not a tuning.
 const KEPT: usize = 20_000;
 
+/// A transport, and the version of the destination that it was made of.
+type Bound = (i64, Arc<dyn Transport>);
+
 /// The bound transports of a dispatcher.
 #[derive(Debug)]
 pub(crate) struct BoundTransports {
     registry: Registry,
-    kept: Mutex<HashMap<DestinationId, (i64, Arc<dyn Transport>)>>,
+    kept: Mutex<HashMap<DestinationId, Bound>>,
 }
 
 impl BoundTransports {

@@ -72,7 +72,7 @@ pub(crate) struct Taken {
 
 impl Dispatcher {
     /// Starts to attempt what the store captures from now on, and what it has due.
-    pub fn start(store: Store, egress: Egress, registry: Registry, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub fn start(store: &Store, egress: Egress, registry: Registry, limits: Limits, clock: Arc<dyn Clock>) -> Self {
         let engine = Arc::new(Engine {
             egress,
             clock,
@@ -229,9 +229,9 @@ impl Engine {
         let destinations = waiting.iter().map(|held| held.job.destination.id).collect::<Vec<_>>();
         // The places first: the sweeper is to see the room.
         drop(waiting);
-        destinations
-            .into_iter()
-            .for_each(|destination| self.fell_behind(destination));
+        for destination in destinations {
+            self.fell_behind(destination);
+        }
     }
 
     /// Takes places for deliveries that are due in the database.

@@ -27,7 +27,7 @@ pub(crate) trait Waiting {
 #[derive(Debug)]
 pub(crate) struct Lanes<T> {
     limits: Limits,
-    lanes: HashMap<DestinationId, Lane<T>>,
+    by_destination: HashMap<DestinationId, Lane<T>>,
     /// Lanes that may have something to start, each once.
     turns: VecDeque<DestinationId>,
     running: usize,
@@ -76,7 +76,7 @@ impl<T: Waiting> Lanes<T> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            lanes: HashMap::new(),
+            by_destination: HashMap::new(),
             turns: VecDeque::new(),
             running: 0,
             places: 0,
@@ -86,7 +86,7 @@ impl<T: Waiting> Lanes<T> {
 
     /// Takes a place for a new delivery, unless there is none or others wait in the database before it.
     pub(crate) fn take_new(&mut self, destination: DestinationId) -> bool {
-        let is_behind = self.lanes.get(&destination).is_some_and(|lane| lane.is_behind);
+        let is_behind = self.by_destination.get(&destination).is_some_and(|lane| lane.is_behind);
         !is_behind && self.take(destination, 1) == 1
     }
 
@@ -96,12 +96,12 @@ impl<T: Waiting> Lanes<T> {
             return 0;
         }
         let free = self.limits.total_capacity.saturating_sub(self.places);
-        let taken = self.lanes.get(&destination).map_or(0, |lane| lane.places);
+        let taken = self.by_destination.get(&destination).map_or(0, |lane| lane.places);
         let share = self.limits.lane_capacity.min(free.div_ceil(SHARE_OF_FREE));
         let granted = share.saturating_sub(taken).min(wanted).min(free);
         if granted > 0 {
             self.places += granted;
-            self.lanes.entry(destination).or_default().places += granted;
+            self.by_destination.entry(destination).or_default().places += granted;
         }
         granted
     }
@@ -109,13 +109,13 @@ impl<T: Waiting> Lanes<T> {
     /// Gives a place back. True if the lane is behind and has room again for a good part of what waits.
     pub(crate) fn give_back(&mut self, destination: DestinationId) -> bool {
         self.places = self.places.saturating_sub(1);
-        let Some(lane) = self.lanes.get_mut(&destination) else {
+        let Some(lane) = self.by_destination.get_mut(&destination) else {
             return false;
         };
         lane.places = lane.places.saturating_sub(1);
         if lane.places == 0 && !lane.is_behind {
             // Its turn, if it has one, finds nobody and passes.
-            self.lanes.remove(&destination);
+            self.by_destination.remove(&destination);
             return false;
         }
         lane.is_behind && lane.places <= self.limits.lane_capacity / 2
@@ -124,36 +124,40 @@ impl<T: Waiting> Lanes<T> {
     /// Deliveries are due in the database that have no place here.
     pub(crate) fn fell_behind(&mut self, destination: DestinationId) {
         if !self.closed {
-            self.lanes.entry(destination).or_default().is_behind = true;
+            self.by_destination.entry(destination).or_default().is_behind = true;
         }
     }
 
     /// The database has nothing more that is due for this destination.
     pub(crate) fn caught_up(&mut self, destination: DestinationId) {
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_destination.get_mut(&destination) {
             lane.is_behind = false;
             if lane.places == 0 {
-                self.lanes.remove(&destination);
+                self.by_destination.remove(&destination);
             }
         }
     }
 
     /// Lets a delivery that has a place wait for its turn.
     pub(crate) fn enqueue(&mut self, destination: DestinationId, waiting: T) {
-        self.lanes.entry(destination).or_default().waiting.push_back(waiting);
+        self.by_destination
+            .entry(destination)
+            .or_default()
+            .waiting
+            .push_back(waiting);
         self.queue_up(destination);
     }
 
     /// Everything in this lane must be read again before it is attempted.
     pub(crate) fn changed(&mut self, destination: DestinationId, now: Instant) {
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_destination.get_mut(&destination) {
             lane.changed_at = Some(now);
         }
     }
 
     /// What was read again goes back to the front.
     pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>) {
-        let Some(lane) = self.lanes.get_mut(&destination) else {
+        let Some(lane) = self.by_destination.get_mut(&destination) else {
             return;
         };
         lane.is_reading = false;
@@ -166,7 +170,7 @@ impl<T: Waiting> Lanes<T> {
     /// An attempt has ended. Its place stays taken until it is recorded.
     pub(crate) fn ended(&mut self, destination: DestinationId) {
         self.running = self.running.saturating_sub(1);
-        if let Some(lane) = self.lanes.get_mut(&destination) {
+        if let Some(lane) = self.by_destination.get_mut(&destination) {
             lane.running = lane.running.saturating_sub(1);
         }
         self.queue_up(destination);
@@ -176,7 +180,7 @@ impl<T: Waiting> Lanes<T> {
     pub(crate) fn next(&mut self, now: Instant) -> Option<Next<T>> {
         while !self.closed && self.running < self.limits.total_concurrency {
             let destination = self.turns.pop_front()?;
-            let Some(lane) = self.lanes.get_mut(&destination) else {
+            let Some(lane) = self.by_destination.get_mut(&destination) else {
                 continue;
             };
             lane.has_turn = false;
@@ -206,7 +210,7 @@ impl<T: Waiting> Lanes<T> {
     /// Starts nothing any more, and gives out what waits.
     pub(crate) fn close(&mut self) -> Vec<T> {
         self.closed = true;
-        self.lanes
+        self.by_destination
             .values_mut()
             .flat_map(|lane| lane.waiting.drain(..))
             .collect()
@@ -221,7 +225,7 @@ impl<T: Waiting> Lanes<T> {
     }
 
     fn queue_up(&mut self, destination: DestinationId) {
-        if let Some(lane) = self.lanes.get_mut(&destination)
+        if let Some(lane) = self.by_destination.get_mut(&destination)
             && !lane.has_turn
             && !lane.waiting.is_empty()
         {

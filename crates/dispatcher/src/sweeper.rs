@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sensei_persistence::{Claim, StoreError};
 
@@ -15,12 +15,15 @@ use crate::engine::{Engine, Held, Taken};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Between two tries while the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks for what may be forgotten.
+const TIDY_INTERVAL: Duration = Duration::from_mins(1);
 /// At most this many are leased for one destination at once, so that each has its share of the lease to wait.
 const BATCH: usize = 256;
 
 /// Sweeps until the dispatcher stops.
 pub(crate) async fn run(engine: Arc<Engine>) {
     let mut is_away = false;
+    let mut tidied_at = Instant::now();
     while !engine.stopping.is_cancelled() {
         let pause = match sweep(&engine).await {
             Ok(found) => {
@@ -39,6 +42,10 @@ pub(crate) async fn run(engine: Arc<Engine>) {
                 PAUSE
             }
         };
+        if !is_away && tidied_at.elapsed() >= TIDY_INTERVAL {
+            tidied_at = Instant::now();
+            tidy(&engine).await;
+        }
         if pause.is_zero() {
             continue;
         }
@@ -87,4 +94,21 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         }
     }
     Ok(more)
+}
+
+/// Removes answers to idempotency keys that have outlived their day: they hold personal data.
+async fn tidy(engine: &Arc<Engine>) {
+    while !engine.stopping.is_cancelled() {
+        match engine.store.sweep_idempotency_keys().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old idempotency keys could not be removed"
+                );
+                return;
+            }
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn log(
 ) -> Result<(), DbErr> {
     let entry = audit_log::ActiveModel {
         id: ActiveValue::Set(AuditId::new(at).as_uuid()),
-        client_id: ActiveValue::Set(client.map(|client| client.as_uuid())),
+        client_id: ActiveValue::Set(client.map(ClientId::as_uuid)),
         actor: ActiveValue::Set(actor.to_column()),
         action: ActiveValue::Set(action.to_owned()),
         subject: ActiveValue::Set(subject.to_string()),

@@ -5,6 +5,7 @@
 //! that ran out is due like any other row: `due_at` is then the lease's end.
 //! Leaves to others: which lanes have room, and when to look (the sweeper).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -18,12 +19,27 @@ use uuid::Uuid;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
 use crate::job::{Job, Lease};
-use crate::multi_row::{chunk, write_placeholders, write_rows};
+use crate::multi_row::{LARGEST_CHUNK, chunk, write_placeholders, write_rows};
 use crate::records::Destination;
 use crate::store::Store;
 
 /// Destinations that one look at what is due names at most.
 const DUE_AT_ONCE: usize = 1_000;
+
+/// Destinations after `$1` with something due at `$2`. A loose index scan: it hops from destination to
+/// destination, however many rows each has.
+pub(crate) const DUE_DESTINATIONS: &str = "WITH RECURSIVE hop (destination_id) AS ( \
+    SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'pending' AND destination_id > $1 \
+    ORDER BY destination_id LIMIT 1) AS nearest \
+    UNION ALL \
+    SELECT (SELECT destination_id FROM deliveries WHERE state = 'pending' AND destination_id > hop.destination_id \
+    ORDER BY destination_id LIMIT 1) FROM hop WHERE hop.destination_id IS NOT NULL) \
+    SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM deliveries \
+    WHERE deliveries.destination_id = hop.destination_id AND state = 'pending' AND due_at <= $2) LIMIT $3";
+/// What is due at `$2` for the destination `$1`, the longest due first.
+pub(crate) const DUE_DELIVERIES: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, \
+    d.ours_since, e.body FROM deliveries d JOIN events e ON e.id = d.event_id \
+    WHERE d.state = 'pending' AND d.destination_id = $1 AND d.due_at <= $2 ORDER BY d.due_at LIMIT $3";
 
 /// A wish for due deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +74,6 @@ impl Store {
     /// Destinations with a delivery that is due now, leases that ran out included. At most 1,000; where
     /// there are more, the next call goes on with them.
     pub async fn due_destinations(&self) -> Result<Vec<DestinationId>, StoreError> {
-        // A loose index scan: hops from destination to destination, however many rows each has.
-        let sql = "WITH RECURSIVE hop (destination_id) AS ( \
-                   SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'pending' AND destination_id > $1 \
-                   ORDER BY destination_id LIMIT 1) AS first_one \
-                   UNION ALL \
-                   SELECT (SELECT destination_id FROM deliveries WHERE state = 'pending' \
-                   AND destination_id > hop.destination_id ORDER BY destination_id LIMIT 1) \
-                   FROM hop WHERE hop.destination_id IS NOT NULL) \
-                   SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM deliveries \
-                   WHERE deliveries.destination_id = hop.destination_id AND state = 'pending' AND due_at <= $2) LIMIT $3";
         let after = *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner);
         let values = [
             after.into(),
@@ -75,7 +81,7 @@ impl Store {
             i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into(),
         ];
         let reader = &self.connections().reader;
-        let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), DUE_DESTINATIONS, values);
         let rows = reader.query_all_raw(statement).await?;
         let due = rows
             .iter()
@@ -99,23 +105,15 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let mut claimed = Vec::with_capacity(claims.len());
         for claim in claims {
-            let destination = self
-                .shared()
-                .directory
-                .by_id(&transaction, claim.destination_id)
-                .await?;
-            let mut due = match &destination {
-                Some(_) => due_deliveries(&transaction, claim, now).await?,
-                None => Vec::new(),
-            };
-            let left = due.len() > claim.room;
-            due.truncate(claim.room);
-            let jobs = destination.iter().flat_map(|destination| {
-                due.iter()
-                    .map(|row| job(row, destination, lease, leased_until))
-                    .collect::<Vec<_>>()
-            });
-            let jobs = jobs.collect::<Result<_, DbErr>>()?;
+            let directory = &self.shared().directory;
+            let (mut jobs, mut left) = (Vec::new(), false);
+            if let Some(destination) = directory.by_id(&transaction, claim.destination_id).await? {
+                let due = due_deliveries(&transaction, claim, now).await?;
+                left = due.len() > claim.room;
+                for row in due.iter().take(claim.room) {
+                    jobs.push(job(row, &destination, lease, leased_until)?);
+                }
+            }
             claimed.push(Claimed {
                 destination_id: claim.destination_id,
                 jobs,
@@ -137,16 +135,13 @@ impl Store {
     pub async fn refresh(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
         let reader = &self.connections().reader;
         let mut refreshed = Vec::with_capacity(held.len());
-        for part in held.chunks(128) {
+        for part in held.chunks(LARGEST_CHUNK) {
             let ids = part.iter().map(|(id, _)| id.as_uuid());
             let found = deliveries::Entity::find()
                 .filter(deliveries::Column::Id.is_in(ids))
                 .all(reader)
                 .await?;
-            let places = found
-                .iter()
-                .map(|row| row.destination_id)
-                .collect::<std::collections::BTreeSet<_>>();
+            let places = found.iter().map(|row| row.destination_id).collect::<BTreeSet<_>>();
             let living = destinations::Entity::find()
                 .filter(destinations::Column::Id.is_in(places))
                 .filter(destinations::Column::DeletedAt.is_null())
@@ -234,13 +229,12 @@ async fn due_deliveries(
     now: Timestamp,
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = transaction.get_database_backend();
-    let mut sql = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, d.ours_since, e.body \
-                   FROM deliveries d JOIN events e ON e.id = d.event_id \
-                   WHERE d.state = 'pending' AND d.destination_id = $1 AND d.due_at <= $2 ORDER BY d.due_at LIMIT $3"
-        .to_owned();
-    if backend == DatabaseBackend::Postgres {
-        sql.push_str(" FOR UPDATE OF d SKIP LOCKED");
-    }
+    let lock = if backend == DatabaseBackend::Postgres {
+        " FOR UPDATE OF d SKIP LOCKED"
+    } else {
+        ""
+    };
+    let sql = format!("{DUE_DELIVERIES}{lock}");
     let limit = i64::try_from(claim.room.saturating_add(1)).unwrap_or(i64::MAX);
     let values = [
         claim.destination_id.as_uuid().into(),

@@ -147,3 +147,79 @@ async fn migrate_alone(pool: &DatabaseConnection) -> Result<(), DbErr> {
     Migrator::up(pool, None).await?;
     lock.commit().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sensei_domain::{LeadId, ManualClock, NewLead, Timestamp};
+
+    use super::*;
+    use crate::{
+        Actor, CaptureError, CaptureLead, CaptureRequest, Captured, MasterKey, NewClient, Page, Store, StoreOptions,
+    };
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn full_disk_is_told_and_writes_nothing_and_service_resumes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let options = StoreOptions {
+            database: DatabaseUrl::Sqlite(folder.path().join("sensei.db")),
+            master_key: MasterKey::generate(),
+            lease: Duration::from_mins(1),
+            clock: Arc::new(ManualClock::at(now)),
+        };
+        let store = Store::open(options).await.expect("opened");
+        let new = NewClient {
+            name: "Acme Corp".parse().expect("a name"),
+            lead_webhook_url: None,
+        };
+        let client = store
+            .create_client(new, &Actor::System)
+            .await
+            .expect("created")
+            .client
+            .id;
+        let lead = serde_json::json!({"name": "J", "email": "j@example.com", "message": "m".repeat(9_000)});
+        let capture = || {
+            let lead = |_| CaptureLead {
+                id: LeadId::new(now),
+                lead: NewLead::from_json(&lead).expect("a lead"),
+            };
+            let leads = (0..100).map(lead).collect();
+            store.capture(CaptureRequest {
+                client_id: client,
+                leads,
+                captured_at: now,
+                idempotency: None,
+            })
+        };
+        let leads = || {
+            store.leads(
+                client,
+                Page {
+                    limit: 1_000,
+                    before: None,
+                },
+            )
+        };
+
+        let writer = &store.connections().writer;
+        writer
+            .execute_unprepared("PRAGMA max_page_count = 100")
+            .await
+            .expect("the disk is small now");
+        let answer = capture().await;
+        assert!(
+            matches!(&answer, Err(CaptureError::Store(error)) if error.is_transient()),
+            "{answer:?}"
+        );
+        assert!(leads().await.expect("it can still be read").is_empty());
+        writer
+            .execute_unprepared("PRAGMA max_page_count = 1000000")
+            .await
+            .expect("and large again");
+        assert_eq!(capture().await.expect("service resumes"), Captured::Now);
+        assert_eq!(leads().await.expect("read").len(), 100);
+    }
+}

@@ -1,6 +1,6 @@
 //! The delivery log as clients read it, and cancelling what is no longer wanted.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, Select, Statement,
@@ -65,17 +65,24 @@ impl Store {
     }
 }
 
-fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Select<Entity> {
-    let mut query = Entity::find().filter(Column::ClientId.eq(client.as_uuid()));
+pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Select<Entity> {
+    let mut query = match filter.lead_id {
+        // Hides the client from the planner: without statistics it would walk all that the client ever had.
+        Some(lead) => Entity::find().filter(Column::LeadId.eq(lead.as_uuid())).filter(
+            Expr::expr(Func::coalesce([
+                Expr::col(Column::ClientId),
+                Expr::col(Column::ClientId),
+            ]))
+            .eq(client.as_uuid()),
+        ),
+        None => Entity::find().filter(Column::ClientId.eq(client.as_uuid())),
+    };
     if let Some(state) = filter.state {
         // Written out, as a partial index isn't used for a parameter.
         query = query.filter(Expr::cust(format!("state = '{}'", state.name())));
     }
     if let Some(destination) = filter.destination_id {
         query = query.filter(Column::DestinationId.eq(destination.as_uuid()));
-    }
-    if let Some(lead) = filter.lead_id {
-        query = query.filter(Column::LeadId.eq(lead.as_uuid()));
     }
     if let Some(since) = filter.since {
         query = query.filter(Column::CreatedAt.gte(since.as_millis()));

@@ -226,3 +226,199 @@ impl<T: Send> Queue<T> for UnboundedReceiver<T> {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::{Notify, mpsc, oneshot};
+
+    use super::*;
+
+    /// Writes into a list of batches; fails as it is told.
+    #[derive(Default)]
+    struct Batches {
+        /// Tried, with whether they were committed.
+        tried: Mutex<Vec<(Vec<u32>, bool)>>,
+        /// What a write of this batch comes to, the first ones first; then they succeed.
+        failures: Mutex<Vec<DbErr>>,
+        /// An item that no batch can hold.
+        bad: Option<u32>,
+        gate: Option<Notify>,
+    }
+
+    struct Item(u32, Option<oneshot::Sender<bool>>);
+
+    #[async_trait]
+    impl Batched for Arc<Batches> {
+        type Item = Item;
+        type Done = ();
+
+        async fn write(&self, items: &[Item]) -> Result<(), DbErr> {
+            if let Some(gate) = &self.gate {
+                gate.notified().await;
+            }
+            let numbers = items.iter().map(|item| item.0).collect::<Vec<_>>();
+            let failure = self.failures.lock().expect("no panic").pop();
+            let bad = self
+                .bad
+                .is_some_and(|bad| numbers.contains(&bad))
+                .then(|| DbErr::Custom("bad".to_owned()));
+            let result = failure.or(bad).map_or(Ok(()), Err);
+            self.tried.lock().expect("no panic").push((numbers, result.is_ok()));
+            result
+        }
+
+        fn committed(&self, items: Vec<Item>, (): ()) {
+            items
+                .into_iter()
+                .filter_map(|item| item.1)
+                .for_each(|caller| caller.send(true).expect("the caller waits"));
+        }
+
+        /// Gives back what nobody waits for.
+        fn failed(&self, items: Vec<Item>, _: &StoreError) -> Vec<Item> {
+            let (answered, again) = items.into_iter().partition::<Vec<_>, _>(|item| item.1.is_some());
+            answered
+                .into_iter()
+                .filter_map(|item| item.1)
+                .for_each(|caller| caller.send(false).expect("the caller waits"));
+            again
+        }
+
+        fn weight(_: &Item) -> usize {
+            1
+        }
+    }
+
+    const LIMITS: GroupLimits = GroupLimits {
+        weight: 3,
+        linger: Duration::ZERO,
+    };
+
+    fn gone() -> DbErr {
+        DbErr::Conn(sea_orm::RuntimeErr::Internal("gone".to_owned()))
+    }
+
+    /// Sends so many items, all before the first is written, and says how each ended.
+    async fn run_items(batches: &Arc<Batches>, items: u32) -> Vec<bool> {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let mut answers = Vec::new();
+        for number in 0..items {
+            let (caller, answer) = oneshot::channel();
+            assert!(sender.send(Item(number, Some(caller))).is_ok());
+            answers.push(answer);
+        }
+        drop(sender);
+        run(Arc::clone(batches), queue, LIMITS, CancellationToken::new()).await;
+        let mut ended = Vec::new();
+        for answer in answers {
+            ended.push(answer.await.expect("everybody is answered"));
+        }
+        ended
+    }
+
+    fn tried(batches: &Batches) -> Vec<(Vec<u32>, bool)> {
+        batches.tried.lock().expect("no panic").clone()
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_together_are_written_together_up_to_the_bound() {
+        let batches = Arc::new(Batches::default());
+        assert_eq!(run_items(&batches, 7).await, [true; 7]);
+        assert_eq!(
+            tried(&batches),
+            [(vec![0, 1, 2], true), (vec![3, 4, 5], true), (vec![6], true)]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_waits_for_nobody_and_who_comes_meanwhile_goes_next() {
+        let batches = Arc::new(Batches {
+            gate: Some(Notify::new()),
+            ..Batches::default()
+        });
+        let (sender, queue) = mpsc::channel(8);
+        let closing = CancellationToken::new();
+        let task = tokio::spawn(run(Arc::clone(&batches), queue, LIMITS, closing));
+        let gate = batches.gate.as_ref().expect("it has one");
+        sender.send(Item(0, None)).await.ok();
+        while sender.capacity() < 8 {
+            tokio::task::yield_now().await;
+        }
+        sender.send(Item(1, None)).await.ok();
+        sender.send(Item(2, None)).await.ok();
+        drop(sender);
+        for _ in 0..2 {
+            gate.notify_one();
+            tokio::task::yield_now().await;
+        }
+        task.await.expect("it ends");
+        assert_eq!(tried(&batches), [(vec![0], true), (vec![1, 2], true)]);
+    }
+
+    #[tokio::test]
+    async fn bad_item_fails_alone() {
+        let batches = Arc::new(Batches {
+            bad: Some(1),
+            ..Batches::default()
+        });
+        assert_eq!(run_items(&batches, 3).await, [true, false, true]);
+        let expected = [
+            (vec![0, 1, 2], false),
+            (vec![0], true),
+            (vec![1], false),
+            (vec![2], true),
+        ];
+        assert_eq!(tried(&batches), expected);
+    }
+
+    #[tokio::test]
+    async fn lost_connection_is_told_to_the_whole_batch_at_once() {
+        let batches = Arc::new(Batches {
+            failures: Mutex::new(vec![gone()]),
+            ..Batches::default()
+        });
+        assert_eq!(run_items(&batches, 3).await, [false; 3]);
+        assert_eq!(tried(&batches), [(vec![0, 1, 2], false)], "not tried one by one");
+    }
+
+    #[tokio::test]
+    async fn connection_lost_between_single_items_ends_the_trying() {
+        let failures = Mutex::new(vec![gone(), DbErr::Custom("bad".to_owned())]);
+        let batches = Arc::new(Batches {
+            failures,
+            ..Batches::default()
+        });
+        assert_eq!(run_items(&batches, 3).await, [false; 3]);
+        assert_eq!(tried(&batches), [(vec![0, 1, 2], false), (vec![0], false)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_given_back_is_tried_until_it_is_written() {
+        let batches = Arc::new(Batches {
+            failures: Mutex::new((0..3).map(|_| gone()).collect()),
+            ..Batches::default()
+        });
+        let (sender, queue) = mpsc::unbounded_channel();
+        for number in 0..2 {
+            assert!(sender.send(Item(number, None)).is_ok());
+        }
+        drop(sender);
+        run(Arc::clone(&batches), queue, LIMITS, CancellationToken::new()).await;
+        assert_eq!(tried(&batches).len(), 4);
+        assert_eq!(tried(&batches).pop(), Some((vec![0, 1], true)));
+    }
+
+    #[tokio::test]
+    async fn closing_refuses_what_comes_and_writes_what_is_there() {
+        let batches = Arc::new(Batches::default());
+        let (sender, queue) = mpsc::unbounded_channel();
+        assert!(sender.send(Item(0, None)).is_ok());
+        let closing = CancellationToken::new();
+        closing.cancel();
+        run(Arc::clone(&batches), queue, LIMITS, closing).await;
+        assert!(sender.send(Item(1, None)).is_err());
+        assert_eq!(tried(&batches), [(vec![0], true)]);
+    }
+}

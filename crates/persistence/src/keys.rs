@@ -295,7 +295,7 @@ async fn insert(
 ) -> Result<bool, DbErr> {
     let row = api_keys::ActiveModel {
         id: ActiveValue::Set(id.as_uuid()),
-        client_id: ActiveValue::Set(client_of(new.scope).map(|client| client.as_uuid())),
+        client_id: ActiveValue::Set(client_of(new.scope).map(ClientId::as_uuid)),
         kind: ActiveValue::Set(new.kind.name().to_owned()),
         name: ActiveValue::Set(new.name.clone()),
         prefix: ActiveValue::Set(prefix(text)),

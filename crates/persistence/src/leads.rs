@@ -1,7 +1,7 @@
 //! Leads as clients read them, and erasing a person's data.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement};
 use sensei_domain::{ClientId, DestinationId, LeadId, Timestamp};
 
 use crate::audit::{self, Actor};
@@ -22,17 +22,8 @@ impl Store {
 
     /// A client's leads.
     pub async fn leads(&self, client: ClientId, page: Page) -> Result<Vec<Lead>, StoreError> {
-        let mut query = Entity::find().filter(Column::ClientId.eq(client.as_uuid()));
-        if let Some(before) = page.before {
-            query = query.filter(Column::Id.lt(before));
-        }
-        let query = query.order_by_desc(Column::Id).limit(u64::from(page.limit));
-        query
-            .all(&self.connections().reader)
-            .await?
-            .into_iter()
-            .map(lead)
-            .collect()
+        let rows = query(client, page).all(&self.connections().reader).await?;
+        rows.into_iter().map(lead).collect()
     }
 
     /// Erases a lead: the person's data here, in its events' bodies and in what receivers answered, and cancels
@@ -90,6 +81,14 @@ impl Store {
         );
         Ok(true)
     }
+}
+
+pub(crate) fn query(client: ClientId, page: Page) -> Select<Entity> {
+    let mut query = Entity::find().filter(Column::ClientId.eq(client.as_uuid()));
+    if let Some(before) = page.before {
+        query = query.filter(Column::Id.lt(before));
+    }
+    query.order_by_desc(Column::Id).limit(u64::from(page.limit))
 }
 
 fn lead(row: Model) -> Result<Lead, StoreError> {

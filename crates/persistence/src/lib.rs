@@ -26,6 +26,8 @@ mod lock;
 mod master_key;
 mod multi_row;
 mod options;
+#[cfg(test)]
+mod plans;
 mod record;
 mod records;
 mod settings;

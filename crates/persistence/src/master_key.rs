@@ -68,7 +68,7 @@ impl MasterKey {
 
     /// The key in its text form.
     pub fn expose(&self) -> Zeroizing<String> {
-        Zeroizing::new(STANDARD.encode(&*self.key))
+        Zeroizing::new(STANDARD.encode(*self.key))
     }
 
     /// Encrypts a value for one place in the database.
@@ -117,7 +117,7 @@ impl MasterKey {
 
     fn from_bytes(key: [u8; 32]) -> Self {
         let hash = Sha256::digest(key);
-        let id = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let id = format!("{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]);
         Self {
             id,
             key: Zeroizing::new(key),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
 
 /// 128 rows of 14 columns are well under SQLite's 32,766 parameters.
-const LARGEST_CHUNK: usize = 128;
+pub(crate) const LARGEST_CHUNK: usize = 128;
 
 /// Inserts rows, leaving those alone that are there already: ids are made before, so that a
 /// transaction of unknown outcome can be repeated.

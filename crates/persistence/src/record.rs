@@ -57,14 +57,14 @@ impl Batched for Recordings {
         let transaction = self.shared.connections.begin().await?;
         let ids = items.iter().map(|item| item.delivery_id.as_uuid()).collect::<Vec<_>>();
         let mut rows = lock_deliveries(&transaction, ids).await?;
-        let logged = logged_before(&transaction, &rows).await?;
+        let mut logged = logged_before(&transaction, &rows).await?;
 
         let mut attempts = Vec::with_capacity(items.len());
         for item in items {
             let id = item.delivery_id.as_uuid();
             // Who was deleted meanwhile has no log either.
             let Some(row) = rows.get_mut(&id) else { continue };
-            if !logged.contains(&(id, item.lease.as_column())) {
+            if logged.insert((id, item.lease.as_column())) {
                 row.after.apply(item);
                 attempts.push(attempt_row(id, row, item));
             }
@@ -298,17 +298,6 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
     while !left.is_empty() {
         let (now, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let mut sql = "WITH moved (id, state_before, lease_before, state, due_at, lease, attempt_count, \
-                       scheduled_attempts, ours_since, failure_reason, completed_at) AS (VALUES "
-            .to_owned();
-        write_rows(&mut sql, now.len(), 11);
-        sql.push_str(
-            ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = moved.lease, \
-             attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \
-             ours_since = moved.ours_since, failure_reason = moved.failure_reason, \
-             completed_at = moved.completed_at FROM moved WHERE deliveries.id = moved.id \
-             AND deliveries.state = moved.state_before AND deliveries.lease IS NOT DISTINCT FROM moved.lease_before",
-        );
         let values = now.iter().flat_map(|(id, Row { before, after, .. })| -> [Value; 11] {
             [
                 (*id).into(),
@@ -324,7 +313,8 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
                 after.completed_at.into(),
             ]
         });
-        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+        let statement =
+            Statement::from_sql_and_values(transaction.get_database_backend(), update_sql(now.len()), values);
         let moved = transaction.execute_raw(statement).await?.rows_affected();
         if moved != now.len() as u64 {
             return Err(DbErr::Custom(format!(
@@ -334,4 +324,20 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
         }
     }
     Ok(())
+}
+
+/// The statement that moves so many deliveries on.
+pub(crate) fn update_sql(rows: usize) -> String {
+    let mut sql = "WITH moved (id, state_before, lease_before, state, due_at, lease, attempt_count, \
+                   scheduled_attempts, ours_since, failure_reason, completed_at) AS (VALUES "
+        .to_owned();
+    write_rows(&mut sql, rows, 11);
+    sql.push_str(
+        ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = moved.lease, \
+         attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \
+         ours_since = moved.ours_since, failure_reason = moved.failure_reason, \
+         completed_at = moved.completed_at FROM moved WHERE deliveries.id = moved.id \
+         AND deliveries.state = moved.state_before AND deliveries.lease IS NOT DISTINCT FROM moved.lease_before",
+    );
+    sql
 }

@@ -42,13 +42,7 @@ impl Sensei {
             }
         };
         let registry = Registry::standard();
-        let dispatcher = Dispatcher::start(
-            store.clone(),
-            egress.clone(),
-            registry,
-            config.limits,
-            Arc::clone(&clock),
-        );
+        let dispatcher = Dispatcher::start(&store, egress.clone(), registry, config.limits, Arc::clone(&clock));
         let router = sensei_api::router(ApiState::new(store.clone(), egress, clock));
         Ok(Self {
             store,

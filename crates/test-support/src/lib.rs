@@ -5,6 +5,8 @@
 
 mod api;
 mod binary;
+mod certificates;
+mod fault_server;
 mod free_port;
 mod postgres;
 mod postgres_programs;
@@ -12,6 +14,8 @@ mod receiver;
 
 pub use api::{Api, ApiAnswer, http_client};
 pub use binary::{Binary, Process};
+pub use certificates::{Certificate, TestRoot};
+pub use fault_server::{Fault, FaultServer};
 pub use free_port::free_port;
 pub use postgres::{Database, PostgresOptions, PostgresServer, SERVER_VARIABLE};
 pub use receiver::{Received, Receiver};

@@ -80,7 +80,7 @@ impl TestApp {
         let allow = vec!["127.0.0.0/8".parse().expect("a network")];
         let egress = Egress::new(EgressOptions {
             allow,
-            allow_http: false,
+            ..EgressOptions::default()
         })
         .expect("an egress guard");
         let state = ApiState::new(store.clone(), egress, Arc::new(clock.clone()));

@@ -15,7 +15,7 @@ async fn every_documented_route_needs_a_key_but_the_public_ones() {
     for (path, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("methods").keys() {
             let method = method.to_uppercase();
-            let url = path.replace('{', "").replace('}', "");
+            let url = path.replace(['{', '}'], "");
             let call = app
                 .call(method.parse::<Method>().expect("a method"), url)
                 .without("authorization");

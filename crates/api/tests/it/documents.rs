@@ -80,7 +80,7 @@ async fn what_is_served_is_what_is_documented() {
     let paths = documented.iter().map(|(_, path)| path).collect::<BTreeSet<_>>();
     for path in paths {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let url = path.replace('{', "").replace('}', "");
+            let url = path.replace(['{', '}'], "");
             let answer = app
                 .call(method.parse::<Method>().expect("a method"), url)
                 .without("authorization")

@@ -48,6 +48,9 @@ async fn the_router_nests_with_all_it_promises() {
     assert_eq!((redirect.status, redirect.header("location")), (308, Some("docs/")));
     let page = get("/webhooks-api/docs/").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html")));
+    assert!(String::from_utf8_lossy(&page.body).contains("swagger-ui"));
+    let start = get("/webhooks-api/docs/swagger-initializer.js").await;
+    assert!(String::from_utf8_lossy(&start.body).contains("\"../openapi.json\""));
 
     // What isn't ours stays the host's.
     assert_eq!(get("/").await.body, "the host's own page");

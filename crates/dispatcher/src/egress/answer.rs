@@ -13,7 +13,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// More of a body is not kept in the log.
 const SNIPPET_LIMIT: usize = 1024;
 /// A receiver that asks for more gets this.
-const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+const RETRY_AFTER_LIMIT: Duration = Duration::from_hours(24);
 
 /// An answer of any status.
 #[derive(Debug, Clone)]

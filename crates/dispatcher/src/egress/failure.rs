@@ -154,7 +154,8 @@ fn of_tls(error: &rustls::Error) -> &'static str {
 /// `None` for an error that wraps a more telling one.
 fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Option<Failure> {
     use io::ErrorKind as Kind;
-    if error.get_ref().is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
+    let wrapped = error.get_ref();
+    if wrapped.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
         return None;
     }
     Some(match error.kind() {
@@ -175,7 +176,7 @@ fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Opti
         _ if matches!(error.raw_os_error(), Some(12 | 23 | 24 | 105)) => {
             Failure::Ours("out of sockets or memory".to_owned())
         }
-        _ if error.get_ref().is_some() => return None,
+        _ if wrapped.is_some() => return None,
         kind => Failure::Io(kind.to_string()),
     })
 }
@@ -206,5 +207,61 @@ fn seconds(duration: &Duration) -> String {
         format!("{} s", duration.as_secs())
     } else {
         format!("{} ms", duration.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_becomes_words_and_an_outcome() {
+        const WAIT: Duration = Duration::from_secs(10);
+        let unavailable = Outcome::Unavailable { retry_after: None };
+        let network = "the request couldn't be sent (our network leads nowhere near the receiver)";
+        let exhausted = "the request couldn't be sent (out of sockets or memory)";
+        let closed = "the receiver closed the connection before it answered";
+        let cases = [
+            // Linux's numbers: ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EMFILE, ENOMEM.
+            (111, true, "the receiver refused the connection", unavailable),
+            (104, false, closed, unavailable),
+            (32, false, closed, unavailable),
+            (113, true, "the receiver's network can't be reached", unavailable),
+            (101, true, network, Outcome::Ours),
+            (99, true, network, Outcome::Ours),
+            (24, true, exhausted, Outcome::Ours),
+            (12, true, exhausted, Outcome::Ours),
+            // ETIMEDOUT: of a connection that is made, or that was there.
+            (110, true, "no connection within 10 s", unavailable),
+            (110, false, closed, unavailable),
+            // EACCES: a firewall of ours.
+            (13, true, "the connection failed (permission denied)", unavailable),
+        ];
+        for (code, connecting, words, outcome) in cases {
+            let failure = of_io(&io::Error::from_raw_os_error(code), connecting, WAIT).expect("telling by itself");
+            assert_eq!((&*failure.to_string(), failure.outcome()), (words, outcome), "{code}");
+        }
+        let wrapped = io::Error::other(rustls::Error::HandshakeNotComplete);
+        assert_eq!(of_io(&wrapped, true, WAIT), None, "what it wraps tells more");
+    }
+
+    #[test]
+    fn what_was_refused_reads_the_same_whatever_is_there() {
+        let allowed_elsewhere = "the URL leads to an address that isn't allowed";
+        for refusal in [
+            Refusal::LocalName,
+            Refusal::Address {
+                what: "a loopback address",
+            },
+            Refusal::Address {
+                what: "a link-local address",
+            },
+        ] {
+            let failure = Failure::Blocked(refusal);
+            assert_eq!(
+                (&*failure.to_string(), failure.outcome()),
+                (allowed_elsewhere, Outcome::Blocked)
+            );
+        }
     }
 }

@@ -163,8 +163,11 @@ pub(super) fn is_localhost(name: &str) -> bool {
 
 /// Whether a name means something in a local network only (`metadata.google.internal` among them).
 pub(super) fn is_local_name(name: &str) -> bool {
-    let lower = name.trim_end_matches('.').to_ascii_lowercase();
-    is_localhost(&lower) || !lower.contains('.') || lower.ends_with(".internal") || lower.ends_with(".local")
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        None => true,
+        Some((_, last)) => ["localhost", "internal", "local"].contains(&last),
+    }
 }
 
 fn check_port(url: &Url) -> Result<(), Refusal> {

@@ -24,7 +24,7 @@ const BUDGET: Duration = Duration::from_secs(5);
 /// For one question to one server, so that two of them fit into the budget.
 const PER_QUESTION: Duration = Duration::from_secs(2);
 /// A receiver that moves is found again this fast, whatever its records say.
-const KEPT_AT_MOST: Duration = Duration::from_secs(300);
+const KEPT_AT_MOST: Duration = Duration::from_mins(5);
 /// A name that was just created is found this fast.
 const MISSING_KEPT_AT_MOST: Duration = Duration::from_secs(10);
 /// Questions under way on one connection; more are answered "busy".

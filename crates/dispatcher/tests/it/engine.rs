@@ -40,7 +40,7 @@ impl World {
         let options = StoreOptions {
             database: database.parse().expect("a database"),
             master_key,
-            lease: Duration::from_secs(60),
+            lease: Duration::from_mins(1),
             clock: Arc::new(clock.clone()),
         };
         let store = Store::open(options).await.expect("opened");
@@ -59,13 +59,7 @@ impl World {
         let egress = Egress::new(EgressOptions::default()).expect("a way out");
         let registry = Registry::with(vec![Arc::new(self.receiver.clone())]);
         let clock = Arc::new(self.clock.clone());
-        self.dispatcher = Some(Dispatcher::start(
-            self.store.clone(),
-            egress,
-            registry,
-            self.limits,
-            clock,
-        ));
+        self.dispatcher = Some(Dispatcher::start(&self.store, egress, registry, self.limits, clock));
     }
 
     async fn client(&self) -> ClientId {
@@ -186,7 +180,7 @@ async fn the_policy_none_makes_one_attempt_whatever_comes_of_it() {
         .then([SILENT].into_iter().chain(outcomes.map(Step::Answer)));
     world.capture(client, 4).await;
     let deliveries = world.until_all(client, &[Failed]).await;
-    world.clock.advance(Duration::from_secs(3_600));
+    world.clock.advance(Duration::from_hours(1));
     world.capture(client, 1).await;
     world
         .until(client, |deliveries| {
@@ -320,7 +314,7 @@ async fn shutdown_ends_what_is_under_way_and_gives_back_what_waits() {
     world.receiver.until_begun(2).await;
     let dispatcher = world.dispatcher.take().expect("running");
     let receiver = world.receiver.clone();
-    let (_, ()) = tokio::join!(dispatcher.shutdown(LIMIT), async {
+    let ((), ()) = tokio::join!(dispatcher.shutdown(LIMIT), async {
         // Attempts are under way until they are released, so shutdown waits for this.
         receiver.release();
     });

@@ -1,3 +1,14 @@
-//! The dispatcher through its public face.
+//! The dispatcher through its public face: the engine on a real database, the guard and the transports on real sockets.
 
+mod addresses;
+mod ambient_proxy;
+mod conformance;
+mod dns_server;
 mod engine;
+mod fixture;
+mod guard;
+mod names;
+mod reading;
+mod tls;
+mod trap;
+mod webhook;

@@ -9,3 +9,129 @@ pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use sea_orm::EntityTrait;
+    use sensei_domain::{LeadId, ManualClock, NewLead, Outcome, Timestamp, Verdict};
+    use sensei_test_support::PostgresServer;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{
+        Actor, Answer, AttemptRecord, CaptureLead, CaptureRequest, Claim, DatabaseUrl, Idempotency, MasterKey,
+        NewClient, Recording, Store, StoreOptions,
+    };
+
+    /// Every table, filled by the store and read by its entity: each column is there, and of its type.
+    async fn every_column_of_every_entity_is_read(database: DatabaseUrl) {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let (master_key, clock) = (MasterKey::generate(), Arc::new(ManualClock::at(now)));
+        let options = StoreOptions {
+            database,
+            master_key,
+            lease: Duration::from_mins(1),
+            clock,
+        };
+        let store = Store::open(options).await.expect("an empty database opens");
+        let new = NewClient {
+            name: "Acme Corp".parse().expect("a name"),
+            lead_webhook_url: Some("https://example.com/".parse().expect("a URL")),
+        };
+        let created = store.create_client(new, &Actor::System).await.expect("created");
+        let lead = serde_json::json!({"name": "J", "email": "j@example.com", "custom": {"a": 1}});
+        let lead = NewLead::from_json(&lead).expect("a lead");
+        let idempotency = Idempotency {
+            key: "k".to_owned(),
+            method: "POST",
+            path: "/".to_owned(),
+            fingerprint: [7; 32],
+            answer: Answer {
+                status: 201,
+                body: "{}".into(),
+            },
+        };
+        let request = CaptureRequest {
+            client_id: created.client.id,
+            leads: vec![CaptureLead {
+                id: LeadId::new(now),
+                lead,
+            }],
+            captured_at: now,
+            idempotency: Some(idempotency),
+        };
+        store.capture(request).await.expect("captured");
+        let destination_id = created.settings.destination_id.expect("it has a URL");
+        let claimed = store
+            .claim(&[Claim {
+                destination_id,
+                room: 1,
+            }])
+            .await
+            .expect("claimed");
+        let job = &claimed[0].jobs[0];
+        let (place, stored) = oneshot::channel::<()>();
+        store.record(Recording {
+            delivery_id: job.delivery_id,
+            lease: job.lease,
+            standing: job.standing,
+            attempt: AttemptRecord {
+                trigger: job.trigger,
+                started_at: now,
+                duration: Duration::from_millis(3),
+                outcome: Outcome::Delivered,
+                status_code: Some(200),
+                error: Some("e".to_owned()),
+                response_snippet: Some("s".to_owned()),
+                request_url: Some("u".to_owned()),
+            },
+            verdict: Verdict::Succeeded,
+            place: Box::new(place),
+        });
+        stored.await.expect_err("a place is dropped once the outcome is stored");
+
+        let reader = &store.connections().reader;
+        assert_eq!(clients::Entity::find().all(reader).await.expect("clients").len(), 1);
+        assert_eq!(
+            destinations::Entity::find()
+                .all(reader)
+                .await
+                .expect("destinations")
+                .len(),
+            1
+        );
+        assert_eq!(leads::Entity::find().all(reader).await.expect("leads").len(), 1);
+        assert_eq!(events::Entity::find().all(reader).await.expect("events").len(), 1);
+        assert_eq!(
+            deliveries::Entity::find().all(reader).await.expect("deliveries").len(),
+            1
+        );
+        assert_eq!(attempts::Entity::find().all(reader).await.expect("attempts").len(), 1);
+        assert_eq!(api_keys::Entity::find().all(reader).await.expect("api_keys").len(), 1);
+        assert_eq!(
+            idempotency_keys::Entity::find()
+                .all(reader)
+                .await
+                .expect("idempotency_keys")
+                .len(),
+            1
+        );
+        assert_eq!(audit_log::Entity::find().all(reader).await.expect("audit_log").len(), 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_column_of_every_entity_is_read_from_sqlite() {
+        let folder = tempfile::tempdir().expect("a folder");
+        every_column_of_every_entity_is_read(DatabaseUrl::Sqlite(folder.path().join("sensei.db"))).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_column_of_every_entity_is_read_from_postgres() {
+        let Some(server) = PostgresServer::shared() else { return };
+        let database = server.database();
+        every_column_of_every_entity_is_read(DatabaseUrl::Postgres(database.url().to_owned())).await;
+    }
+}

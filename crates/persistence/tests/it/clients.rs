@@ -49,6 +49,8 @@ async fn renamed_client_is_named_so_in_later_events(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await;
     capture(&store, client.id).await;
+    // Ids of one millisecond are in order only if one thread made them.
+    database.clock.advance(std::time::Duration::from_millis(1));
     let name = "Acme \"Ltd\"".parse().expect("a name");
     let renamed = store
         .rename_client(client.id, name, &Actor::System)

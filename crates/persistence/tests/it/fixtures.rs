@@ -12,14 +12,14 @@ use sensei_persistence::{
 use sensei_test_support::PostgresServer;
 use serde_json::{Value, json};
 
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 pub(crate) const ALL: Page = Page {
     limit: 1_000,
     before: None,
 };
 pub(crate) const URL: &str = "https://example.com/hook?token=t0ken";
 /// Longer than anything here may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An empty database, and what stores are opened with on it.
 pub(crate) struct TestDatabase {

@@ -86,7 +86,8 @@ async fn key_is_the_callers_own(database: &TestDatabase) {
     let store = database.open().await;
     let (one, other) = (acme(&store).await, acme(&store).await);
     let mut elsewhere = keyed(&store, one.id, "k", 1);
-    elsewhere.idempotency.as_mut().expect("it has a key").path = "/v1/clients/x/leads/batch".to_owned();
+    let key = elsewhere.idempotency.as_mut().expect("it has a key");
+    "/v1/clients/x/leads/batch".clone_into(&mut key.path);
     for request in [
         keyed(&store, one.id, "k", 1),
         keyed(&store, other.id, "k", 1),

@@ -1,0 +1,253 @@
+//! What every kind of destination must keep, run over each of them.
+//!
+//! A new kind adds a [`Subject`] to [`subjects`]: how its config names a URL, and what it makes of a status.
+
+use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use sensei_dispatcher::{Attempted, Egress, EgressOptions, Kind, Transport, Webhook};
+use sensei_domain::{Clock, Outcome, SystemClock, Trigger};
+use sensei_test_support::{Fault, FaultServer, Receiver};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers};
+
+use crate::fixture::{SHORT, job, loopback, strict, to_loopback, with};
+use crate::trap::Trap;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Subject {
+    kind: Arc<dyn Kind>,
+    /// A config that leads to this URL.
+    config: fn(&str) -> Value,
+    /// What an answer of this status and an empty body means.
+    outcome: fn(u16) -> Outcome,
+}
+
+fn subjects() -> Vec<Subject> {
+    vec![Subject {
+        kind: Arc::new(Webhook::new()),
+        config: |url| json!({ "url": url }),
+        outcome: |status| match status {
+            200..=299 => Outcome::Delivered,
+            410 => Outcome::Gone,
+            _ => Outcome::Unavailable { retry_after: None },
+        },
+    }]
+}
+
+impl Subject {
+    fn kind_name(&self) -> &'static str {
+        self.kind.descriptor().kind
+    }
+
+    fn transport(&self, url: &str) -> Box<dyn Transport> {
+        self.kind.bind(&(self.config)(url)).expect("the config is a good one")
+    }
+
+    async fn deliver(&self, url: &str, egress: &Egress) -> Attempted {
+        let job = job(self.kind_name(), (self.config)(url), Trigger::First);
+        self.transport(url).deliver(&job, SystemClock.now(), egress).await
+    }
+}
+
+#[tokio::test]
+async fn every_status_has_its_outcome_and_its_words() {
+    let server = MockServer::start().await;
+    Mock::given(matchers::method("POST"))
+        .respond_with(|request: &Request| {
+            let status = request.url.path().trim_start_matches('/');
+            ResponseTemplate::new(status.parse::<u16>().expect("the path is a status"))
+        })
+        .mount(&server)
+        .await;
+    let egress = to_loopback();
+    for subject in subjects() {
+        for status in 200..=599 {
+            let attempted = subject.deliver(&format!("{}/{status}", server.uri()), &egress).await;
+            let expected = (subject.outcome)(status);
+            assert_eq!(
+                attempted.outcome,
+                expected,
+                "{} {status}: {attempted:?}",
+                subject.kind_name()
+            );
+            assert_eq!(attempted.status_code, Some(status));
+            let is_named = attempted.error.is_some_and(|error| error.contains(&status.to_string()));
+            assert_eq!(
+                is_named,
+                expected != Outcome::Delivered,
+                "{} {status}",
+                subject.kind_name()
+            );
+        }
+        assert_eq!(
+            server.received_requests().await.map(|requests| requests.len()),
+            Some(400),
+            "each was tried once"
+        );
+        server.reset().await;
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_that_is_not_followed() {
+    let trap = Trap::set();
+    let receiver = Receiver::start();
+    receiver.set_header("location", &format!("http://{}/new?token=secret", trap.address()));
+    for subject in subjects() {
+        for status in [301, 302, 303, 307, 308] {
+            receiver.set_status(status);
+            let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
+            assert_eq!(
+                attempted.outcome,
+                (subject.outcome)(status),
+                "{} {status}",
+                subject.kind_name()
+            );
+            let words = attempted.error.expect("a failure has words");
+            assert!(!words.contains("secret"), "{words}");
+        }
+    }
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_where_nothing_may_go() {
+    let trap = Trap::set();
+    for subject in subjects() {
+        for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+            let attempted = subject
+                .deliver(&format!("https://{host}:{}/hook", trap.port()), &strict())
+                .await;
+            assert_eq!(attempted.outcome, Outcome::Blocked, "{} {host}", subject.kind_name());
+            assert_eq!(
+                attempted.error.as_deref(),
+                Some("the URL leads to an address that isn't allowed")
+            );
+            assert_eq!((attempted.status_code, attempted.response_snippet), (None, None));
+        }
+    }
+    assert_eq!(trap.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_attempt_ends_by_the_deadline_whatever_the_receiver_does() {
+    // With the status that comes before the fault, if any, and whether only the deadline ends the attempt.
+    let faults = [
+        (Fault::BlackHole, None, true),
+        (Fault::SlowHeaders, None, true),
+        (Fault::EndlessHeaders, None, false),
+        (Fault::Garbage, None, false),
+        (Fault::Reset, None, false),
+        (Fault::Close, None, false),
+        (Fault::SlowBody, Some(200), true),
+        (Fault::EndlessBody, Some(200), false),
+        (Fault::ShortBody, Some(200), false),
+        (Fault::LongBody, Some(200), false),
+        (Fault::GzipBomb, Some(200), false),
+    ];
+    let patient = to_loopback();
+    let hasty = with(EgressOptions {
+        deadline: SHORT,
+        ..loopback()
+    });
+    for subject in subjects() {
+        for (fault, status, is_endless) in &faults {
+            let server = FaultServer::start(fault.clone());
+            let started = Instant::now();
+            let egress = if *is_endless { &hasty } else { &patient };
+            let attempted = subject.deliver(&server.url(), egress).await;
+            assert!(started.elapsed() < LIMIT, "{} {fault:?}", subject.kind_name());
+            assert_eq!(attempted.status_code, *status, "{} {fault:?}", subject.kind_name());
+            if status.is_none() {
+                assert_eq!(
+                    attempted.outcome,
+                    Outcome::Unavailable { retry_after: None },
+                    "{fault:?}"
+                );
+            }
+            assert!(attempted.response_snippet.is_none_or(|snippet| snippet.len() <= 1_024));
+            assert_eq!(
+                server.connections(),
+                1,
+                "{} {fault:?} was tried once",
+                subject.kind_name()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_delay_beyond_the_deadline_is_a_failure_and_one_within_is_not() {
+    let receiver = Receiver::start();
+    for subject in subjects() {
+        receiver.set_delay(LIMIT);
+        let hasty = with(EgressOptions {
+            deadline: SHORT,
+            ..loopback()
+        });
+        let attempted = subject.deliver(&receiver.url(), &hasty).await;
+        assert_eq!(attempted.outcome, Outcome::Unavailable { retry_after: None });
+        assert_eq!(attempted.error.as_deref(), Some("no answer within 1200 ms"));
+        receiver.set_delay(Duration::from_millis(20));
+        let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
+        assert_eq!(attempted.outcome, (subject.outcome)(200));
+    }
+}
+
+#[tokio::test]
+async fn an_ipv6_receiver_is_reached() {
+    let receiver = Receiver::start_on((Ipv6Addr::LOCALHOST, 0).into()).expect("::1 can be used");
+    for subject in subjects() {
+        let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
+        assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.kind_name());
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_can_be_dropped_at_any_await() {
+    let receiver = Receiver::start();
+    let egress = to_loopback();
+    for subject in subjects() {
+        let transport = subject.transport(&receiver.url());
+        let job = job(subject.kind_name(), (subject.config)(&receiver.url()), Trigger::First);
+        for polls in 0..30 {
+            let mut attempt = pin!(transport.deliver(&job, SystemClock.now(), &egress));
+            for _ in 0..polls {
+                if attempt.as_mut().now_or_never().is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
+        assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.kind_name());
+    }
+}
+
+#[test]
+fn a_kind_describes_its_config() {
+    for subject in subjects() {
+        let descriptor = subject.kind.descriptor();
+        assert!(!descriptor.name.is_empty() && descriptor.description.ends_with('.'));
+        assert!(descriptor.docs_url.starts_with("https://"));
+        let config = (subject.config)("https://example.com/hook");
+        let given: BTreeSet<_> = config.as_object().expect("an object").keys().collect();
+        let known = descriptor.config_schema["properties"].as_object().expect("properties");
+        assert!(
+            given.iter().all(|key| known.contains_key(*key)),
+            "{}",
+            subject.kind_name()
+        );
+        assert!(descriptor.secret_fields.iter().all(|field| known.contains_key(*field)));
+        let mut strange = config.clone();
+        strange["unknown"] = json!(1);
+        subject.kind.bind(&strange).expect_err("unknown fields are refused");
+        subject.kind.bind(&json!({})).expect_err("something is required");
+    }
+}

@@ -1,0 +1,83 @@
+//! What the tests send, and by what.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sensei_dispatcher::{Answer, Egress, EgressOptions, Failure};
+use sensei_domain::{
+    ClientId, Clock, DeliveryId, DestinationId, DestinationStatus, EventId, RetryPolicy, SigningSecret, Standing,
+    SystemClock, Trigger,
+};
+use sensei_persistence::{Destination, Job, Lease};
+use serde_json::Value;
+
+/// A deadline long enough for a busy machine, short enough for a test that waits for it.
+pub(crate) const SHORT: Duration = Duration::from_millis(1_200);
+
+/// Nothing allowed.
+pub(crate) fn strict() -> Egress {
+    Egress::new(EgressOptions::default()).expect("TLS and DNS can be set up")
+}
+
+/// Loopback of both families allowed.
+pub(crate) fn to_loopback() -> Egress {
+    with(loopback())
+}
+
+pub(crate) fn with(options: EgressOptions) -> Egress {
+    Egress::new(options).expect("TLS and DNS can be set up")
+}
+
+pub(crate) fn loopback() -> EgressOptions {
+    EgressOptions {
+        allow: vec![
+            "127.0.0.0/8".parse().expect("a range"),
+            "::1/128".parse().expect("a range"),
+        ],
+        ..EgressOptions::default()
+    }
+}
+
+pub(crate) async fn post(egress: &Egress, url: &str) -> Result<Answer, Failure> {
+    let url = url.parse().expect(url);
+    egress
+        .post(&url, reqwest::header::HeaderMap::new(), Bytes::from_static(b"{}"))
+        .await
+}
+
+/// A job for a destination of this kind. Its body isn't quite the contract's: it must be sent as it is.
+pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
+    let now = SystemClock.now();
+    let destination = Destination {
+        id: DestinationId::new(now),
+        client_id: ClientId::new(now),
+        kind: kind.to_owned(),
+        name: "lead-webhook".to_owned(),
+        status: DestinationStatus::Active,
+        status_reason: None,
+        status_since: now,
+        version: 1,
+        config,
+        retry: RetryPolicy::None,
+        secret: SigningSecret::generate(),
+        created_at: now,
+        updated_at: now,
+    };
+    Job {
+        delivery_id: DeliveryId::new(now),
+        event_id: EventId::new(now),
+        lease: Lease::draw(),
+        leased_until: Instant::now() + Duration::from_mins(1),
+        read_at: Instant::now(),
+        destination: Arc::new(destination),
+        body: Bytes::from_static(
+            "{\"event\" :\t\"lead.created\",\"data\":{\"name\":\"Zoë \u{1f980} \\\"Q\\\"\"}}".as_bytes(),
+        ),
+        trigger,
+        standing: Standing {
+            scheduled_attempt: 1,
+            ours_since: None,
+        },
+    }
+}

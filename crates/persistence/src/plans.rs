@@ -1,0 +1,173 @@
+//! The plans of hot queries, pinned: each goes by the index that was made for it, on both databases.
+//!
+//! SQLite plans by its rules alone. PostgreSQL prefers to read small tables whole, so here it is told not to:
+//! what is pinned is that the index can serve the query.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, QueryTrait, Statement, Value};
+use sensei_domain::{ClientId, DeliveryState, DestinationId, LeadId, ManualClock, Timestamp};
+use sensei_test_support::PostgresServer;
+use uuid::Uuid;
+
+use crate::claim::{DUE_DELIVERIES, DUE_DESTINATIONS};
+use crate::deliveries::{self, DeliveryFilter};
+use crate::leads;
+use crate::master_key::MasterKey;
+use crate::options::{DatabaseUrl, StoreOptions};
+use crate::record;
+use crate::records::Page;
+use crate::store::Store;
+
+/// A query, and what its plan must name.
+struct Hot {
+    what: &'static str,
+    statement: Statement,
+    names: &'static str,
+}
+
+fn hot(backend: DatabaseBackend) -> Vec<Hot> {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let (client, destination, lead) = (ClientId::new(now), DestinationId::new(now), LeadId::new(now));
+    let page = Page {
+        limit: 50,
+        before: Some(lead.as_uuid()),
+    };
+    let none = DeliveryFilter::default();
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let log = |filter| deliveries::query(client, filter, page).build(backend);
+    let due = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
+    let moved = |row: i64| -> [Value; 11] {
+        let (id, state, number, text) = (Uuid::from_u128(7), "pending", Some(row), None::<String>);
+        [
+            id.into(),
+            state.into(),
+            number.into(),
+            state.into(),
+            number.into(),
+            number.into(),
+            row.into(),
+            row.into(),
+            number.into(),
+            text.into(),
+            number.into(),
+        ]
+    };
+    let moved = (0..4).flat_map(moved).collect::<Vec<_>>();
+    let primary = if backend == DatabaseBackend::Sqlite {
+        "sqlite_autoindex_deliveries_1"
+    } else {
+        "deliveries_pkey"
+    };
+    vec![
+        Hot {
+            what: "due destinations",
+            statement: raw(DUE_DESTINATIONS, due.clone()),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "due deliveries",
+            statement: raw(DUE_DELIVERIES, due),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "moving on",
+            statement: raw(&record::update_sql(4), moved),
+            names: primary,
+        },
+        Hot {
+            what: "leads",
+            statement: leads::query(client, page).build(backend),
+            names: "leads_of_client",
+        },
+        Hot {
+            what: "the log",
+            statement: log(none),
+            names: "deliveries_of_client",
+        },
+        Hot {
+            what: "what failed",
+            statement: log(DeliveryFilter {
+                state: Some(DeliveryState::Failed),
+                ..none
+            }),
+            names: "deliveries_failed",
+        },
+        Hot {
+            what: "deliveries of a lead",
+            statement: log(DeliveryFilter {
+                lead_id: Some(lead),
+                ..none
+            }),
+            names: "deliveries_of_lead",
+        },
+    ]
+}
+
+async fn open(database: DatabaseUrl) -> Store {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+    let lease = std::time::Duration::from_mins(1);
+    let options = StoreOptions {
+        database,
+        master_key: MasterKey::generate(),
+        lease,
+        clock,
+    };
+    Store::open(options).await.expect("an empty database opens")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hot_queries_go_by_their_indexes_on_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(DatabaseUrl::Sqlite(folder.path().join("sensei.db"))).await;
+    for Hot {
+        what,
+        mut statement,
+        names,
+    } in hot(DatabaseBackend::Sqlite)
+    {
+        statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+        let rows = store.connections().writer.query_all_raw(statement).await.expect(what);
+        let plan = rows
+            .iter()
+            .map(|row| row.try_get::<String>("", "detail").expect("a step"))
+            .collect::<Vec<_>>();
+        assert!(plan.iter().any(|step| step.contains(names)), "{what}: {plan:#?}");
+        // What a statement makes for itself may be read whole; a table may not, and nothing is sorted.
+        let is_whole = |step: &&String| {
+            let own = ["hop", "moved", "nearest", "CONSTANT"];
+            step.starts_with("SCAN") && !step.contains("USING") && !own.iter().any(|name| step.contains(name))
+        };
+        assert!(!plan.iter().any(|step| is_whole(&step)), "{what}: {plan:#?}");
+        assert!(
+            !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+            "{what}: {plan:#?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hot_queries_go_by_their_indexes_on_postgres() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database();
+    let store = open(DatabaseUrl::Postgres(database.url().to_owned())).await;
+    let transaction = store.connections().begin().await.expect("begun");
+    transaction
+        .execute_unprepared("SET LOCAL enable_seqscan = off")
+        .await
+        .expect("set");
+    for Hot {
+        what,
+        mut statement,
+        names,
+    } in hot(DatabaseBackend::Postgres)
+    {
+        statement.sql = format!("EXPLAIN {}", statement.sql);
+        let rows = transaction.query_all_raw(statement).await.expect(what);
+        let plan = rows
+            .iter()
+            .map(|row| row.try_get_by_index::<String>(0).expect("a step"))
+            .collect::<Vec<_>>();
+        assert!(plan.iter().any(|step| step.contains(names)), "{what}: {plan:#?}");
+    }
+}
