@@ -18,8 +18,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cli::DemoArguments;
 use crate::client::ApiClient;
+use crate::listening::{self, Signals};
+use crate::logging;
 use crate::receive::verdict;
-use crate::{listening, logging};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Everything is on this machine: what takes longer won't come.
@@ -133,6 +134,7 @@ async fn show(
     say(&format!(
         "Try it yourself (Ctrl-C ends):\n\ncurl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  --json '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'"
     ))?;
+    let mut signals = Signals::listen()?;
     let printing = async {
         while let Some(request) = requests.recv().await {
             say(&format!("{request}{}", verdict(&request, &secret)))?;
@@ -141,7 +143,7 @@ async fn show(
     };
     tokio::select! {
         printed = printing => printed,
-        asked = listening::asked_to_end() => asked,
+        () = signals.asked_to_end() => Ok(()),
     }
 }
 

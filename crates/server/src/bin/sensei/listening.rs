@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 /// How long requests in flight may take to be answered. A connection that is kept alive without one
@@ -45,15 +45,26 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     Ok(())
 }
 
-/// Waits until the process is asked to end: SIGTERM, or SIGINT (Ctrl-C).
-pub(crate) async fn asked_to_end() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
-    tokio::select! {
-        _ = terminate.recv() => info!("asked to end by SIGTERM"),
-        pressed = tokio::signal::ctrl_c() => {
-            pressed.context("Ctrl-C can't be listened for")?;
-            info!("asked to end by Ctrl-C");
+/// The wishes of others that this process end: SIGTERM, or SIGINT (Ctrl-C). They count from [`Signals::listen`] on.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen, instead of being ended at once.
+    pub(crate) fn listen() -> Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
+        let interrupt = signal(SignalKind::interrupt()).context("Ctrl-C can't be listened for")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn asked_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => info!("asked to end by SIGTERM"),
+            _ = self.interrupt.recv() => info!("asked to end by Ctrl-C"),
         }
     }
-    Ok(())
 }

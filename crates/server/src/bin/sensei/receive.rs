@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::http::StatusCode;
@@ -10,10 +11,12 @@ use sensei_domain::SigningSecret;
 use tokio::sync::mpsc;
 
 use crate::cli::ReceiverArguments;
-use crate::listening;
+use crate::listening::{self, Signals};
 
 /// Requests that wait to be printed; their senders wait too.
 const WAITING: usize = 64;
+/// For what is left to print at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Receives until the process is asked to end.
 pub(crate) async fn run(arguments: ReceiverArguments) -> Result<()> {
@@ -28,11 +31,10 @@ pub(crate) async fn run(arguments: ReceiverArguments) -> Result<()> {
             print(&request, secret.as_ref()).ok();
         }
     });
-    let stop = async {
-        listening::asked_to_end().await.ok();
-    };
-    listening::serve(listener, receiver_router(status, sender), stop).await?;
-    printing.abort();
+    let mut signals = Signals::listen()?;
+    listening::serve(listener, receiver_router(status, sender), signals.asked_to_end()).await?;
+    // The last ones; a connection that was cut may still keep the channel open.
+    tokio::time::timeout(LAST_WORDS, printing).await.ok();
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use sensei::{Config, Sensei};
-use tracing::{error, info};
+use tracing::{info, warn};
 
-use crate::{listening, logging};
+use crate::listening::{self, Signals};
+use crate::logging;
 
 /// Serves until the process is asked to end; then stops accepting, ends what is in flight and closes the database.
 pub(crate) async fn run(config: Config) -> Result<()> {
@@ -16,21 +17,19 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         .await
         .context("the API can't be served (SENSEI_LISTEN or --listen chooses another address)")?;
     let address = listener.local_addr()?;
+    let mut signals = Signals::listen()?;
     info!(database = %config.database, "starting");
     let sensei = Sensei::start(config).await?;
-    let stop = async {
-        if let Err(error) = listening::asked_to_end().await {
-            error!("{error:#}");
-        }
-    };
     // Nobody need read us: what can't be printed is no reason to stop.
     if let Some(key) = sensei.first_admin_key() {
         print_admin_key(key).ok();
     }
     writeln!(io::stdout(), "listening on http://{address}").ok();
-    let served = listening::serve(listener, sensei.router(), stop).await;
-    sensei.shutdown().await;
-    info!("ended");
+    let served = listening::serve(listener, sensei.router(), signals.asked_to_end()).await;
+    tokio::select! {
+        () = sensei.shutdown() => info!("ended"),
+        () = signals.asked_to_end() => warn!("ended at once: attempts in flight are made again at the next start"),
+    }
     served
 }
 
