@@ -8,7 +8,8 @@ use sensei_domain::{Jitter, Outcome, Timestamp, judge};
 use sensei_persistence::{AttemptRecord, Recording};
 
 use crate::egress::Failure;
-use crate::engine::{Engine, Held};
+use crate::engine::Engine;
+use crate::place::Held;
 use crate::transport::Attempted;
 
 /// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to.

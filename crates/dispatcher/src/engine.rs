@@ -7,11 +7,14 @@
 //!
 //! [`Transport`]: crate::Transport
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sensei_domain::{Clock, DestinationId};
-use sensei_persistence::{Destination, Handover, Job, Place, Refreshed, Store};
+use futures_util::FutureExt as _;
+use sensei_domain::{Clock, DeliveryId, DestinationId};
+use sensei_persistence::{Refreshed, Store};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,13 +22,16 @@ use tokio_util::task::TaskTracker;
 use crate::attempt;
 use crate::bound::BoundTransports;
 use crate::egress::Egress;
-use crate::lanes::{Lanes, Next, Waiting};
+use crate::lanes::{Lanes, Next};
 use crate::limits::Limits;
+use crate::place::{EngineHandover, Held, Taken};
 use crate::sweeper;
 use crate::transports::Registry;
 
 /// An attempt must be over, and its outcome on the way to the log, this long before its lease ends.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// A lease must exceed an attempt's deadline by this much: what is left is the time that a delivery may wait in memory.
+const LEASE_EXCEEDS_DEADLINE: Duration = Duration::from_secs(10);
 /// Between tries to read again while the database is away.
 const REREAD_PAUSE: Duration = Duration::from_millis(500);
 
@@ -42,6 +48,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transports: BoundTransports,
     lanes: Mutex<Lanes<Held>>,
+    /// What is in memory, by id: never fetched again, however late its outcome is stored.
+    held: Mutex<HashSet<DeliveryId>>,
     /// Something is due in the database that the sweeper should fetch now.
     pub(crate) fetch: Notify,
     /// No new work.
@@ -49,51 +57,62 @@ pub(crate) struct Engine {
     /// Attempts under way are given up.
     pub(crate) given_up: CancellationToken,
     pub(crate) tasks: TaskTracker,
-    is_empty: watch::Sender<bool>,
+    /// The last place was given back.
+    emptied: watch::Sender<()>,
 }
 
-/// A delivery that this process holds, with its place in the lane.
-pub(crate) struct Held {
-    pub(crate) job: Job,
-    pub(crate) place: Taken,
-}
-
-impl Waiting for Held {
-    fn read_at(&self) -> Instant {
-        self.job.read_at
-    }
-}
-
-/// A place in a lane, given back when dropped.
-pub(crate) struct Taken {
-    engine: Arc<Engine>,
-    destination: DestinationId,
+/// Leases too short for any attempt to start under them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the lease ({lease:?}) must exceed an attempt's deadline ({deadline:?}) by {LEASE_EXCEEDS_DEADLINE:?} at least"
+)]
+pub struct LeaseTooShort {
+    lease: Duration,
+    deadline: Duration,
 }
 
 impl Dispatcher {
     /// Starts to attempt what the store captures from now on, and what it has due.
-    pub fn start(store: &Store, egress: Egress, registry: Registry, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    ///
+    /// # Errors
+    /// If the store's leases are too short for the deadline of an attempt.
+    pub fn start(
+        store: &Store,
+        egress: Egress,
+        registry: Registry,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LeaseTooShort> {
+        let (lease, deadline) = (store.lease(), egress.deadline());
+        if lease < deadline + LEASE_EXCEEDS_DEADLINE {
+            return Err(LeaseTooShort { lease, deadline });
+        }
         let engine = Arc::new(Engine {
             egress,
             clock,
             transports: BoundTransports::new(registry),
             lanes: Mutex::new(Lanes::new(limits)),
+            held: Mutex::default(),
             fetch: Notify::new(),
             stopping: CancellationToken::new(),
             given_up: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            is_empty: watch::Sender::new(true),
+            emptied: watch::Sender::new(()),
             store: store.clone(),
         });
         store.set_handover(Arc::new(EngineHandover(Arc::downgrade(&engine))));
         engine.tasks.spawn(sweeper::run(Arc::clone(&engine)));
-        Self { engine }
+        Ok(Self { engine })
     }
 
     /// Waits until nothing is in memory: all attempts have ended and are recorded.
     pub async fn settled(&self) {
-        // The sender lives as long as the engine, so waiting can't fail.
-        let _ = self.engine.is_empty.subscribe().wait_for(|is_empty| *is_empty).await;
+        let mut emptied = self.engine.emptied.subscribe();
+        while !self.engine.lanes().is_empty() {
+            if emptied.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Starts nothing more, gives back what waits, and lets attempts under way end until the deadline. Those that
@@ -126,14 +145,14 @@ impl Engine {
     /// Offers a delivery that this process holds.
     pub(crate) fn offer(self: &Arc<Self>, held: Held) {
         let destination = held.job.destination.id;
-        {
-            let mut lanes = self.lanes();
-            if !lanes.is_closed() {
-                lanes.enqueue(destination, held);
+        let refused = self.lanes().enqueue(destination, held);
+        match refused {
+            Ok(()) => self.begin(),
+            Err(late) => {
+                let engine = Arc::clone(self);
+                self.tasks.spawn(async move { engine.give_up(vec![late]).await });
             }
-            // Once closed it is dropped: its lease ends, or the next start frees it.
         }
-        self.begin();
     }
 
     /// Begins all that may begin now.
@@ -152,11 +171,15 @@ impl Engine {
                 Some(Next::Reread(destination, stale)) => {
                     let engine = Arc::clone(self);
                     self.tasks.spawn(async move {
-                        let fresh = engine.reread(stale).await;
-                        if engine.stopping.is_cancelled() {
-                            return engine.give_up(fresh).await;
+                        let read = AssertUnwindSafe(engine.reread(stale)).catch_unwind().await;
+                        let fresh = read.unwrap_or_else(|_panic| {
+                            tracing::error!("reading waiting deliveries again panicked; their leases will run out");
+                            Vec::new()
+                        });
+                        let refused = engine.lanes().reread(destination, fresh);
+                        if let Err(late) = refused {
+                            engine.give_up(late).await;
                         }
-                        engine.lanes().reread(destination, fresh);
                         engine.begin();
                     });
                 }
@@ -165,8 +188,7 @@ impl Engine {
     }
 
     async fn attempt(self: &Arc<Self>, held: Held) {
-        let ends = Instant::now() + self.egress.deadline() + LEASE_MARGIN;
-        if held.job.leased_until < ends {
+        if !self.outlasts_an_attempt(&held) {
             return self.give_up(vec![held]).await;
         }
         tokio::select! {
@@ -175,40 +197,51 @@ impl Engine {
         }
     }
 
-    /// Reads deliveries again that have waited: what is no longer ours is dropped.
+    /// Whether there is time for an attempt before the lease ends.
+    fn outlasts_an_attempt(&self, held: &Held) -> bool {
+        held.job.leased_until >= Instant::now() + self.egress.deadline() + LEASE_MARGIN
+    }
+
+    /// Reads deliveries again that have waited: what is no longer ours is dropped, and what has waited too long for its
+    /// lease is given back, all of it at once.
     async fn reread(self: &Arc<Self>, stale: Vec<Held>) -> Vec<Held> {
+        let (stale, late) = stale
+            .into_iter()
+            .partition::<Vec<_>, _>(|held| self.outlasts_an_attempt(held));
+        self.give_up(late).await;
         let leases = stale
             .iter()
             .map(|held| (held.job.delivery_id, held.job.lease))
             .collect::<Vec<_>>();
-        let read = loop {
-            let read_at = Instant::now();
-            match self.store.refresh(&leases).await {
-                Ok(read) => break read.into_iter().map(move |refreshed| (refreshed, read_at)),
-                Err(error) => {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "waiting deliveries can't be read again yet"
-                    );
-                    tokio::select! {
-                        () = tokio::time::sleep(REREAD_PAUSE) => {}
-                        () = self.stopping.cancelled() => return Vec::new(),
-                    }
-                }
+        let read_at = Instant::now();
+        match self.store.refresh(&leases).await {
+            Ok(read) => {
+                let fresh = stale
+                    .into_iter()
+                    .zip(read)
+                    .filter_map(|(mut held, refreshed)| match refreshed {
+                        Refreshed::Current(destination) => {
+                            held.job.destination = destination;
+                            held.job.read_at = read_at;
+                            Some(held)
+                        }
+                        Refreshed::Gone => None,
+                    });
+                fresh.collect()
             }
-        };
-        let fresh = stale
-            .into_iter()
-            .zip(read)
-            .filter_map(|(mut held, (refreshed, read_at))| match refreshed {
-                Refreshed::Current(destination) => {
-                    held.job.destination = destination;
-                    held.job.read_at = read_at;
-                    Some(held)
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "waiting deliveries can't be read again yet"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(REREAD_PAUSE) => {}
+                    () = self.stopping.cancelled() => {}
                 }
-                Refreshed::Gone => None,
-            });
-        fresh.collect()
+                // Still stale, so that they come here again, until they are read or too late.
+                stale
+            }
+        }
     }
 
     /// Gives leases back, so that the deliveries are due at once for whoever has room.
@@ -237,16 +270,32 @@ impl Engine {
     /// Takes places for deliveries that are due in the database.
     pub(crate) fn take_places(self: &Arc<Self>, destination: DestinationId, wanted: usize) -> Vec<Taken> {
         let taken = self.lanes().take(destination, wanted);
-        if taken > 0 {
-            self.is_empty
-                .send_if_modified(|is_empty| std::mem::replace(is_empty, false));
+        (0..taken).map(|_| Taken::new(Arc::clone(self), destination)).collect()
+    }
+
+    /// Takes a place for a delivery that is being captured.
+    pub(crate) fn take_new_place(self: &Arc<Self>, destination: DestinationId) -> Option<Taken> {
+        let taken = self.lanes().take_new(destination);
+        taken.then(|| Taken::new(Arc::clone(self), destination))
+    }
+
+    /// A place is free again.
+    pub(crate) fn give_back(&self, destination: DestinationId) {
+        let (has_room, is_empty) = {
+            let mut lanes = self.lanes();
+            (lanes.give_back(destination), lanes.is_empty())
+        };
+        if has_room {
+            self.fetch.notify_one();
         }
-        (0..taken)
-            .map(|_| Taken {
-                engine: Arc::clone(self),
-                destination,
-            })
-            .collect()
+        if is_empty {
+            self.emptied.send_replace(());
+        }
+    }
+
+    /// What waits for this destination must be read again.
+    pub(crate) fn changed(&self, destination: DestinationId) {
+        self.lanes().changed(destination, Instant::now());
     }
 
     /// Deliveries are due that have no place; the sweeper is told.
@@ -262,6 +311,19 @@ impl Engine {
 
     pub(crate) fn caught_up(&self, destination: DestinationId) {
         self.lanes().caught_up(destination);
+    }
+
+    /// Nothing at all is due in the database.
+    pub(crate) fn all_caught_up(&self) {
+        self.lanes().all_caught_up();
+    }
+
+    pub(crate) fn holds(&self, delivery: DeliveryId) -> bool {
+        self.held().contains(&delivery)
+    }
+
+    pub(crate) fn held(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lock is held for moments only, never across an await.
@@ -286,58 +348,5 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.engine.lanes().ended(self.destination);
         self.engine.begin();
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let (has_room, is_empty) = {
-            let mut lanes = self.engine.lanes();
-            (lanes.give_back(self.destination), lanes.is_empty())
-        };
-        if has_room {
-            self.engine.fetch.notify_one();
-        }
-        if is_empty {
-            self.engine.is_empty.send_replace(true);
-        }
-    }
-}
-
-/// The engine as the store sees it. The store doesn't keep a dispatcher alive that its owner has dropped.
-struct EngineHandover(Weak<Engine>);
-
-impl Handover for EngineHandover {
-    fn reserve(&self, destination: &Arc<Destination>) -> Option<Box<dyn Place>> {
-        let engine = self.0.upgrade()?;
-        if !engine.lanes().take_new(destination.id) {
-            return None;
-        }
-        engine
-            .is_empty
-            .send_if_modified(|is_empty| std::mem::replace(is_empty, false));
-        Some(Box::new(Taken {
-            destination: destination.id,
-            engine,
-        }))
-    }
-
-    fn left_behind(&self, destination: DestinationId) {
-        if let Some(engine) = self.0.upgrade() {
-            engine.fell_behind(destination);
-        }
-    }
-
-    fn changed(&self, destination: DestinationId) {
-        if let Some(engine) = self.0.upgrade() {
-            engine.lanes().changed(destination, Instant::now());
-        }
-    }
-}
-
-impl Place for Taken {
-    fn fill(self: Box<Self>, job: Job) {
-        let engine = Arc::clone(&self.engine);
-        engine.offer(Held { job, place: *self });
     }
 }

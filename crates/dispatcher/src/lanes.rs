@@ -128,6 +128,14 @@ impl<T: Waiting> Lanes<T> {
         }
     }
 
+    /// The database has nothing at all that is due: what waited there was taken by others, or cancelled.
+    pub(crate) fn all_caught_up(&mut self) {
+        self.by_destination.retain(|_, lane| {
+            lane.is_behind = false;
+            lane.places > 0
+        });
+    }
+
     /// The database has nothing more that is due for this destination.
     pub(crate) fn caught_up(&mut self, destination: DestinationId) {
         if let Some(lane) = self.by_destination.get_mut(&destination) {
@@ -138,14 +146,18 @@ impl<T: Waiting> Lanes<T> {
         }
     }
 
-    /// Lets a delivery that has a place wait for its turn.
-    pub(crate) fn enqueue(&mut self, destination: DestinationId, waiting: T) {
+    /// Lets a delivery that has a place wait for its turn. Once closed, gives it back.
+    pub(crate) fn enqueue(&mut self, destination: DestinationId, waiting: T) -> Result<(), T> {
+        if self.closed {
+            return Err(waiting);
+        }
         self.by_destination
             .entry(destination)
             .or_default()
             .waiting
             .push_back(waiting);
         self.queue_up(destination);
+        Ok(())
     }
 
     /// Everything in this lane must be read again before it is attempted.
@@ -155,16 +167,18 @@ impl<T: Waiting> Lanes<T> {
         }
     }
 
-    /// What was read again goes back to the front.
-    pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>) {
-        let Some(lane) = self.by_destination.get_mut(&destination) else {
-            return;
-        };
+    /// What was read again goes back to the front. Once closed, gives it back.
+    pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>) -> Result<(), Vec<T>> {
+        if self.closed {
+            return Err(fresh);
+        }
+        let lane = self.by_destination.entry(destination).or_default();
         lane.is_reading = false;
         for waiting in fresh.into_iter().rev() {
             lane.waiting.push_front(waiting);
         }
         self.queue_up(destination);
+        Ok(())
     }
 
     /// An attempt has ended. Its place stays taken until it is recorded.
@@ -216,10 +230,6 @@ impl<T: Waiting> Lanes<T> {
             .collect()
     }
 
-    pub(crate) const fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     pub(crate) const fn is_empty(&self) -> bool {
         self.places == 0
     }
@@ -262,7 +272,7 @@ mod tests {
     fn filled(lanes: &mut Lanes<Read>, destination: DestinationId, numbers: std::ops::Range<u32>, at: Instant) {
         for number in numbers {
             assert!(lanes.take_new(destination), "a place for {number}");
-            lanes.enqueue(destination, Read(number, at));
+            lanes.enqueue(destination, Read(number, at)).expect("open");
         }
     }
 
@@ -328,14 +338,16 @@ mod tests {
         };
         assert_eq!(stale.iter().map(|read| read.0).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(lanes.next(later), None, "nothing starts meanwhile");
-        lanes.reread(
-            destination(1),
-            stale
-                .into_iter()
-                .filter(|read| read.0 != 1)
-                .map(|Read(n, _)| Read(n, later))
-                .collect(),
-        );
+        lanes
+            .reread(
+                destination(1),
+                stale
+                    .into_iter()
+                    .filter(|read| read.0 != 1)
+                    .map(|Read(n, _)| Read(n, later))
+                    .collect(),
+            )
+            .expect("open");
         assert_eq!(started(&mut lanes, later), [0, 2]);
         lanes.changed(destination(1), later);
         lanes.ended(destination(1));

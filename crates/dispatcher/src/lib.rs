@@ -10,6 +10,7 @@ mod egress;
 mod engine;
 mod lanes;
 mod limits;
+mod place;
 mod sweeper;
 mod transport;
 mod transports;
@@ -17,7 +18,7 @@ mod transports;
 pub use egress::{
     ATTEMPT_DEADLINE, Answer, Denied, Egress, EgressError, EgressOptions, Failure, Refusal, USER_AGENT, is_public,
 };
-pub use engine::Dispatcher;
+pub use engine::{Dispatcher, LeaseTooShort};
 pub use limits::Limits;
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

@@ -4,12 +4,15 @@
 //! that is due is leased, for each destination as many as its lane has places for, and attempted like any other.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use sensei_persistence::{Claim, StoreError};
 
-use crate::engine::{Engine, Held, Taken};
+use crate::engine::Engine;
+use crate::place::Taken;
 
 /// Between two looks when nobody asks for one: how late a retry may come.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -20,12 +23,19 @@ const TIDY_INTERVAL: Duration = Duration::from_mins(1);
 /// At most this many are leased for one destination at once, so that each has its share of the lease to wait.
 const BATCH: usize = 256;
 
-/// Sweeps until the dispatcher stops.
+/// Sweeps until the dispatcher stops, whatever happens.
 pub(crate) async fn run(engine: Arc<Engine>) {
+    while AssertUnwindSafe(sweep_on(&engine)).catch_unwind().await.is_err() {
+        tracing::error!("the sweeper panicked; it begins anew");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn sweep_on(engine: &Arc<Engine>) {
     let mut is_away = false;
     let mut tidied_at = Instant::now();
     while !engine.stopping.is_cancelled() {
-        let pause = match sweep(&engine).await {
+        let pause = match sweep(engine).await {
             Ok(found) => {
                 if std::mem::take(&mut is_away) {
                     tracing::info!("the database answers again");
@@ -44,7 +54,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         };
         if !is_away && tidied_at.elapsed() >= TIDY_INTERVAL {
             tidied_at = Instant::now();
-            tidy(&engine).await;
+            tidy(engine).await;
         }
         if pause.is_zero() {
             continue;
@@ -61,7 +71,11 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
     let mut places = HashMap::new();
     let mut claims = Vec::new();
-    for destination_id in engine.store.due_destinations().await? {
+    let due = engine.store.due_destinations().await?;
+    if due.is_empty() {
+        engine.all_caught_up();
+    }
+    for destination_id in due {
         let taken = engine.take_places(destination_id, BATCH);
         if taken.is_empty() {
             // Fetched when its lane has room: a place that is given back wakes us.
@@ -89,7 +103,7 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         for job in claimed.jobs {
             // As many were claimed as there are places; one without would be found again when its lease ends.
             if let Some(place) = taken.pop() {
-                engine.offer(Held { job, place });
+                engine.offer(place.hold(job));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use sensei_api::ApiState;
-use sensei_dispatcher::{Dispatcher, Egress, EgressError, Registry};
+use sensei_dispatcher::{Dispatcher, Egress, EgressError, LeaseTooShort, Registry};
 use sensei_domain::{Clock, SystemClock};
 use sensei_persistence::{
     Actor, KeyKind, MasterKey, MasterKeyError, NewKey, OpenError, Scope, Store, StoreError, StoreOptions,
@@ -42,7 +42,14 @@ impl Sensei {
             }
         };
         let registry = Registry::standard();
-        let dispatcher = Dispatcher::start(&store, egress.clone(), registry, config.limits, Arc::clone(&clock));
+        let started = Dispatcher::start(&store, egress.clone(), registry, config.limits, Arc::clone(&clock));
+        let dispatcher = match started {
+            Ok(dispatcher) => dispatcher,
+            Err(error) => {
+                store.close().await;
+                return Err(StartError::Lease(error));
+            }
+        };
         let router = sensei_api::router(ApiState::new(store.clone(), egress, clock));
         Ok(Self {
             store,
@@ -103,6 +110,9 @@ pub enum StartError {
     /// The way out can't be made, e.g. without any certificates.
     #[error("webhooks could not be sent")]
     Egress(#[from] EgressError),
+    /// No attempt could end before its lease.
+    #[error(transparent)]
+    Lease(#[from] LeaseTooShort),
     /// The first admin key can't be stored.
     #[error("the first admin key can't be stored")]
     AdminKey(#[source] StoreError),

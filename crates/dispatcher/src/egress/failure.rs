@@ -162,7 +162,7 @@ fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Opti
         Kind::ConnectionRefused => Failure::Refused,
         Kind::HostUnreachable => Failure::Unreachable,
         // Nothing can have left: our own network is down, or has no IPv6.
-        Kind::NetworkUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable => {
+        Kind::NetworkUnreachable | Kind::NetworkDown | Kind::AddrNotAvailable if connecting => {
             Failure::Ours("our network leads nowhere near the receiver".to_owned())
         }
         Kind::TimedOut if connecting => Failure::ConnectTimeout { after: connect_timeout },
@@ -172,8 +172,8 @@ fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Opti
         | Kind::UnexpectedEof
         | Kind::NotConnected
         | Kind::TimedOut => Failure::Closed,
-        // Out of files, memory or buffers: ENFILE, EMFILE, ENOMEM, ENOBUFS.
-        _ if matches!(error.raw_os_error(), Some(12 | 23 | 24 | 105)) => {
+        // Before anything left: out of files, memory or buffers: ENFILE, EMFILE, ENOMEM, ENOBUFS.
+        _ if connecting && matches!(error.raw_os_error(), Some(12 | 23 | 24 | 105)) => {
             Failure::Ours("out of sockets or memory".to_owned())
         }
         _ if wrapped.is_some() => return None,

@@ -59,7 +59,8 @@ impl World {
         let egress = Egress::new(EgressOptions::default()).expect("a way out");
         let registry = Registry::with(vec![Arc::new(self.receiver.clone())]);
         let clock = Arc::new(self.clock.clone());
-        self.dispatcher = Some(Dispatcher::start(&self.store, egress, registry, self.limits, clock));
+        let started = Dispatcher::start(&self.store, egress, registry, self.limits, clock);
+        self.dispatcher = Some(started.expect("leases are long enough"));
     }
 
     async fn client(&self) -> ClientId {
@@ -376,4 +377,52 @@ async fn two_dispatchers_on_one_postgresql_attempt_each_delivery_once() {
     }
     world.until_all(client, &[Succeeded]).await;
     assert_eq!(world.receiver.attempts().len(), 200);
+}
+
+#[tokio::test]
+async fn leases_too_short_for_an_attempt_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = StoreOptions {
+        database: format!("sqlite://{}/sensei.db", folder.path().display())
+            .parse()
+            .expect("a database"),
+        master_key: MasterKey::generate(),
+        lease: Duration::from_secs(24),
+        clock: Arc::new(sensei_domain::SystemClock),
+    };
+    let store = Store::open(options).await.expect("opened");
+    let egress = Egress::new(EgressOptions::default()).expect("a way out");
+    let clock = Arc::new(sensei_domain::SystemClock);
+    let refused = Dispatcher::start(&store, egress, Registry::standard(), limits(), clock).expect_err("too short");
+    assert_eq!(
+        refused.to_string(),
+        "the lease (24s) must exceed an attempt's deadline (15s) by 10s at least"
+    );
+}
+
+#[tokio::test]
+async fn a_delivery_in_memory_is_not_fetched_again_when_its_lease_runs_out_by_the_clock() {
+    let (world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    world.receiver.hold();
+    world.capture(client, 1).await;
+    world.receiver.until_begun(1).await;
+    // The machine was suspended: by the clock the lease is over, and the attempt is still under way.
+    world.clock.advance(Duration::from_mins(2));
+    // Another client's delivery comes and goes by way of the sweeper, so that it has looked.
+    let other = world.client().await;
+    world.capture(other, 20).await;
+    world.receiver.until_begun(3).await;
+    world.receiver.release();
+    world.until_all(other, &[Succeeded]).await;
+    world.until_all(client, &[Succeeded]).await;
+    let destination = world.receiver.attempts()[0].destination_id;
+    let attempts = world.receiver.attempts();
+    assert_eq!(
+        attempts
+            .iter()
+            .filter(|attempt| attempt.destination_id == destination)
+            .count(),
+        1
+    );
 }

@@ -121,8 +121,18 @@ fn read_file(file: &Path) -> Result<Map<String, Value>, ConfigFault> {
         .collect()
         .map_err(|error| ConfigFault::Syntax {
             file: file.to_owned(),
-            reason: error.to_string(),
+            reason: without_source(&error.to_string()),
         })
+}
+
+/// The parser's message without the line of the file that it shows: that may hold a secret.
+fn without_source(message: &str) -> String {
+    let lines = message.lines().filter(|line| !line.contains('|'));
+    lines
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn file_layer(file: &Path, values: Map<String, Value>, faults: &mut Vec<ConfigFault>) -> Layer {
@@ -154,7 +164,7 @@ fn environment(variables: &[(String, String)], faults: &mut Vec<ConfigFault>) ->
                 let origin = format!("the environment variable {variable}");
                 layer.insert(setting.name.to_owned(), Value::new(Some(&origin), text.clone()));
             }
-            None if variable.starts_with(PREFIX) && !variable.starts_with(TEST_PREFIX) => {
+            None if variable.starts_with(PREFIX) && !is_somebody_elses(variable) => {
                 let nearest = nearest(variable, |setting| setting.variable);
                 let origin = "the environment".to_owned();
                 faults.push(ConfigFault::Unknown {
@@ -167,6 +177,14 @@ fn environment(variables: &[(String, String)], faults: &mut Vec<ConfigFault>) ->
         }
     }
     Layer(layer)
+}
+
+/// Variables of our tests, and those that Kubernetes sets in every container for a service named `sensei`.
+fn is_somebody_elses(variable: &str) -> bool {
+    variable == "SENSEI_PORT"
+        || [TEST_PREFIX, "SENSEI_PORT_", "SENSEI_SERVICE_"]
+            .iter()
+            .any(|prefix| variable.starts_with(prefix))
 }
 
 fn flags(flags: &[(&'static str, String)]) -> Layer {

@@ -282,3 +282,24 @@ fn master_key_lies_beside_the_database() {
         assert_eq!(config.master_key_file(), Path::new(file), "{database}");
     }
 }
+
+#[test]
+fn a_syntax_error_tells_the_place_and_not_the_line() {
+    let (_folder, sources) = file("listen = \"127.0.0.1:1\"\nadmin_key = sk_without_its_quotes");
+    let error = Config::load(&sources).expect_err("not TOML").to_string();
+    assert!(
+        error.contains("is not valid TOML") && error.contains("line 2"),
+        "{error}"
+    );
+    assert!(!error.contains("sk_without"), "{error}");
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_named_sensei_are_not_ours() {
+    let sources = env(&[
+        ("SENSEI_SERVICE_HOST", "10.0.0.1"),
+        ("SENSEI_PORT", "tcp://10.0.0.1:80"),
+        ("SENSEI_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ]);
+    Config::load(&sources).expect("valid");
+}

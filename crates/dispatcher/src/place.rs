@@ -1,0 +1,88 @@
+//! Places in lanes, and the store's way to them.
+//!
+//! Promises that a place is given back however its holder ends, and that a delivery which has one is known as held
+//! by this process until then, so that it isn't fetched a second time.
+
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use sensei_domain::{DeliveryId, DestinationId};
+use sensei_persistence::{Destination, Handover, Job, Place};
+
+use crate::engine::Engine;
+use crate::lanes::Waiting;
+
+/// A place in a lane, given back when dropped.
+pub(crate) struct Taken {
+    engine: Arc<Engine>,
+    destination: DestinationId,
+    delivery: Option<DeliveryId>,
+}
+
+/// A delivery that this process holds, with its place in the lane.
+pub(crate) struct Held {
+    pub(crate) job: Job,
+    pub(crate) place: Taken,
+}
+
+impl Taken {
+    /// For a place that was taken in the engine's lanes.
+    pub(crate) const fn new(engine: Arc<Engine>, destination: DestinationId) -> Self {
+        Self {
+            engine,
+            destination,
+            delivery: None,
+        }
+    }
+
+    /// Fills the place.
+    pub(crate) fn hold(mut self, job: Job) -> Held {
+        self.engine.held().insert(job.delivery_id);
+        self.delivery = Some(job.delivery_id);
+        Held { job, place: self }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery {
+            self.engine.held().remove(&delivery);
+        }
+        self.engine.give_back(self.destination);
+    }
+}
+
+impl Waiting for Held {
+    fn read_at(&self) -> Instant {
+        self.job.read_at
+    }
+}
+
+/// The engine as the store sees it. The store doesn't keep a dispatcher alive that its owner has dropped.
+pub(crate) struct EngineHandover(pub(crate) Weak<Engine>);
+
+impl Handover for EngineHandover {
+    fn reserve(&self, destination: &Arc<Destination>) -> Option<Box<dyn Place>> {
+        let place = self.0.upgrade()?.take_new_place(destination.id)?;
+        Some(Box::new(place))
+    }
+
+    fn left_behind(&self, destination: DestinationId) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.fell_behind(destination);
+        }
+    }
+
+    fn changed(&self, destination: DestinationId) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.changed(destination);
+        }
+    }
+}
+
+impl Place for Taken {
+    fn fill(self: Box<Self>, job: Job) {
+        let engine = Arc::clone(&self.engine);
+        engine.offer(self.hold(job));
+    }
+}
