@@ -6,5 +6,7 @@ mod demo;
 mod embed;
 mod faults;
 mod first_start;
+mod outcomes;
+mod payload;
 mod receiver;
 mod shutdown;

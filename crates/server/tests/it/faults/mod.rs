@@ -6,4 +6,4 @@ mod killed;
 mod load;
 mod synced;
 
-pub(crate) use load::{ADMIN_KEY, LIMIT, binary, create_client, until};
+pub(crate) use load::{ADMIN_KEY, LIMIT, binary, create_client, text, until};
