@@ -18,18 +18,22 @@ pub(crate) struct Arguments {
 
 /// Measures. Fails when a lead was lost or delivered twice.
 pub(crate) fn run(arguments: &Arguments) -> Done {
-    // As a user builds it: the same features, nothing else beside it.
-    succeed(&mut cargo(&["build", "--release"]))?;
-    succeed(&mut cargo(&[
-        "build",
-        "--release",
+    // In one call: what both are built of is then built once.
+    let packages = [
+        "--package",
+        "sensei",
         "--package",
         "xtask",
         "--bin",
+        "sensei",
+        "--bin",
         "load",
-        "--features",
-        "load",
-    ]))?;
+    ];
+    succeed(
+        cargo(&["build", "--release"])
+            .args(packages)
+            .args(["--features", "xtask/load"]),
+    )?;
     let release = target().join("release");
     let program = release.join("sensei");
     ensure!(program.exists(), "{} is not where cargo builds", program.display());

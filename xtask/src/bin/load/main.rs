@@ -63,17 +63,27 @@ impl Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether no lead was lost or came twice.
+async fn run(arguments: &Arguments) -> Result<bool> {
     let mut runs = Vec::new();
     for number in 1..=arguments.runs.max(1) {
-        let run = measure_once(&arguments).await?;
+        let run = measure_once(arguments).await?;
         print_run(number, &run);
         runs.push(run);
     }
     print_medians(&runs);
-    let is_whole = runs.iter().all(Run::is_whole);
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(runs.iter().all(Run::is_whole))
 }
 
 async fn measure_once(arguments: &Arguments) -> Result<Run> {
