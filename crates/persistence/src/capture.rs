@@ -18,13 +18,12 @@ use sensei_domain::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::directory::Addressee;
+use crate::directory::{Addressee, Bound};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::idempotency::{self, Answer, Idempotency, Standing};
 use crate::job::{Handover, Job, Lease, Place};
 use crate::multi_row;
-use crate::records::Destination;
 use crate::store::{Shared, Store};
 
 /// Leads of one request, captured together or not at all.
@@ -121,6 +120,8 @@ impl Batched for Captures {
     type Done = Done;
 
     async fn write(&self, items: &[Pending]) -> Result<Done, DbErr> {
+        // The leases' age counts from before what they are based on was read.
+        let (begun, now) = (Instant::now(), self.shared.clock.now());
         let transaction = self.shared.connections.begin().await?;
         let requests = items.iter().map(|item| &item.request).collect::<Vec<_>>();
         let clients = requests
@@ -140,10 +141,9 @@ impl Batched for Captures {
                     .filter(|_| addressees.contains_key(&request.client_id)),
             )
         });
-        let now = self.shared.clock.now();
         let standings = idempotency::claim(&transaction, &keys.collect::<Vec<_>>(), now).await?;
 
-        let mut births = Births::new(&self.shared, now);
+        let mut births = Births::new(&self.shared, begun, now);
         let mut answers = Vec::with_capacity(items.len());
         for (request, standing) in requests.iter().zip(standings) {
             answers.push(Some(match (addressees.get(&request.client_id), standing) {
@@ -214,6 +214,7 @@ struct Births {
     handover: Option<Arc<dyn Handover>>,
     now: Timestamp,
     lease: Lease,
+    begun: Instant,
     leased_until: Instant,
     lease_ends: Timestamp,
     rows: Rows,
@@ -229,12 +230,13 @@ struct Rows {
 }
 
 impl Births {
-    fn new(shared: &Shared, now: Timestamp) -> Self {
+    fn new(shared: &Shared, begun: Instant, now: Timestamp) -> Self {
         Self {
             handover: shared.handover(),
             now,
             lease: Lease::draw(),
-            leased_until: Instant::now() + shared.lease,
+            begun,
+            leased_until: begun + shared.lease,
             lease_ends: now.after(shared.lease),
             rows: Rows::default(),
             filled: Vec::new(),
@@ -270,17 +272,20 @@ impl Births {
             at.as_millis().into(),
         ]);
         let body = Bytes::from(body);
-        for destination in &addressee.destinations {
-            self.add_delivery(*id, event_id, destination, &body);
+        for bound in &addressee.destinations {
+            self.add_delivery(client, *id, event_id, bound, &body);
         }
     }
 
-    fn add_delivery(&mut self, lead_id: LeadId, event_id: EventId, destination: &Arc<Destination>, body: &Bytes) {
+    fn add_delivery(&mut self, client: ClientId, lead_id: LeadId, event_id: EventId, bound: &Bound, body: &Bytes) {
         let delivery_id = DeliveryId::new(self.now);
-        let place = self
-            .handover
-            .as_ref()
-            .and_then(|handover| handover.reserve(destination));
+        let handover = self.handover.as_ref();
+        let place = handover
+            .zip(bound.destination.as_ref())
+            .and_then(|(handover, destination)| {
+                let place = handover.reserve(destination)?;
+                Some((place, Arc::clone(destination)))
+            });
         let (due_at, lease) = if place.is_some() {
             (self.lease_ends, Some(self.lease.as_column()))
         } else {
@@ -288,10 +293,10 @@ impl Births {
         };
         self.rows.deliveries.push([
             delivery_id.as_uuid().into(),
-            destination.client_id.as_uuid().into(),
+            client.as_uuid().into(),
             event_id.as_uuid().into(),
             lead_id.as_uuid().into(),
-            destination.id.as_uuid().into(),
+            bound.id.as_uuid().into(),
             DeliveryState::Pending.name().into(),
             due_at.as_millis().into(),
             lease.into(),
@@ -300,15 +305,15 @@ impl Births {
             self.now.as_millis().into(),
         ]);
         match place {
-            Some(place) => self.filled.push((
+            Some((place, destination)) => self.filled.push((
                 place,
                 Job {
                     delivery_id,
                     event_id,
                     lease: self.lease,
                     leased_until: self.leased_until,
-                    read_at: Instant::now(),
-                    destination: Arc::clone(destination),
+                    read_at: self.begun,
+                    destination,
                     body: body.clone(),
                     trigger: Trigger::First,
                     standing: Schedule {
@@ -318,7 +323,7 @@ impl Births {
                 },
             )),
             None => {
-                self.left_behind.insert(destination.id);
+                self.left_behind.insert(bound.id);
             }
         }
     }
