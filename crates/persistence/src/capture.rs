@@ -16,7 +16,7 @@ use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, LeadId, NewLead, Standing as Schedule,
     Timestamp, Trigger,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::directory::{Addressee, Bound};
 use crate::error::StoreError;
@@ -66,7 +66,7 @@ pub enum CaptureError {
     /// The idempotency key came with another body before.
     #[error("the idempotency key was used with another body")]
     KeyReused,
-    /// More requests wait than can be kept.
+    /// More leads wait than can be kept.
     #[error("too many leads wait to be stored")]
     Overloaded,
     /// The store failed.
@@ -81,13 +81,23 @@ type Answered = Result<Captured, CaptureError>;
 pub(crate) struct Pending {
     request: CaptureRequest,
     caller: oneshot::Sender<Answered>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Store {
     /// Captures leads. They are on disk when this answers, and stay even if the caller stops waiting.
     pub async fn capture(&self, request: CaptureRequest) -> Answered {
+        let leads = u32::try_from(request.leads.len().max(1)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(self.room_for_leads()).try_acquire_many_owned(leads) else {
+            return Err(CaptureError::Overloaded);
+        };
         let (caller, answer) = oneshot::channel();
-        match self.captures().try_send(Pending { request, caller }) {
+        let pending = Pending {
+            request,
+            caller,
+            _room: room,
+        };
+        match self.captures().try_send(pending) {
             Ok(()) => answer.await.unwrap_or(Err(CaptureError::Store(StoreError::Closed))),
             Err(mpsc::error::TrySendError::Full(_)) => Err(CaptureError::Overloaded),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(CaptureError::Store(StoreError::Closed)),

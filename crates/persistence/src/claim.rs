@@ -16,6 +16,7 @@ use sea_orm::{
 use sensei_domain::{DeliveryId, DestinationId, EventId, Standing, Timestamp, Trigger};
 use uuid::Uuid;
 
+use crate::connection::in_time;
 use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
@@ -83,9 +84,9 @@ impl Store {
             self.now().as_millis().into(),
             i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into(),
         ];
-        let reader = &self.connections().reader;
+        let reader = self.connections().prompt();
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), DUE_DESTINATIONS, values);
-        let rows = reader.query_all_raw(statement).await?;
+        let rows = in_time(reader.query_all_raw(statement)).await?;
         let due = rows
             .iter()
             .map(|row| row.try_get_by_index::<Uuid>(0))
@@ -104,6 +105,14 @@ impl Store {
     /// process holds already (`is_held`), due as they may be: an attempt of them may be under way. What is
     /// due for a destination that was deleted is cancelled.
     pub async fn claim(
+        &self,
+        claims: &[Claim],
+        is_held: impl Fn(DeliveryId) -> bool + Send + Sync,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        in_time(self.claim_now(claims, is_held)).await
+    }
+
+    async fn claim_now(
         &self,
         claims: &[Claim],
         is_held: impl Fn(DeliveryId) -> bool + Send + Sync,
@@ -147,7 +156,11 @@ impl Store {
 
     /// Reads deliveries again that this process holds; answers in the same order.
     pub async fn refresh(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
-        let reader = &self.connections().reader;
+        in_time(self.refresh_now(held)).await
+    }
+
+    async fn refresh_now(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
+        let reader = self.connections().prompt();
         let mut refreshed = Vec::with_capacity(held.len());
         for part in held.chunks(LARGEST_CHUNK) {
             let ids = part.iter().map(|(id, _)| id.as_uuid());
@@ -180,6 +193,10 @@ impl Store {
 
     /// Gives leases back: what is still held by them is due at once, for whoever comes.
     pub async fn release(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
+        in_time(self.release_now(held)).await
+    }
+
+    async fn release_now(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
         let mut held = held
             .iter()
             .map(|(id, lease)| (id.as_uuid(), lease.as_column()))

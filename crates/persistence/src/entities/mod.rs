@@ -80,7 +80,6 @@ mod tests {
         store.record(Recording {
             delivery_id: job.delivery_id,
             lease: job.lease,
-            standing: job.standing,
             attempt: AttemptRecord {
                 trigger: job.trigger,
                 started_at: now,

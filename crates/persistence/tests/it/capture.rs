@@ -28,6 +28,7 @@ on_both!(
     deleted_client_captures_nothing_more,
     custom_fields_are_sent_only_where_they_are_wanted,
     closed_store_says_so,
+    leads_that_wait_are_bounded,
 );
 
 async fn lead_event_and_delivery_are_written_together(database: &TestDatabase) {
@@ -326,4 +327,25 @@ async fn closed_store_says_so(database: &TestDatabase) {
         .await
         .expect("it opens again")
         .expect("and has it all");
+}
+
+async fn leads_that_wait_are_bounded(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    // Leads count, not requests: sixteen of these fit, and few can be committed while the others are polled.
+    let captures = (0..40).map(|_| store.capture(request(client.id, store.now(), 1_000)));
+    let mut captures = captures.map(Box::pin).collect::<Vec<_>>();
+    let refused = captures
+        .iter_mut()
+        .filter_map(futures_util::FutureExt::now_or_never)
+        .collect::<Vec<_>>();
+    assert!(!refused.is_empty() && refused.len() <= 24, "{}", refused.len());
+    assert!(
+        refused
+            .iter()
+            .all(|answer| matches!(answer, Err(CaptureError::Overloaded))),
+        "{refused:?}"
+    );
+    drop(captures);
+    soon(store.close()).await;
 }

@@ -127,7 +127,6 @@ pub(crate) fn recording(
     let recording = Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
-        standing: job.standing,
         attempt,
         verdict,
         place: Box::new(place),
