@@ -41,6 +41,11 @@ impl MigrationTrait for Migration {
 }
 
 const STATEMENTS: &[&str] = &[
+    // What is true of this database as a whole, e.g. under which master key its secrets are sealed.
+    "CREATE TABLE store_facts (
+        name TEXT NOT NULL PRIMARY KEY,
+        value TEXT NOT NULL
+    )",
     "CREATE TABLE clients (
         id {id} NOT NULL PRIMARY KEY,
         name TEXT NOT NULL,
@@ -110,8 +115,9 @@ const STATEMENTS: &[&str] = &[
     "CREATE INDEX deliveries_due ON deliveries (destination_id, due_at) WHERE state = 'pending'",
     // A client's log, newest first.
     "CREATE INDEX deliveries_of_client ON deliveries (client_id, id)",
-    // What went wrong for a client. Partial: a delivery that succeeds never touches it.
-    "CREATE INDEX deliveries_failed ON deliveries (client_id, id) WHERE state = 'failed'",
+    // What went wrong for a client, or is held. Partial: a delivery that succeeds never touches it. With OR,
+    // as SQLite sees no use in an index with IN.
+    "CREATE INDEX deliveries_stuck ON deliveries (client_id, state, id) WHERE state = 'failed' OR state = 'held'",
     // What happened to this lead.
     "CREATE INDEX deliveries_of_lead ON deliveries (lead_id, id)",
     // A lease carries one attempt: (delivery_id, lease) tells an attempt that is written again. Retention

@@ -50,7 +50,6 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
     Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
-        standing: job.standing,
         attempt: AttemptRecord {
             trigger: job.trigger,
             started_at,

@@ -92,7 +92,7 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let mut more = false;
-    for claimed in engine.store.claim(&claims).await? {
+    for claimed in engine.store.claim(&claims, |_| false).await? {
         let mut taken: Vec<Taken> = places.remove(&claimed.destination_id).unwrap_or_default();
         if claimed.left {
             engine.note_behind(claimed.destination_id);

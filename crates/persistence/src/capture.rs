@@ -16,15 +16,14 @@ use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, LeadId, NewLead, Standing as Schedule,
     Timestamp, Trigger,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::directory::Addressee;
+use crate::directory::{Addressee, Bound};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::idempotency::{self, Answer, Idempotency, Standing};
 use crate::job::{Handover, Job, Lease, Place};
 use crate::multi_row;
-use crate::records::Destination;
 use crate::store::{Shared, Store};
 
 /// Leads of one request, captured together or not at all.
@@ -67,7 +66,7 @@ pub enum CaptureError {
     /// The idempotency key came with another body before.
     #[error("the idempotency key was used with another body")]
     KeyReused,
-    /// More requests wait than can be kept.
+    /// More leads wait than can be kept.
     #[error("too many leads wait to be stored")]
     Overloaded,
     /// The store failed.
@@ -82,13 +81,23 @@ type Answered = Result<Captured, CaptureError>;
 pub(crate) struct Pending {
     request: CaptureRequest,
     caller: oneshot::Sender<Answered>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Store {
     /// Captures leads. They are on disk when this answers, and stay even if the caller stops waiting.
     pub async fn capture(&self, request: CaptureRequest) -> Answered {
+        let leads = u32::try_from(request.leads.len().max(1)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(self.room_for_leads()).try_acquire_many_owned(leads) else {
+            return Err(CaptureError::Overloaded);
+        };
         let (caller, answer) = oneshot::channel();
-        match self.captures().try_send(Pending { request, caller }) {
+        let pending = Pending {
+            request,
+            caller,
+            _room: room,
+        };
+        match self.captures().try_send(pending) {
             Ok(()) => answer.await.unwrap_or(Err(CaptureError::Store(StoreError::Closed))),
             Err(mpsc::error::TrySendError::Full(_)) => Err(CaptureError::Overloaded),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(CaptureError::Store(StoreError::Closed)),
@@ -121,6 +130,8 @@ impl Batched for Captures {
     type Done = Done;
 
     async fn write(&self, items: &[Pending]) -> Result<Done, DbErr> {
+        // The leases' age counts from before what they are based on was read.
+        let (begun, now) = (Instant::now(), self.shared.clock.now());
         let transaction = self.shared.connections.begin().await?;
         let requests = items.iter().map(|item| &item.request).collect::<Vec<_>>();
         let clients = requests
@@ -140,10 +151,9 @@ impl Batched for Captures {
                     .filter(|_| addressees.contains_key(&request.client_id)),
             )
         });
-        let now = self.shared.clock.now();
         let standings = idempotency::claim(&transaction, &keys.collect::<Vec<_>>(), now).await?;
 
-        let mut births = Births::new(&self.shared, now);
+        let mut births = Births::new(&self.shared, begun, now);
         let mut answers = Vec::with_capacity(items.len());
         for (request, standing) in requests.iter().zip(standings) {
             answers.push(Some(match (addressees.get(&request.client_id), standing) {
@@ -214,6 +224,7 @@ struct Births {
     handover: Option<Arc<dyn Handover>>,
     now: Timestamp,
     lease: Lease,
+    begun: Instant,
     leased_until: Instant,
     lease_ends: Timestamp,
     rows: Rows,
@@ -229,12 +240,13 @@ struct Rows {
 }
 
 impl Births {
-    fn new(shared: &Shared, now: Timestamp) -> Self {
+    fn new(shared: &Shared, begun: Instant, now: Timestamp) -> Self {
         Self {
             handover: shared.handover(),
             now,
             lease: Lease::draw(),
-            leased_until: Instant::now() + shared.lease,
+            begun,
+            leased_until: begun + shared.lease,
             lease_ends: now.after(shared.lease),
             rows: Rows::default(),
             filled: Vec::new(),
@@ -270,17 +282,20 @@ impl Births {
             at.as_millis().into(),
         ]);
         let body = Bytes::from(body);
-        for destination in &addressee.destinations {
-            self.add_delivery(*id, event_id, destination, &body);
+        for bound in &addressee.destinations {
+            self.add_delivery(client, *id, event_id, bound, &body);
         }
     }
 
-    fn add_delivery(&mut self, lead_id: LeadId, event_id: EventId, destination: &Arc<Destination>, body: &Bytes) {
+    fn add_delivery(&mut self, client: ClientId, lead_id: LeadId, event_id: EventId, bound: &Bound, body: &Bytes) {
         let delivery_id = DeliveryId::new(self.now);
-        let place = self
-            .handover
-            .as_ref()
-            .and_then(|handover| handover.reserve(destination));
+        let handover = self.handover.as_ref();
+        let place = handover
+            .zip(bound.destination.as_ref())
+            .and_then(|(handover, destination)| {
+                let place = handover.reserve(destination)?;
+                Some((place, Arc::clone(destination)))
+            });
         let (due_at, lease) = if place.is_some() {
             (self.lease_ends, Some(self.lease.as_column()))
         } else {
@@ -288,10 +303,10 @@ impl Births {
         };
         self.rows.deliveries.push([
             delivery_id.as_uuid().into(),
-            destination.client_id.as_uuid().into(),
+            client.as_uuid().into(),
             event_id.as_uuid().into(),
             lead_id.as_uuid().into(),
-            destination.id.as_uuid().into(),
+            bound.id.as_uuid().into(),
             DeliveryState::Pending.name().into(),
             due_at.as_millis().into(),
             lease.into(),
@@ -300,15 +315,15 @@ impl Births {
             self.now.as_millis().into(),
         ]);
         match place {
-            Some(place) => self.filled.push((
+            Some((place, destination)) => self.filled.push((
                 place,
                 Job {
                     delivery_id,
                     event_id,
                     lease: self.lease,
                     leased_until: self.leased_until,
-                    read_at: Instant::now(),
-                    destination: Arc::clone(destination),
+                    read_at: self.begun,
+                    destination,
                     body: body.clone(),
                     trigger: Trigger::First,
                     standing: Schedule {
@@ -318,7 +333,7 @@ impl Births {
                 },
             )),
             None => {
-                self.left_behind.insert(destination.id);
+                self.left_behind.insert(bound.id);
             }
         }
     }

@@ -16,6 +16,8 @@ use sea_orm::{
 use sensei_domain::{DeliveryId, DestinationId, EventId, Standing, Timestamp, Trigger};
 use uuid::Uuid;
 
+use crate::connection::in_time;
+use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
 use crate::job::{Job, Lease};
@@ -25,6 +27,8 @@ use crate::store::Store;
 
 /// Destinations that one look at what is due names at most.
 const DUE_AT_ONCE: usize = 1_000;
+/// Deliveries of a deleted destination that one claim cancels at most.
+const ORPHANS_AT_ONCE: i64 = 1_000;
 
 /// Destinations after `$1` with something due at `$2`. A loose index scan: it hops from destination to
 /// destination, however many rows each has.
@@ -80,9 +84,9 @@ impl Store {
             self.now().as_millis().into(),
             i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into(),
         ];
-        let reader = &self.connections().reader;
+        let reader = self.connections().prompt();
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), DUE_DESTINATIONS, values);
-        let rows = reader.query_all_raw(statement).await?;
+        let rows = in_time(reader.query_all_raw(statement)).await?;
         let due = rows
             .iter()
             .map(|row| row.try_get_by_index::<Uuid>(0))
@@ -97,25 +101,44 @@ impl Store {
         Ok(due.into_iter().map(DestinationId::from_uuid).collect())
     }
 
-    /// Leases due deliveries of some destinations, for each as many as there is room for.
-    pub async fn claim(&self, claims: &[Claim]) -> Result<Vec<Claimed>, StoreError> {
-        let leased_until = Instant::now() + self.lease();
-        let now = self.now();
+    /// Leases due deliveries of some destinations, for each as many as there is room for; none that this
+    /// process holds already (`is_held`), due as they may be: an attempt of them may be under way. What is
+    /// due for a destination that was deleted is cancelled.
+    pub async fn claim(
+        &self,
+        claims: &[Claim],
+        is_held: impl Fn(DeliveryId) -> bool + Send + Sync,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        in_time(self.claim_now(claims, is_held)).await
+    }
+
+    async fn claim_now(
+        &self,
+        claims: &[Claim],
+        is_held: impl Fn(DeliveryId) -> bool + Send + Sync,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        // Before the first read: a lease's age counts from there.
+        let (begun, now) = (Instant::now(), self.now());
+        let leased_until = begun + self.lease();
         let lease = Lease::draw();
         let transaction = self.connections().begin().await?;
         let mut claimed = Vec::with_capacity(claims.len());
-        for claim in claims {
-            let directory = &self.shared().directory;
+        for &Claim { destination_id, room } in claims {
             let (mut jobs, mut left) = (Vec::new(), false);
-            if let Some(destination) = directory.by_id(&transaction, claim.destination_id).await? {
-                let due = due_deliveries(&transaction, claim, now).await?;
-                left = due.len() > claim.room;
-                for row in due.iter().take(claim.room) {
-                    jobs.push(job(row, &destination, lease, leased_until)?);
+            match Directory::by_id(&transaction, destination_id).await? {
+                None => cancel_orphans(&transaction, destination_id, now).await?,
+                Some(row) => {
+                    if let Some(destination) = self.shared().directory.readable(row) {
+                        let due = due_deliveries(&transaction, destination_id, room, &is_held, now).await?;
+                        left = due.len() > room;
+                        for row in due.iter().take(room) {
+                            jobs.push(job(row, &destination, lease, leased_until, begun)?);
+                        }
+                    }
                 }
             }
             claimed.push(Claimed {
-                destination_id: claim.destination_id,
+                destination_id,
                 jobs,
                 left,
             });
@@ -133,7 +156,11 @@ impl Store {
 
     /// Reads deliveries again that this process holds; answers in the same order.
     pub async fn refresh(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
-        let reader = &self.connections().reader;
+        in_time(self.refresh_now(held)).await
+    }
+
+    async fn refresh_now(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
+        let reader = self.connections().prompt();
         let mut refreshed = Vec::with_capacity(held.len());
         for part in held.chunks(LARGEST_CHUNK) {
             let ids = part.iter().map(|(id, _)| id.as_uuid());
@@ -147,10 +174,11 @@ impl Store {
                 .filter(destinations::Column::DeletedAt.is_null())
                 .all(reader)
                 .await?;
+            // One that can't be read is as good as gone: its leases run out.
             let living = living
                 .into_iter()
-                .map(|model| self.shared().directory.destination(model));
-            let living = living.collect::<Result<Vec<_>, _>>()?;
+                .filter_map(|model| self.shared().directory.readable(model))
+                .collect::<Vec<_>>();
             refreshed.extend(part.iter().map(|(id, lease)| {
                 let is_held = |row: &&deliveries::Model| {
                     row.id == id.as_uuid() && row.state == "pending" && row.lease == Some(lease.as_column())
@@ -165,6 +193,10 @@ impl Store {
 
     /// Gives leases back: what is still held by them is due at once, for whoever comes.
     pub async fn release(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
+        in_time(self.release_now(held)).await
+    }
+
+    async fn release_now(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
         let mut held = held
             .iter()
             .map(|(id, lease)| (id.as_uuid(), lease.as_column()))
@@ -222,10 +254,12 @@ impl Store {
     }
 }
 
-/// The due deliveries of a destination, one more than there is room for.
+/// The due deliveries of a destination that this process doesn't hold, one more than there is room for.
 async fn due_deliveries(
     transaction: &DatabaseTransaction,
-    claim: &Claim,
+    destination: DestinationId,
+    room: usize,
+    is_held: &(impl Fn(DeliveryId) -> bool + Sync),
     now: Timestamp,
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = transaction.get_database_backend();
@@ -234,19 +268,69 @@ async fn due_deliveries(
     } else {
         ""
     };
-    let sql = format!("{DUE_DELIVERIES}{lock}");
-    let limit = i64::try_from(claim.room.saturating_add(1)).unwrap_or(i64::MAX);
-    let values = [
-        claim.destination_id.as_uuid().into(),
-        now.as_millis().into(),
-        limit.into(),
-    ];
-    transaction
-        .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await
+    let mut limit = room.saturating_add(1);
+    loop {
+        let bound = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = [destination.as_uuid().into(), now.as_millis().into(), bound.into()];
+        let sql = format!("{DUE_DELIVERIES}{lock}");
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        let rows = transaction.query_all_raw(statement).await?;
+        let found = rows.len();
+        let mut free = Vec::with_capacity(found);
+        for row in rows {
+            if !is_held(DeliveryId::from_uuid(row.try_get("", "id")?)) {
+                free.push(row);
+            }
+        }
+        if free.len() > room || found < limit {
+            return Ok(free);
+        }
+        // Those that are held hide others behind them.
+        limit = limit.saturating_mul(2).saturating_add(found);
+    }
 }
 
-fn job(row: &QueryResult, destination: &Arc<Destination>, lease: Lease, leased_until: Instant) -> Result<Job, DbErr> {
+/// Cancels what is due for a destination that isn't there any more: it would stay pending for ever.
+async fn cancel_orphans(
+    transaction: &DatabaseTransaction,
+    destination: DestinationId,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    let lock = if backend == DatabaseBackend::Postgres {
+        "FOR UPDATE SKIP LOCKED"
+    } else {
+        ""
+    };
+    // Asked again where the rows are chosen, so that the answer is of the same moment.
+    let sql = format!(
+        "UPDATE deliveries SET state = 'cancelled', due_at = NULL, lease = NULL, completed_at = $1 \
+         WHERE state = 'pending' AND id IN (SELECT id FROM deliveries WHERE state = 'pending' \
+         AND destination_id = $2 AND due_at <= $1 AND NOT EXISTS \
+         (SELECT 1 FROM destinations WHERE id = $2 AND deleted_at IS NULL) LIMIT $3 {lock})"
+    );
+    let values = [
+        now.as_millis().into(),
+        destination.as_uuid().into(),
+        ORPHANS_AT_ONCE.into(),
+    ];
+    let cancelled = transaction
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await?
+        .rows_affected();
+    if cancelled > 0 {
+        tracing::warn!(%destination, deliveries = cancelled, "cancelled what was due for a deleted destination");
+    }
+    Ok(())
+}
+
+fn job(
+    row: &QueryResult,
+    destination: &Arc<Destination>,
+    lease: Lease,
+    leased_until: Instant,
+    read_at: Instant,
+) -> Result<Job, DbErr> {
     let attempts: i64 = row.try_get("", "attempt_count")?;
     let scheduled: i64 = row.try_get("", "scheduled_attempts")?;
     Ok(Job {
@@ -254,7 +338,7 @@ fn job(row: &QueryResult, destination: &Arc<Destination>, lease: Lease, leased_u
         event_id: EventId::from_uuid(row.try_get("", "event_id")?),
         lease,
         leased_until,
-        read_at: Instant::now(),
+        read_at,
         destination: Arc::clone(destination),
         body: row.try_get::<Vec<u8>>("", "body")?.into(),
         trigger: if attempts == 0 { Trigger::First } else { Trigger::Retry },

@@ -128,7 +128,7 @@ impl Store {
     /// Deletes a client and everything of it: leads, events, deliveries, attempts, destinations, keys.
     /// The audit log stays. False when there is no such client.
     pub async fn delete_client(&self, id: ClientId, actor: &Actor) -> Result<bool, StoreError> {
-        let transaction = self.connections().begin().await?;
+        let transaction = self.connections().begin_long().await?;
         if lock(&transaction, id).await?.is_none() {
             return Ok(false);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    Statement, TransactionOptions, TransactionTrait,
+    RuntimeErr, Statement, TransactionOptions, TransactionTrait,
 };
 use sensei_migrations::{Migrator, MigratorTrait};
 
@@ -21,7 +21,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long SQLite waits for a lock that another connection of this process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
-const POSTGRES_CONNECTIONS: u32 = 12;
+const POSTGRES_WRITERS: u32 = 8;
+const POSTGRES_READERS: u32 = 6;
+/// How long a transaction may take before its callers are told that the database is unavailable.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again.
+const WRITER_LIMITS: &str = "SET statement_timeout = '12s'";
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.
@@ -34,7 +39,7 @@ const MIGRATION_LOCK: i64 = 0x7365_6e73_6569;
 pub(crate) struct Connections {
     /// On SQLite a single connection: whoever writes waits here, not in a busy loop.
     pub(crate) writer: DatabaseConnection,
-    /// On PostgreSQL the same pool.
+    /// Lists and logs are read here, as slowly as they may be.
     pub(crate) reader: DatabaseConnection,
 }
 
@@ -51,13 +56,21 @@ impl Connections {
                 Ok(Self { writer, reader })
             }
             DatabaseUrl::Postgres(url) => {
-                let pool = Database::connect(postgres(url)).await.map_err(OpenError::Connect)?;
-                refuse_asynchronous_commit(&pool).await?;
-                migrate_alone(&pool).await.map_err(OpenError::Migrate)?;
-                Ok(Self {
-                    writer: pool.clone(),
-                    reader: pool,
-                })
+                let mut options = postgres(url, POSTGRES_READERS);
+                // It hears of a restart by nothing but its own failures, and isn't in a hurry.
+                options
+                    .test_before_acquire(true)
+                    .test_before_acquire_if_idle_for(Duration::ZERO);
+                let reader = Database::connect(options).await.map_err(OpenError::Connect)?;
+                refuse_asynchronous_commit(&reader).await?;
+                // Where nothing is limited: a migration takes as long as it takes.
+                migrate_alone(&reader).await.map_err(OpenError::Migrate)?;
+                let mut options = postgres(url, POSTGRES_WRITERS);
+                options.after_connect(|connection| {
+                    Box::pin(async move { connection.execute_unprepared(WRITER_LIMITS).await.map(drop) })
+                });
+                let writer = Database::connect(options).await.map_err(OpenError::Connect)?;
+                Ok(Self { writer, reader })
             }
         }
     }
@@ -70,6 +83,22 @@ impl Connections {
             ..TransactionOptions::default()
         };
         self.writer.begin_with_options(options).await
+    }
+
+    /// For reads that captures and deliveries wait for: never behind slow reads of the log.
+    pub(crate) fn prompt(&self) -> &DatabaseConnection {
+        if self.is_sqlite() { &self.reader } else { &self.writer }
+    }
+
+    /// As [`Connections::begin`], for a change of as many rows as there may be: statements aren't cut off.
+    pub(crate) async fn begin_long(&self) -> Result<DatabaseTransaction, DbErr> {
+        let transaction = self.begin().await?;
+        if !self.is_sqlite() {
+            transaction
+                .execute_unprepared("SET LOCAL statement_timeout = 0")
+                .await?;
+        }
+        Ok(transaction)
     }
 
     /// Closes all connections once they are free.
@@ -93,8 +122,21 @@ impl Connections {
     }
 }
 
+/// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back.
+pub(crate) async fn in_time<T, E: From<DbErr>>(what: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(TIME_LIMIT, what).await {
+        Ok(result) => result,
+        Err(_elapsed) => {
+            let text = format!("no answer within {} s", TIME_LIMIT.as_secs());
+            Err(DbErr::Conn(RuntimeErr::Internal(text)).into())
+        }
+    }
+}
+
 fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+    let mut options = ConnectOptions::new("sqlite:");
+    // Not in the URL, where it would be decoded.
+    let path = path.to_owned();
     options
         .max_connections(connections)
         .min_connections(1)
@@ -103,8 +145,12 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
         .max_lifetime(None)
         .test_before_acquire(false)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
+        .map_sqlx_sqlite_opts(move |options| {
             options
+                .filename(&path)
+                .create_if_missing(true)
+                .in_memory(false)
+                .shared_cache(false)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
@@ -115,10 +161,10 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
     options
 }
 
-fn postgres(url: &str) -> ConnectOptions {
+fn postgres(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(POSTGRES_CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
@@ -158,6 +204,41 @@ mod tests {
     use crate::{
         Actor, CaptureError, CaptureLead, CaptureRequest, Captured, MasterKey, NewClient, Page, Store, StoreOptions,
     };
+
+    /// Dropped at whatever point, as a time limit does it, a transaction leaves the only writer usable.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn dropped_transaction_leaves_the_writer_usable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sensei.db");
+        let connections = Connections::open(&DatabaseUrl::Sqlite(path)).await.expect("opened");
+        let insert = async |name: &str| {
+            let transaction = connections.begin().await?;
+            let sql = format!("INSERT INTO store_facts VALUES ('{name}', '')");
+            transaction.execute_unprepared(&sql).await?;
+            transaction.commit().await
+        };
+        for polls in 0..40 {
+            let name = polls.to_string();
+            let mut cut = Box::pin(insert(&name));
+            for _ in 0..polls / 2 {
+                if futures_util::poll!(&mut cut).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(cut);
+            in_time(insert(&format!("after {polls}"))).await.expect("written");
+        }
+        let count = "SELECT count(*) FROM store_facts WHERE name LIKE 'after %'";
+        let count = Statement::from_string(DatabaseBackend::Sqlite, count);
+        let row = connections
+            .reader
+            .query_one_raw(count)
+            .await
+            .expect("read")
+            .expect("a row");
+        assert_eq!(row.try_get_by_index::<i64>(0).expect("a number"), 40);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn full_disk_is_told_and_writes_nothing_and_service_resumes() {

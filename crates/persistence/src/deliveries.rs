@@ -14,6 +14,9 @@ use crate::error::StoreError;
 use crate::records::{Attempt, Delivery, Page};
 use crate::store::Store;
 
+/// An id's time may run ahead of its row's by as much as a clock was set back: ids only ever increase.
+const CLOCK_STEP_MILLIS: i64 = 60 * 60 * 1000;
+
 /// Which deliveries of a client; what is `None` doesn't matter.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DeliveryFilter {
@@ -85,15 +88,25 @@ pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Sel
         query = query.filter(Column::DestinationId.eq(destination.as_uuid()));
     }
     if let Some(since) = filter.since {
-        query = query.filter(Column::CreatedAt.gte(since.as_millis()));
+        query = query
+            .filter(Column::CreatedAt.gte(since.as_millis()))
+            .filter(Column::Id.gte(first_id(since.as_millis() - CLOCK_STEP_MILLIS)));
     }
     if let Some(until) = filter.until {
-        query = query.filter(Column::CreatedAt.lt(until.as_millis()));
+        query = query
+            .filter(Column::CreatedAt.lt(until.as_millis()))
+            .filter(Column::Id.lt(first_id(until.as_millis() + CLOCK_STEP_MILLIS)));
     }
     if let Some(before) = page.before {
         query = query.filter(Column::Id.lt(before));
     }
     query.order_by_desc(Column::Id).limit(u64::from(page.limit))
+}
+
+/// The smallest id of a millisecond: a UUID v7 begins with its time.
+fn first_id(millis: i64) -> Uuid {
+    let millis = u128::try_from(millis).unwrap_or(0).min((1 << 48) - 1);
+    Uuid::from_u128(millis << 80)
 }
 
 /// Cancels what is pending or held for a destination or of a lead (`column` says which).

@@ -10,7 +10,7 @@ use sensei_domain::{ClientId, DestinationId, DestinationStatus, RetryPolicy, Sig
 use serde_json::json;
 
 use crate::deliveries;
-use crate::directory::secret_place;
+use crate::directory::{Directory, secret_place};
 use crate::entities::destinations::{self, Column};
 use crate::error::StoreError;
 use crate::master_key::MasterKey;
@@ -28,8 +28,11 @@ impl Store {
         client: ClientId,
         id: DestinationId,
     ) -> Result<Option<Arc<Destination>>, StoreError> {
-        let found = self.shared().directory.by_id(&self.connections().reader, id).await?;
-        Ok(found.filter(|destination| destination.client_id == client))
+        let found = Directory::by_id(&self.connections().reader, id).await?;
+        found
+            .filter(|row| row.client_id == client.as_uuid())
+            .map(|row| self.shared().directory.destination(row))
+            .transpose()
     }
 
     /// A client's destinations, less the deleted ones.

@@ -2,7 +2,8 @@
 //!
 //! Read in that transaction, one statement for all clients of a batch, so that a URL that was saved a moment
 //! ago is used and one that was removed isn't. Parsing and unsealing are done once a version: the
-//! result is kept, and shared by all jobs.
+//! result is kept, and shared by all jobs. A destination whose row can't be read harms nobody else: it is
+//! named in the log, and its leads are kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,15 @@ const KEPT: usize = 20_000;
 pub(crate) struct Addressee {
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
-    pub(crate) destinations: Vec<Arc<Destination>>,
+    pub(crate) destinations: Vec<Bound>,
+}
+
+/// A destination that leads are bound for.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) id: DestinationId,
+    /// `None` when its row can't be read: its deliveries wait in the database until it can.
+    pub(crate) destination: Option<Arc<Destination>>,
 }
 
 /// Destinations that were read before, by id; good for as long as the version is the same.
@@ -33,6 +42,8 @@ pub(crate) struct Addressee {
 pub(crate) struct Directory {
     master_key: MasterKey,
     kept: Mutex<HashMap<Uuid, Arc<Destination>>>,
+    /// Versions that can't be read and were complained about.
+    unreadable: Mutex<HashMap<Uuid, i64>>,
 }
 
 impl Directory {
@@ -40,6 +51,7 @@ impl Directory {
         Self {
             master_key,
             kept: Mutex::default(),
+            unreadable: Mutex::default(),
         }
     }
 
@@ -59,16 +71,22 @@ impl Directory {
             return Ok(HashMap::new());
         };
         let padded = clients.iter().copied().chain(std::iter::repeat(last));
-        let mut sql = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
-                       FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL \
-                       WHERE c.id IN ("
-            .to_owned();
-        write_placeholders(&mut sql, 0, count);
-        sql.push(')');
-        if backend == DatabaseBackend::Postgres {
-            sql.push_str(" FOR SHARE OF c");
-        }
+        let mut among = "(".to_owned();
+        write_placeholders(&mut among, 0, count);
+        among.push(')');
         let values = padded.take(count).map(|id| id.as_uuid().into()).collect::<Vec<_>>();
+        if backend == DatabaseBackend::Postgres {
+            // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
+            // stays as it was before the wait.
+            let sql = format!("SELECT id FROM clients WHERE id IN {among} ORDER BY id FOR SHARE");
+            let lock = Statement::from_sql_and_values(backend, sql, values.clone());
+            transaction.query_all_raw(lock).await?;
+        }
+        let sql = format!(
+            "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
+             FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL \
+             WHERE c.id IN {among}"
+        );
         let rows = transaction
             .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
             .await?;
@@ -81,26 +99,45 @@ impl Directory {
             addressee.name = row.try_get("", "addressee_name")?;
             addressee.include_custom_fields = row.try_get("", "include_custom_fields")?;
             if row.try_get::<Option<Uuid>>("", "id")?.is_some() {
-                let destination = self.destination(destinations::Model::from_query_result(&row, "")?);
-                addressee
-                    .destinations
-                    .push(destination.map_err(|error| DbErr::Custom(error.to_string()))?);
+                let model = destinations::Model::from_query_result(&row, "")?;
+                addressee.destinations.push(Bound {
+                    id: DestinationId::from_uuid(model.id),
+                    destination: self.readable(model),
+                });
             }
         }
         Ok(found)
     }
 
-    /// Reads one living destination.
+    /// Reads the row of one living destination.
     pub(crate) async fn by_id(
-        &self,
         connection: &impl ConnectionTrait,
         id: DestinationId,
-    ) -> Result<Option<Arc<Destination>>, StoreError> {
+    ) -> Result<Option<destinations::Model>, DbErr> {
         let model = destinations::Entity::find_by_id(id.as_uuid()).one(connection).await?;
-        model
-            .filter(|model| model.deleted_at.is_none())
-            .map(|model| self.destination(model))
-            .transpose()
+        Ok(model.filter(|model| model.deleted_at.is_none()))
+    }
+
+    /// What a row says; `None` when it can't be read, which is logged once a version.
+    pub(crate) fn readable(&self, model: destinations::Model) -> Option<Arc<Destination>> {
+        let (id, version) = (model.id, model.version);
+        match self.destination(model) {
+            Ok(destination) => Some(destination),
+            Err(error) => {
+                let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                if unreadable.len() >= KEPT {
+                    unreadable.clear();
+                }
+                if unreadable.insert(id, version) != Some(version) {
+                    tracing::error!(
+                        destination = %id,
+                        error = &error as &dyn std::error::Error,
+                        "a destination can't be read; its leads are kept, and delivered once it can"
+                    );
+                }
+                None
+            }
+        }
     }
 
     /// What a row says, parsed and unsealed unless that was done for this version before.

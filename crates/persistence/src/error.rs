@@ -111,8 +111,10 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
     match sqlx_error(error) {
         Some(sqlx::Error::Database(database)) => match database.code() {
             Some(code) if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
-                // Connection exceptions, out of resources, shut down or starting up, read-only.
-                ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class)) || code == "25006"
+                // Connection exceptions, out of resources, shut down or starting up; read-only, a lock that can't
+                // be had, a statement that was cut off.
+                ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+                    || matches!(&*code, "25006" | "55P03" | "57014")
             }
             // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: https://sqlite.org/rescode.html, primary codes.
             Some(code) => code

@@ -2,7 +2,8 @@
 //!
 //! Whatever waits when the last transaction ended goes into the next one; a caller who is alone
 //! isn't made to wait for company. A batch isn't a common fate: one that fails for any reason but the
-//! database being out of reach is repeated item by item, so that a bad item fails alone.
+//! database being out of reach is repeated item by item, so that a bad item fails alone. A bad item that
+//! is to be tried again waits aside, while others go on.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use sea_orm::DbErr;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
+use crate::connection::in_time;
 use crate::error::{StoreError, is_conflict, is_unavailable};
 
 /// How often a transaction that lost against another is begun again.
@@ -18,6 +20,8 @@ const CONFLICT_RETRIES: u32 = 5;
 /// The waits before items are written again double from the first to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait of an item that is put aside: what ails it isn't over in a moment.
+const LONGEST_WAIT_ASIDE: Duration = Duration::from_mins(1);
 /// How long a closing store goes on trying.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -71,9 +75,11 @@ pub(crate) async fn run<B: Batched>(
         batched,
         closing,
         gives_up_at: None,
+        aside: Vec::new(),
     };
     let mut closed = false;
     loop {
+        let next_aside = committer.aside.iter().map(|aside| aside.at).min();
         let first = tokio::select! {
             biased;
             () = committer.closing.cancelled(), if !closed => {
@@ -81,9 +87,13 @@ pub(crate) async fn run<B: Batched>(
                 closed = true;
                 continue;
             }
+            () = until(next_aside) => {
+                committer.retry_aside().await;
+                continue;
+            }
             item = queue.recv() => match item {
                 Some(item) => item,
-                None => return,
+                None => return committer.finish().await,
             },
         };
         if !limits.linger.is_zero() && queue.len() < limits.weight {
@@ -104,8 +114,24 @@ pub(crate) async fn run<B: Batched>(
     }
 }
 
-struct Committer<B> {
+/// Never, when there is nothing to wait for.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An item that can't be written though the database can.
+struct Aside<T> {
+    item: T,
+    at: Instant,
+    wait: Duration,
+}
+
+struct Committer<B: Batched> {
     batched: B,
+    aside: Vec<Aside<B::Item>>,
     closing: CancellationToken,
     /// Set once the store closes and something still can't be written.
     gives_up_at: Option<Instant>,
@@ -141,14 +167,18 @@ impl<B: Batched> Committer<B> {
         }
     }
 
-    /// Gives back what is to be tried again.
-    async fn try_commit(&self, batch: Vec<B::Item>) -> Vec<B::Item> {
+    /// Gives back what is to be tried again before anything else.
+    async fn try_commit(&mut self, batch: Vec<B::Item>) -> Vec<B::Item> {
         match self.write(&batch).await {
             Ok(done) => {
                 self.batched.committed(batch, done);
                 Vec::new()
             }
-            Err(error) if batch.len() == 1 || is_unavailable(&error) => self.batched.failed(batch, &error.into()),
+            Err(error) if is_unavailable(&error) => self.batched.failed(batch, &error.into()),
+            Err(error) if batch.len() == 1 => {
+                self.put_aside(batch, error, FIRST_WAIT);
+                Vec::new()
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -160,30 +190,64 @@ impl<B: Batched> Committer<B> {
         }
     }
 
-    async fn try_each(&self, batch: Vec<B::Item>) -> Vec<B::Item> {
-        let mut again = Vec::new();
+    async fn try_each(&mut self, batch: Vec<B::Item>) -> Vec<B::Item> {
         let mut items = batch.into_iter();
         while let Some(item) = items.next() {
             let mut item = vec![item];
             match self.write(&item).await {
                 Ok(done) => self.batched.committed(item, done),
+                Err(error) if is_unavailable(&error) => {
+                    // Each of the others would wait as long to learn the same.
+                    item.extend(items.by_ref());
+                    return self.batched.failed(item, &error.into());
+                }
+                Err(error) => self.put_aside(item, error, FIRST_WAIT),
+            }
+        }
+        Vec::new()
+    }
+
+    /// Lets others go first, unless the item's failure is an answer to it.
+    fn put_aside(&mut self, item: Vec<B::Item>, error: DbErr, wait: Duration) {
+        let at = Instant::now() + wait;
+        let again = self.batched.failed(item, &error.into());
+        self.aside
+            .extend(again.into_iter().map(|item| Aside { item, at, wait }));
+    }
+
+    /// Tries again those that were put aside and have waited long enough, each alone.
+    async fn retry_aside(&mut self) {
+        let now = Instant::now();
+        for Aside { item, wait, .. } in self.aside.extract_if(.., |aside| aside.at <= now).collect::<Vec<_>>() {
+            let item = vec![item];
+            match self.write(&item).await {
+                Ok(done) => self.batched.committed(item, done),
+                Err(error) => self.put_aside(item, error, LONGEST_WAIT_ASIDE.min(wait * 2)),
+            }
+        }
+    }
+
+    /// Nothing comes any more: a last try for those that were put aside.
+    async fn finish(&mut self) {
+        for aside in std::mem::take(&mut self.aside) {
+            let item = vec![aside.item];
+            match self.write(&item).await {
+                Ok(done) => self.batched.committed(item, done),
                 Err(error) => {
-                    if is_unavailable(&error) {
-                        // Each of the others would wait as long to learn the same.
-                        item.extend(items.by_ref());
-                    }
-                    again.extend(self.batched.failed(item, &error.into()));
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "an item can't be written; closing without it"
+                    );
                 }
             }
         }
-        again
     }
 
     /// Writes, and begins again what lost against another transaction.
     async fn write(&self, items: &[B::Item]) -> Result<B::Done, DbErr> {
         let mut conflicts = 0;
         loop {
-            match self.batched.write(items).await {
+            match in_time(self.batched.write(items)).await {
                 Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
                 result => return result,
             }
@@ -408,6 +472,26 @@ mod tests {
         run(Arc::clone(&batches), queue, LIMITS, CancellationToken::new()).await;
         assert_eq!(tried(&batches).len(), 4);
         assert_eq!(tried(&batches).pop(), Some((vec![0, 1], true)));
+    }
+
+    #[tokio::test]
+    async fn bad_item_that_is_given_back_waits_aside() {
+        let batches = Arc::new(Batches {
+            bad: Some(0),
+            ..Batches::default()
+        });
+        let (sender, queue) = mpsc::unbounded_channel();
+        assert!(sender.send(Item(0, None)).is_ok());
+        let task = tokio::spawn(run(Arc::clone(&batches), queue, LIMITS, CancellationToken::new()));
+        while tried(&batches).len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let (caller, answer) = oneshot::channel();
+        assert!(sender.send(Item(1, Some(caller))).is_ok());
+        assert!(answer.await.expect("others go on"));
+        drop(sender);
+        task.await.expect("it ends");
+        assert_eq!(tried(&batches).pop(), Some((vec![0], false)), "tried a last time");
     }
 
     #[tokio::test]

@@ -97,8 +97,6 @@ pub struct Recording {
     pub delivery_id: DeliveryId,
     /// The token that it was attempted under.
     pub lease: Lease,
-    /// The standing that the attempt was judged by.
-    pub standing: Standing,
     /// What is logged.
     pub attempt: AttemptRecord,
     /// What follows.

@@ -130,7 +130,7 @@ impl Store {
         let found = api_keys::Entity::find()
             .filter(Column::Hash.eq(hash.to_vec()))
             .filter(Column::RevokedAt.is_null())
-            .one(&self.connections().reader)
+            .one(self.connections().prompt())
             .await?;
         let Some(found) = found else { return Ok(None) };
         self.note_use(&found);

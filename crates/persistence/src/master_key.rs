@@ -4,9 +4,9 @@
 //! copied to another row doesn't open. Nonces of 24 bytes are drawn at random.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -40,25 +40,38 @@ impl MasterKey {
             source,
         };
         match fs::read_to_string(path) {
-            Ok(text) => text.trim().parse(),
+            Ok(text) => text.trim().parse().map_err(|_| MasterKeyError::MalformedFile {
+                path: path.display().to_string(),
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = Self::generate();
-                if let Some(folder) = path.parent() {
-                    fs::create_dir_all(folder).map_err(failed)?;
+                match key.write_new(path) {
+                    Ok(()) => Ok(key),
+                    // Another process was first: its key it is.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path),
+                    Err(error) => Err(failed(error)),
                 }
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(failed)?;
-                writeln!(file, "{}", *key.expose())
-                    .and_then(|()| file.sync_all())
-                    .map_err(failed)?;
-                Ok(key)
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Writes the key's file whole or not at all, and never over another.
+    fn write_new(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let unfinished = folder.join(format!(".master-key-{:016x}", rand::random::<u64>()));
+        let written = (|| {
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished)?;
+            writeln!(file, "{}", *self.expose())?;
+            file.sync_all()?;
+            fs::hard_link(&unfinished, path)
+        })();
+        fs::remove_file(&unfinished).ok();
+        written?;
+        File::open(folder)?.sync_all()
     }
 
     /// Names the key without giving it away: the beginning of its hash.
@@ -149,6 +162,12 @@ pub enum MasterKeyError {
     /// Not 32 bytes in base64.
     #[error("a master key is 32 bytes in base64, e.g. from: openssl rand -base64 32")]
     Malformed,
+    /// The key's file holds something else.
+    #[error("the file {path} doesn't hold a master key: 32 bytes in base64, e.g. from: openssl rand -base64 32")]
+    MalformedFile {
+        /// Which file.
+        path: String,
+    },
     /// The key's file can't be read or made.
     #[error("the master key's file {path} can't be read or created")]
     File {
@@ -228,6 +247,13 @@ mod tests {
         assert_eq!(made.id(), read.id());
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert!(!format!("{made:?}").contains(&*made.expose()));
+        let files = fs::read_dir(folder.path().join("deep")).expect("listed").count();
+        assert_eq!(files, 1, "nothing unfinished stays");
+        fs::write(&path, "nonsense").expect("written");
+        let error = MasterKey::load_or_create(&path).expect_err("no key").to_string();
+        assert!(error.contains("deep/master.key"), "{error}");
+        assert!(MasterKey::generate().write_new(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).expect("read"), "nonsense", "never replaced");
     }
 
     #[test]

@@ -91,7 +91,24 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
                 state: Some(DeliveryState::Failed),
                 ..none
             }),
-            names: "deliveries_failed",
+            names: "deliveries_stuck",
+        },
+        Hot {
+            what: "what is held",
+            statement: log(DeliveryFilter {
+                state: Some(DeliveryState::Held),
+                ..none
+            }),
+            names: "deliveries_stuck",
+        },
+        Hot {
+            what: "the log of a day",
+            statement: log(DeliveryFilter {
+                since: Some(now),
+                until: Some(now),
+                ..none
+            }),
+            names: "deliveries_of_client",
         },
         Hot {
             what: "deliveries of a lead",

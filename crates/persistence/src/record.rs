@@ -156,17 +156,22 @@ impl Progress {
     ) {
         self.attempt_count += 1;
         let holds = self.lease == Some(lease.as_column());
-        if self.state != DeliveryState::Pending || !(holds || *verdict == Verdict::Succeeded) {
+        let to = match verdict {
+            Verdict::Succeeded => DeliveryState::Succeeded,
+            Verdict::Failed(_) => DeliveryState::Failed,
+            Verdict::Retry { .. } | Verdict::NotCounted { .. } => DeliveryState::Pending,
+        };
+        // An attempt begins at pending; what it comes to moves nothing that has left that meanwhile.
+        let may = self.state == DeliveryState::Pending && self.state.may_become(to);
+        if !may || !(holds || to == DeliveryState::Succeeded) {
             return;
         }
         let ended_at = attempt.started_at.after(attempt.duration).as_millis();
-        self.lease = None;
+        (self.state, self.lease) = (to, None);
         match verdict {
-            Verdict::Succeeded => {
-                (self.state, self.due_at, self.completed_at) = (DeliveryState::Succeeded, None, Some(ended_at));
-            }
+            Verdict::Succeeded => (self.due_at, self.completed_at) = (None, Some(ended_at)),
             Verdict::Failed(reason) => {
-                (self.state, self.due_at, self.completed_at) = (DeliveryState::Failed, None, Some(ended_at));
+                (self.due_at, self.completed_at) = (None, Some(ended_at));
                 self.failure_reason = Some(reason.name().to_owned());
             }
             Verdict::Retry { at } => {

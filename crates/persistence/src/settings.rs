@@ -65,7 +65,7 @@ impl Store {
         change: SettingsChange,
         actor: &Actor,
     ) -> Result<Option<Settings>, StoreError> {
-        let transaction = self.connections().begin().await?;
+        let transaction = self.connections().begin_long().await?;
         let Some(row) = clients::lock(&transaction, client).await? else {
             return Ok(None);
         };

@@ -1,13 +1,12 @@
 //! The store as others hold it: its connections, its committing tasks, its end.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement, Value};
 use sensei_domain::{Clock, DestinationId, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,12 +20,14 @@ use crate::group_commit::{self, GroupLimits};
 use crate::job::{Handover, Recording};
 use crate::key_cache::KeyCache;
 use crate::lock::DatabaseLock;
-use crate::master_key::MasterKey;
-use crate::options::StoreOptions;
+use crate::master_key::{MasterKey, SealedPlace};
+use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record::Recordings;
 
-/// Requests that may wait for the commit task; more are told to come back.
-const CAPTURES_WAITING: usize = 4_096;
+/// Leads that may wait for the commit task; more are told to come back.
+const LEADS_WAITING: usize = 16_384;
+/// Names the row that shows under which master key this database's secrets are sealed.
+const MASTER_KEY_FACT: &str = "master_key";
 /// A batch of captures is closed at this many leads.
 const CAPTURE_LIMITS: GroupLimits = GroupLimits {
     weight: 256,
@@ -45,6 +46,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 pub struct Store {
     shared: Arc<Shared>,
     captures: mpsc::Sender<capture::Pending>,
+    /// A permit for each lead that may wait.
+    room_for_leads: Arc<Semaphore>,
     recordings: mpsc::UnboundedSender<Recording>,
     committing: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -84,8 +87,14 @@ impl Store {
     /// Opens a database: locks it (SQLite), brings its schema up to date, refuses what isn't durable or was
     /// sealed under another master key, and takes back what a dead process had leased (SQLite).
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        let lock = options.database.sqlite_path().map(lock_file).transpose()?;
-        let connections = Connections::open(&options.database).await?;
+        let (lock, database) = match options.database {
+            DatabaseUrl::Sqlite(path) => {
+                let (lock, path) = DatabaseLock::take(&path)?;
+                (Some(lock), DatabaseUrl::Sqlite(path))
+            }
+            server @ DatabaseUrl::Postgres(_) => (None, server),
+        };
+        let connections = Connections::open(&database).await?;
         refuse_other_master_key(&connections, &options.master_key).await?;
         let shared = Arc::new(Shared {
             directory: Directory::new(options.master_key),
@@ -99,7 +108,7 @@ impl Store {
             lock: Mutex::new(lock),
             connections,
         });
-        let (captures, waiting) = mpsc::channel(CAPTURES_WAITING);
+        let (captures, waiting) = mpsc::channel(LEADS_WAITING);
         let closing = &shared.closing;
         let capturing = Captures::new(Arc::clone(&shared));
         let capturing = tokio::spawn(group_commit::run(capturing, waiting, CAPTURE_LIMITS, closing.clone()));
@@ -108,6 +117,7 @@ impl Store {
         let recording = tokio::spawn(group_commit::run(recording, waiting, RECORD_LIMITS, closing.clone()));
         let store = Self {
             captures,
+            room_for_leads: Arc::new(Semaphore::new(LEADS_WAITING)),
             recordings,
             committing: Arc::new(Mutex::new(vec![capturing, recording])),
             shared,
@@ -209,6 +219,10 @@ impl Store {
         &self.captures
     }
 
+    pub(crate) fn room_for_leads(&self) -> &Arc<Semaphore> {
+        &self.room_for_leads
+    }
+
     pub(crate) fn recordings(&self) -> &mpsc::UnboundedSender<Recording> {
         &self.recordings
     }
@@ -222,36 +236,35 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Makes the database's folder and takes its lock.
-fn lock_file(path: &Path) -> Result<DatabaseLock, OpenError> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| OpenError::File {
-            path: folder.display().to_string(),
-            source,
-        })?;
-    }
-    DatabaseLock::take(path)
-}
-
-/// Refuses a key under which a secret in the database wouldn't open: better now than at a delivery.
+/// Refuses a key under which a secret in the database wouldn't open: better now than at a delivery. The first
+/// to open a database leaves a sealed word there; of several who start together, one is the first.
 async fn refuse_other_master_key(connections: &Connections, master_key: &MasterKey) -> Result<(), OpenError> {
-    let sql = "SELECT sealed_secret FROM destinations WHERE deleted_at IS NULL AND sealed_secret NOT LIKE $1 LIMIT 1";
-    let values = [format!("{}:%", master_key.id()).into()];
-    let statement = Statement::from_sql_and_values(connections.backend(), sql, values);
-    let row = connections
-        .reader
-        .query_one_raw(statement)
-        .await
-        .map_err(StoreError::from)?;
-    match row
-        .map(|row| row.try_get_by_index::<String>(0))
-        .transpose()
-        .map_err(StoreError::from)?
-    {
-        None => Ok(()),
-        Some(sealed) => Err(OpenError::OtherMasterKey {
+    let run = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(connections.backend(), sql, values);
+    let writer = &connections.writer;
+    let place = SealedPlace {
+        table: "store_facts",
+        row: Uuid::nil(),
+        column: MASTER_KEY_FACT,
+    };
+    let sealed = master_key.seal(&place, MASTER_KEY_FACT.as_bytes());
+    let sql = "INSERT INTO store_facts (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let insert = run(sql, vec![MASTER_KEY_FACT.into(), sealed.into()]);
+    writer.execute_raw(insert).await.map_err(StoreError::from)?;
+    let read = run(
+        "SELECT value FROM store_facts WHERE name = $1",
+        vec![MASTER_KEY_FACT.into()],
+    );
+    let row = writer.query_one_raw(read).await.map_err(StoreError::from)?;
+    let row = row.ok_or(StoreError::Unreadable {
+        what: "master key's mark",
+    })?;
+    let sealed: String = row.try_get_by_index(0).map_err(StoreError::from)?;
+    if master_key.open(&place, &sealed).is_some() {
+        Ok(())
+    } else {
+        Err(OpenError::OtherMasterKey {
             sealed: MasterKey::id_of_sealed(&sealed).to_owned(),
             given: master_key.id().to_owned(),
-        }),
+        })
     }
 }

@@ -66,10 +66,13 @@ mod tests {
         store.capture(request).await.expect("captured");
         let destination_id = created.settings.destination_id.expect("it has a URL");
         let claimed = store
-            .claim(&[Claim {
-                destination_id,
-                room: 1,
-            }])
+            .claim(
+                &[Claim {
+                    destination_id,
+                    room: 1,
+                }],
+                |_| false,
+            )
             .await
             .expect("claimed");
         let job = &claimed[0].jobs[0];
@@ -77,7 +80,6 @@ mod tests {
         store.record(Recording {
             delivery_id: job.delivery_id,
             lease: job.lease,
-            standing: job.standing,
             attempt: AttemptRecord {
                 trigger: job.trigger,
                 started_at: now,

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait as _;
 use sensei_domain::{ClientId, DeliveryState, LeadCreated, Trigger};
 use sensei_persistence::{Actor, CaptureError, Captured, SettingsChange, StoreError};
 use serde_json::json;
@@ -18,6 +19,7 @@ on_both!(
     unknown_client_leaves_nothing_behind,
     concurrent_captures_share_transactions,
     request_that_fails_fails_alone,
+    leads_for_an_unreadable_destination_are_kept,
     many_clients_are_captured_for_in_one_batch,
     thousand_leads_of_a_request_are_all_there,
     delivery_with_a_place_is_born_leased_and_handed_over,
@@ -26,6 +28,7 @@ on_both!(
     deleted_client_captures_nothing_more,
     custom_fields_are_sent_only_where_they_are_wanted,
     closed_store_says_so,
+    leads_that_wait_are_bounded,
 );
 
 async fn lead_event_and_delivery_are_written_together(database: &TestDatabase) {
@@ -107,14 +110,19 @@ async fn concurrent_captures_share_transactions(database: &TestDatabase) {
 
 async fn request_that_fails_fails_alone(database: &TestDatabase) {
     let store = database.open().await;
-    let damaged = create(&store, "Damaged", Some(URL)).await.client;
-    database
-        .execute("UPDATE destinations SET sealed_secret = 'nonsense'")
-        .await;
-    let sound = acme(&store).await;
+    let client = acme(&store).await;
+    database.execute(if database.is_sqlite() {
+        "CREATE TRIGGER refusal BEFORE INSERT ON leads WHEN NEW.name = 'Refused' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    } else {
+        "ALTER TABLE leads ADD CONSTRAINT refusal CHECK (name <> 'Refused')"
+    })
+    .await;
     let captures = (0..60).map(|number| {
-        let client = if number % 20 == 0 { damaged.id } else { sound.id };
-        store.capture(request(client, store.now(), 1))
+        let mut request = request(client.id, store.now(), 1);
+        if number % 20 == 0 {
+            request.leads[0].lead = lead(&json!({"name": "Refused", "email": "r@example.com"}));
+        }
+        store.capture(request)
     });
     let answers = soon(join_all(captures)).await;
     for (number, answer) in answers.iter().enumerate() {
@@ -123,6 +131,56 @@ async fn request_that_fails_fails_alone(database: &TestDatabase) {
         assert_eq!(answer.is_ok(), number % 20 != 0, "{number}: {answer:?}");
     }
     assert_eq!(database.captured_rows().await, [57, 57, 57, 0]);
+}
+
+async fn leads_for_an_unreadable_destination_are_kept(database: &TestDatabase) {
+    let store = database.open().await;
+    let damaged = create(&store, "Damaged", Some(URL)).await.client;
+    let secret = database.texts("SELECT sealed_secret FROM destinations").await.remove(0);
+    database
+        .execute("UPDATE destinations SET sealed_secret = 'nonsense'")
+        .await;
+    let sound = acme(&store).await;
+    let (lanes, mut jobs) = Lanes::with_room(1_000, &store);
+    let captures = [damaged.id, sound.id, damaged.id].map(|client| store.capture(request(client, store.now(), 1)));
+    for answer in soon(join_all(captures)).await {
+        answer.expect("it is captured");
+    }
+    let handed_over = std::iter::from_fn(|| jobs.try_recv().ok()).collect::<Vec<_>>();
+    assert_eq!(handed_over.len(), 1);
+    assert_eq!(handed_over[0].destination.client_id, sound.id);
+    assert_eq!(lanes.room(), 999, "no place is taken in vain");
+    assert_eq!(states(&store, damaged.id).await, [DeliveryState::Pending; 2]);
+    assert!(claim_all(&store).await.is_empty(), "claiming doesn't fail either");
+    let mended = format!("UPDATE destinations SET sealed_secret = '{secret}' WHERE sealed_secret = 'nonsense'");
+    database.execute(&mended).await;
+    assert_eq!(claim_all(&store).await.len(), 2, "nothing is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capture_that_waited_for_a_change_sees_it() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let changing = database.connection().await;
+    let run = async |sql: &str| changing.execute_unprepared(sql).await.expect("it runs");
+    run("BEGIN").await;
+    run("SELECT id FROM clients FOR UPDATE").await;
+    run("UPDATE destinations SET deleted_at = 1").await;
+    let capture = tokio::spawn({
+        let (store, request) = (store.clone(), request(client.id, store.now(), 1));
+        async move { store.capture(request).await }
+    });
+    database.somebody_waits_for_a_lock().await;
+    run("COMMIT").await;
+    soon(capture).await.expect("no panic").expect("it is captured");
+    assert_eq!(
+        database.captured_rows().await,
+        [1, 1, 0, 0],
+        "no delivery to a deleted destination"
+    );
 }
 
 async fn many_clients_are_captured_for_in_one_batch(database: &TestDatabase) {
@@ -269,4 +327,25 @@ async fn closed_store_says_so(database: &TestDatabase) {
         .await
         .expect("it opens again")
         .expect("and has it all");
+}
+
+async fn leads_that_wait_are_bounded(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    // Leads count, not requests: sixteen of these fit, and few can be committed while the others are polled.
+    let captures = (0..40).map(|_| store.capture(request(client.id, store.now(), 1_000)));
+    let mut captures = captures.map(Box::pin).collect::<Vec<_>>();
+    let refused = captures
+        .iter_mut()
+        .filter_map(futures_util::FutureExt::now_or_never)
+        .collect::<Vec<_>>();
+    assert!(!refused.is_empty() && refused.len() <= 24, "{}", refused.len());
+    assert!(
+        refused
+            .iter()
+            .all(|answer| matches!(answer, Err(CaptureError::Overloaded))),
+        "{refused:?}"
+    );
+    drop(captures);
+    soon(store.close()).await;
 }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sensei_domain::{ClientId, DestinationId, Trigger};
+use sensei_domain::{ClientId, DeliveryState, DestinationId, Trigger};
 use sensei_persistence::{Actor, Claim, Refreshed, SettingsChange, Store};
 
-use crate::fixtures::{LEASE, TestDatabase, URL, acme, capture, create, deliveries, on_both, request, soon};
+use crate::fixtures::{LEASE, TestDatabase, URL, acme, capture, create, deliveries, on_both, request, soon, states};
 use crate::lanes::{DELIVERED, Lanes, claim, claim_all, record, recording, retry};
 
 on_both!(
@@ -18,6 +18,9 @@ on_both!(
     held_delivery_is_read_again_with_its_destination,
     open_frees_leases_on_sqlite_only,
     two_stores_never_claim_the_same,
+    delivery_that_this_process_holds_is_not_claimed,
+    what_is_due_for_a_deleted_destination_is_cancelled,
+    unreadable_destination_spoils_nobody_elses_claim,
 );
 
 async fn destination(store: &Store, client: ClientId) -> DestinationId {
@@ -37,7 +40,7 @@ async fn claim_takes_as_much_as_there_is_room_for(database: &TestDatabase) {
     let claims = claims.map(|(destination_id, room)| Claim { destination_id, room });
     let mut found = Vec::new();
     for claim in claims {
-        let claimed = store.claim(&[claim]).await.expect("claimed").remove(0);
+        let claimed = store.claim(&[claim], |_| false).await.expect("claimed").remove(0);
         assert_eq!(claimed.destination_id, claim.destination_id);
         found.push((claimed.jobs.len(), claimed.left));
     }
@@ -229,4 +232,76 @@ async fn two_stores_never_claim_the_same(database: &TestDatabase) {
     soon(store.close()).await;
     let done = "SELECT count(*) FROM deliveries WHERE state = 'succeeded' AND attempt_count = 1";
     assert_eq!(database.number(done).await, 300);
+}
+
+async fn delivery_that_this_process_holds_is_not_claimed(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let destination_id = destination(&store, client.id).await;
+    soon(store.capture(request(client.id, store.now(), 20)))
+        .await
+        .expect("captured");
+    let held = claim(&store, destination_id, 15).await;
+    let held = held.iter().map(|job| job.delivery_id).collect::<HashSet<_>>();
+    // All twenty are due now, those that are held first among them or last.
+    database.clock.advance(LEASE);
+    database
+        .execute("UPDATE deliveries SET due_at = 1 WHERE lease IS NOT NULL")
+        .await;
+    let is_held = |id| held.contains(&id);
+    let mut counts = Vec::new();
+    for room in [2, 3, 1] {
+        let claims = [Claim { destination_id, room }];
+        let claimed = store.claim(&claims, is_held).await.expect("claimed").remove(0);
+        assert!(claimed.jobs.iter().all(|job| !held.contains(&job.delivery_id)));
+        counts.push((claimed.jobs.len(), claimed.left));
+    }
+    assert_eq!(counts, [(2, true), (3, false), (0, false)]);
+    let untouched = "SELECT count(*) FROM deliveries WHERE lease IS NOT NULL AND due_at = 1";
+    assert_eq!(database.number(untouched).await, 15);
+}
+
+async fn what_is_due_for_a_deleted_destination_is_cancelled(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let destination_id = destination(&store, client.id).await;
+    soon(store.capture(request(client.id, store.now(), 3)))
+        .await
+        .expect("captured");
+    database.execute("UPDATE destinations SET deleted_at = 1").await;
+    assert_eq!(store.due_destinations().await.expect("read"), [destination_id]);
+    assert!(claim(&store, destination_id, 1).await.is_empty());
+    assert_eq!(states(&store, client.id).await, [DeliveryState::Cancelled; 3]);
+    assert!(store.due_destinations().await.expect("read").is_empty());
+}
+
+async fn unreadable_destination_spoils_nobody_elses_claim(database: &TestDatabase) {
+    let store = database.open().await;
+    let (damaged, sound) = (acme(&store).await, create(&store, "Sound", Some(URL)).await.client);
+    capture(&store, damaged.id).await;
+    capture(&store, sound.id).await;
+    let damaged = destination(&store, damaged.id).await;
+    let sound = destination(&store, sound.id).await;
+    let held = claim_all(&store).await;
+    let held = held.iter().map(|job| (job.delivery_id, job.lease)).collect::<Vec<_>>();
+    database.clock.advance(LEASE);
+    let damage = "UPDATE destinations SET status = 'nonsense', version = 2 WHERE client_id IN \
+                  (SELECT id FROM clients WHERE name = 'Acme Corp')";
+    database.execute(damage).await;
+    let refreshed = store.refresh(&held).await.expect("read");
+    let current = refreshed
+        .iter()
+        .filter(|one| matches!(one, Refreshed::Current(_)))
+        .count();
+    assert_eq!((current, refreshed.len()), (1, 2));
+    let claims = [damaged, sound].map(|destination_id| Claim {
+        destination_id,
+        room: 1,
+    });
+    let claimed = store.claim(&claims, |_| false).await.expect("claimed");
+    let counts = claimed
+        .iter()
+        .map(|claimed| (claimed.jobs.len(), claimed.left))
+        .collect::<Vec<_>>();
+    assert_eq!(counts, [(0, false), (1, false)]);
 }

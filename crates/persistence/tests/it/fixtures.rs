@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, QueryResult, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
 use sensei_domain::{ClientId, Clock as _, DeliveryState, LeadId, ManualClock, NewLead, Timestamp};
 use sensei_persistence::{
     Actor, CaptureError, CaptureLead, CaptureRequest, Captured, Client, CreatedClient, DatabaseUrl, Delivery,
@@ -88,8 +88,8 @@ impl TestDatabase {
         matches!(self.kept, Kept::Folder { .. })
     }
 
-    /// Rows of a query by another connection than the store's.
-    pub(crate) async fn rows(&self, sql: &str) -> Vec<QueryResult> {
+    /// Another connection than the store's, a single one.
+    pub(crate) async fn connection(&self) -> DatabaseConnection {
         let url = match &self.url {
             DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
             DatabaseUrl::Postgres(url) => url.clone(),
@@ -100,7 +100,19 @@ impl TestDatabase {
                 .sqlx_logging(false)
                 .to_owned(),
         );
-        let connection = connection.await.expect("a second connection");
+        connection.await.expect("a second connection")
+    }
+
+    /// Waits until somebody waits for another's lock (PostgreSQL).
+    pub(crate) async fn somebody_waits_for_a_lock(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        soon(async { while self.number(waiting).await == 0 {} }).await;
+    }
+
+    /// Rows of a query by another connection than the store's.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<QueryResult> {
+        let connection = self.connection().await;
         let statement = Statement::from_string(connection.get_database_backend(), sql);
         let rows = connection.query_all_raw(statement).await.expect("the query is right");
         connection.close().await.expect("it closes");

@@ -81,7 +81,7 @@ impl Drop for Reserved {
 
 /// Claims up to `room` of what is due for a destination.
 pub(crate) async fn claim(store: &Store, destination_id: DestinationId, room: usize) -> Vec<Job> {
-    let mut claimed = soon(store.claim(&[Claim { destination_id, room }]))
+    let mut claimed = soon(store.claim(&[Claim { destination_id, room }], |_| false))
         .await
         .expect("it can be claimed");
     assert_eq!(claimed.len(), 1);
@@ -127,7 +127,6 @@ pub(crate) fn recording(
     let recording = Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
-        standing: job.standing,
         attempt,
         verdict,
         place: Box::new(place),

@@ -12,6 +12,7 @@ use crate::fixtures::{ALL, TestDatabase, URL, acme, create, on_both, soon};
 on_both!(
     database_opens_again_with_what_it_had,
     other_master_key_is_refused,
+    other_master_key_is_refused_on_an_empty_database,
     readiness_tells_the_clocks_distance,
     several_open_a_new_database_at_once,
 );
@@ -41,6 +42,17 @@ async fn other_master_key_is_refused(database: &TestDatabase) {
         (sealed.as_str(), given.as_str()),
         (database.master_key.id(), other.id())
     );
+    database.open().await;
+}
+
+async fn other_master_key_is_refused_on_an_empty_database(database: &TestDatabase) {
+    soon(database.open().await.close()).await;
+    let options = StoreOptions {
+        master_key: MasterKey::generate(),
+        ..database.options()
+    };
+    let error = Store::open(options).await.expect_err("it must be refused");
+    assert!(matches!(error, OpenError::OtherMasterKey { .. }), "{error:?}");
     database.open().await;
 }
 
@@ -152,4 +164,30 @@ async fn unreachable_postgres_is_an_error_without_its_password() {
     .expect_err("nobody listens");
     assert!(matches!(error, OpenError::Connect(_)), "{error:?}");
     assert!(!format!("{error:?} {error}").contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_file_is_private_and_locked_under_all_its_names() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("new/100%25 odd?#.db");
+    let database = TestDatabase::sqlite();
+    let open = |path: &std::path::Path| {
+        Store::open(StoreOptions {
+            database: DatabaseUrl::Sqlite(path.to_owned()),
+            ..database.options()
+        })
+    };
+    let store = open(&path).await.expect("it opens");
+    acme(&store).await;
+    let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&folder.path().join("new"))), (0o600, 0o700));
+    assert!(path.metadata().expect("there").len() > 0, "by its very name");
+    let other_name = folder.path().join("other.db");
+    symlink(&path, &other_name).expect("linked");
+    let error = open(&other_name).await.expect_err("it is the same file");
+    assert!(matches!(error, OpenError::InUse { .. }), "{error:?}");
+    soon(store.close()).await;
+    let store = open(&other_name).await.expect("it opens");
+    assert_eq!(store.clients(ALL).await.expect("listed").len(), 1);
 }

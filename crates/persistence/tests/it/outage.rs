@@ -1,5 +1,6 @@
 //! A database that goes away and comes back: told clearly, nothing acknowledged lost, service by itself.
 
+use sea_orm::ConnectionTrait as _;
 use sensei_domain::DeliveryState;
 use sensei_persistence::{CaptureError, Captured};
 use sensei_test_support::{PostgresOptions, PostgresServer};
@@ -116,4 +117,28 @@ async fn close_gives_up_on_a_database_that_is_gone() {
         [DeliveryState::Pending],
         "to be attempted again"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transaction_that_waits_too_long_is_told_and_leaves_nothing() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let other = database.connection().await;
+    let run = async |sql: &str| other.execute_unprepared(sql).await.expect("it runs");
+    run("BEGIN").await;
+    run("SELECT id FROM clients FOR UPDATE").await;
+    let answer = soon(store.capture(request(client.id, store.now(), 1))).await;
+    let Err(CaptureError::Store(error)) = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(error.is_transient(), "{error:?}");
+    run("ROLLBACK").await;
+    let answer = soon(store.capture(request(client.id, store.now(), 1)))
+        .await
+        .expect("service resumes");
+    assert_eq!(answer, Captured::Now);
+    assert_eq!(database.captured_rows().await, [1, 1, 1, 0]);
 }

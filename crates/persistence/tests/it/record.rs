@@ -21,6 +21,7 @@ on_both!(
     unstorable_texts_veto_nothing,
     deleted_delivery_is_dropped,
     many_recordings_are_stored_together,
+    unstorable_outcome_keeps_no_other_waiting,
 );
 
 async fn job(store: &Store) -> Job {
@@ -266,4 +267,28 @@ async fn many_recordings_are_stored_together(database: &TestDatabase) {
     let done = "SELECT count(*) FROM deliveries d JOIN attempts a ON a.delivery_id = d.id AND a.number = 1 \
                 WHERE d.state = 'succeeded' AND d.attempt_count = 1 AND d.lease IS NULL";
     assert_eq!(database.number(done).await, 1_000);
+}
+
+async fn unstorable_outcome_keeps_no_other_waiting(database: &TestDatabase) {
+    let store = database.open().await;
+    let damaged = job(&store).await;
+    let garbage = "UPDATE deliveries SET state = 'garbage'";
+    database.execute(garbage).await;
+    let (waiting, mut stored) = recording(&store, &damaged, DELIVERED);
+    store.record(waiting);
+    for _ in 0..3 {
+        let sound = job(&store).await;
+        record(&store, &sound, DELIVERED).await;
+        assert_eq!(read(&store, &sound).await.0.state, DeliveryState::Succeeded);
+    }
+    assert!(
+        stored
+            .try_recv()
+            .is_err_and(|error| error == tokio::sync::oneshot::error::TryRecvError::Empty)
+    );
+    database
+        .execute("UPDATE deliveries SET state = 'pending' WHERE state = 'garbage'")
+        .await;
+    soon(stored).await.expect_err("the place is given back");
+    assert_eq!(read(&store, &damaged).await.0.state, DeliveryState::Succeeded);
 }
