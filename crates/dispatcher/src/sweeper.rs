@@ -92,7 +92,7 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let mut more = false;
-    for claimed in engine.store.claim(&claims, |_| false).await? {
+    for claimed in engine.store.claim(&claims, |delivery| engine.holds(delivery)).await? {
         let mut taken: Vec<Taken> = places.remove(&claimed.destination_id).unwrap_or_default();
         if claimed.left {
             engine.note_behind(claimed.destination_id);
