@@ -12,3 +12,4 @@ mod reading;
 mod tls;
 mod trap;
 mod webhook;
+mod world;
