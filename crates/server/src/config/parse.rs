@@ -33,6 +33,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     });
     let lease = reader.read("lease", lease);
     reader.read("queue", queue);
+    reader.read("queue_prefix", queue_prefix);
     reader.read("roles", roles);
     let admin_key = reader.read("admin_key", admin_key);
     let master_key = reader.read("master_key", |text| text.parse().map_err(|_| MASTER_KEY.to_owned()));
@@ -122,6 +123,17 @@ fn queue(text: &str) -> Result<(), String> {
         _ if text.starts_with("nats://") => Err("must be memory: this version has no NATS queue yet".to_owned()),
         _ => Err("must be memory".to_owned()),
     }
+}
+
+/// A part of a subject: without what separates and matches subjects.
+fn queue_prefix(text: &str) -> Result<(), String> {
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_plain && !text.is_empty() {
+        return Ok(());
+    }
+    Err("must be letters, digits, - and _".to_owned())
 }
 
 fn roles(text: &str) -> Result<(), String> {

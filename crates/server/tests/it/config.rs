@@ -169,6 +169,7 @@ fn values_that_cannot_be_used_are_faults() {
         ("SENSEI_LEASE", "24s", "must be at least 25 s"),
         ("SENSEI_LEASE", "60", "must be a whole number and a unit"),
         ("SENSEI_QUEUE", "nats://127.0.0.1", "no NATS queue yet"),
+        ("SENSEI_QUEUE_PREFIX", "a.b", "letters, digits"),
         ("SENSEI_QUEUE", "redis", "must be memory"),
         ("SENSEI_ROLES", "api", "must be all"),
         ("SENSEI_ADMIN_KEY", "sk_short", "must begin with sk_"),

@@ -52,6 +52,9 @@ pub(crate) struct SettingFlags {
     /// What carries ready work: memory
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
+    /// How the names of a shared queue's streams and subjects begin
+    #[arg(long, value_name = "PREFIX")]
+    queue_prefix: Option<String>,
     /// What this process does: all
     #[arg(long, value_name = "ROLES")]
     roles: Option<String>,
@@ -94,6 +97,7 @@ impl SettingFlags {
             ("database_url", self.database_url),
             ("lease", self.lease),
             ("queue", self.queue),
+            ("queue_prefix", self.queue_prefix),
             ("roles", self.roles),
             ("egress_allow", self.egress_allow),
             ("egress_allow_http", self.egress_allow_http),
