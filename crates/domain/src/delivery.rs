@@ -37,14 +37,6 @@ impl DeliveryState {
             Self::Cancelled => false,
         }
     }
-
-    /// Whether nothing follows by itself.
-    pub const fn is_final(self) -> bool {
-        match self {
-            Self::Pending | Self::Held => false,
-            Self::Succeeded | Self::Failed | Self::Cancelled => true,
-        }
-    }
 }
 
 /// Why an attempt is made.
