@@ -199,7 +199,7 @@ impl Engine {
 
     /// Whether there is time for an attempt before the lease ends.
     fn outlasts_an_attempt(&self, held: &Held) -> bool {
-        held.job.leased_until >= Instant::now() + self.egress.deadline() + LEASE_MARGIN
+        outlasts_an_attempt(held.job.leased_until, Instant::now(), self.egress.deadline())
     }
 
     /// Reads deliveries again that have waited: what is no longer ours is dropped, and what has waited too long for its
@@ -348,5 +348,37 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.engine.lanes().ended(self.destination);
         self.engine.begin();
+    }
+}
+
+fn outlasts_an_attempt(leased_until: Instant, now: Instant, deadline: Duration) -> bool {
+    leased_until >= now + deadline + LEASE_MARGIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_starts_only_if_it_and_its_margin_end_before_the_lease() {
+        let (now, deadline) = (Instant::now(), Duration::from_secs(15));
+        for (left, starts) in [
+            (60_000, true),
+            (20_000, true),
+            (19_999, false),
+            (15_000, false),
+            (0, false),
+        ] {
+            let leased_until = now + Duration::from_millis(left);
+            assert_eq!(
+                outlasts_an_attempt(leased_until, now, deadline),
+                starts,
+                "{left} ms left"
+            );
+        }
+        assert!(
+            !outlasts_an_attempt(now, now + Duration::from_secs(1), deadline),
+            "a lease that is over"
+        );
     }
 }
