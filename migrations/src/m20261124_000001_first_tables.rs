@@ -50,6 +50,7 @@ const STATEMENTS: &[&str] = &[
         id {id} NOT NULL PRIMARY KEY,
         name TEXT NOT NULL,
         include_custom_fields BOOLEAN NOT NULL,
+        operational_events BOOLEAN NOT NULL DEFAULT FALSE,
         created_at BIGINT NOT NULL,
         updated_at BIGINT NOT NULL
     )",
@@ -64,13 +65,27 @@ const STATEMENTS: &[&str] = &[
         version BIGINT NOT NULL,
         config TEXT NOT NULL,
         retry TEXT NOT NULL,
+        rate_limit TEXT,
+        ordered BOOLEAN NOT NULL DEFAULT FALSE,
         sealed_secret TEXT NOT NULL,
+        previous_sealed_secret TEXT,
+        previous_secret_until BIGINT,
         created_at BIGINT NOT NULL,
         updated_at BIGINT NOT NULL,
         deleted_at BIGINT
     )",
     // A client's destinations, at every capture; and one living destination a name.
     "CREATE UNIQUE INDEX destinations_name ON destinations (client_id, name) WHERE deleted_at IS NULL",
+    // What is wrong with a destination: a row from its first failed attempt to its next success.
+    "CREATE TABLE destination_health (
+        destination_id {id} NOT NULL PRIMARY KEY,
+        client_id {id} NOT NULL,
+        failing_since BIGINT NOT NULL,
+        failed_attempts BIGINT NOT NULL,
+        last_error TEXT,
+        is_gone BOOLEAN NOT NULL,
+        warned_at BIGINT
+    )",
     "CREATE TABLE leads (
         id {id} NOT NULL PRIMARY KEY,
         client_id {id} NOT NULL,
@@ -88,7 +103,7 @@ const STATEMENTS: &[&str] = &[
     "CREATE TABLE events (
         id {id} NOT NULL PRIMARY KEY,
         client_id {id} NOT NULL,
-        lead_id {id} NOT NULL,
+        lead_id {id},
         type TEXT NOT NULL,
         body {bytes} NOT NULL,
         created_at BIGINT NOT NULL
@@ -99,7 +114,7 @@ const STATEMENTS: &[&str] = &[
         id {id} NOT NULL PRIMARY KEY,
         client_id {id} NOT NULL,
         event_id {id} NOT NULL,
-        lead_id {id} NOT NULL,
+        lead_id {id},
         destination_id {id} NOT NULL,
         state TEXT NOT NULL,
         due_at BIGINT,
@@ -107,12 +122,20 @@ const STATEMENTS: &[&str] = &[
         attempt_count BIGINT NOT NULL,
         scheduled_attempts BIGINT NOT NULL,
         ours_since BIGINT,
+        prior_state TEXT,
+        prior_due_at BIGINT,
+        replayed BOOLEAN NOT NULL DEFAULT FALSE,
         failure_reason TEXT,
         created_at BIGINT NOT NULL,
         completed_at BIGINT
     )",
     // What is due, in turn over destinations. Partial: its size is the backlog, not the history.
-    "CREATE INDEX deliveries_due ON deliveries (destination_id, due_at) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_due ON deliveries (destination_id, due_at, id) WHERE state = 'pending'",
+    // What is released when its destination is active again, in order.
+    "CREATE INDEX deliveries_held ON deliveries (destination_id, id) WHERE state = 'held'",
+    // What waits after an attempt: the head of an ordered lane. Partial: a delivery that succeeds at once never
+    // touches it.
+    "CREATE INDEX deliveries_tried ON deliveries (destination_id, id) WHERE state = 'pending' AND attempt_count > 0",
     // A client's log, newest first.
     "CREATE INDEX deliveries_of_client ON deliveries (client_id, id)",
     // What went wrong for a client, or is held. Partial: a delivery that succeeds never touches it. With OR,
@@ -137,6 +160,23 @@ const STATEMENTS: &[&str] = &[
         request_url TEXT,
         PRIMARY KEY (delivery_id, number)
     )",
+    // Work on many deliveries that somebody asked for, and how far it has come.
+    "CREATE TABLE recoveries (
+        id {id} NOT NULL PRIMARY KEY,
+        client_id {id} NOT NULL,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL,
+        criteria TEXT NOT NULL,
+        position {id},
+        done BIGINT NOT NULL,
+        skipped BIGINT NOT NULL,
+        error TEXT,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL,
+        finished_at BIGINT
+    )",
+    "CREATE INDEX recoveries_of_client ON recoveries (client_id, id)",
+    "CREATE INDEX recoveries_running ON recoveries (id) WHERE state = 'running'",
     "CREATE TABLE api_keys (
         id {id} NOT NULL PRIMARY KEY,
         client_id {id},
@@ -157,6 +197,7 @@ const STATEMENTS: &[&str] = &[
         fingerprint {bytes} NOT NULL,
         status BIGINT NOT NULL,
         answer {bytes} NOT NULL,
+        is_sealed BOOLEAN NOT NULL DEFAULT FALSE,
         created_at BIGINT NOT NULL,
         PRIMARY KEY (client_id, method, path, key)
     )",

@@ -35,8 +35,9 @@ struct DeliveryView {
     /// The receiver sees it as `webhook-id`, the same at every attempt.
     #[schema(value_type = String, format = Uuid)]
     event_id: EventId,
-    #[schema(value_type = String, format = Uuid)]
-    lead_id: LeadId,
+    /// Null of a sample and of an operational event.
+    #[schema(required, value_type = Option<String>, format = Uuid)]
+    lead_id: Option<LeadId>,
     #[schema(value_type = String, format = Uuid)]
     destination_id: DestinationId,
     #[schema(schema_with = schema::delivery_state)]

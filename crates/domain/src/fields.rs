@@ -3,6 +3,7 @@
 //! A field that nobody asked for is a fault too: a misspelt `emial` must not vanish.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -115,6 +116,33 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// A whole number that must be there.
+    pub fn required_number(&mut self, name: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        if !self.is_present(name) {
+            self.known.push(name);
+            self.fault(name, "is required");
+            return None;
+        }
+        self.optional_number(name, range)
+    }
+
+    /// A whole number that may be absent.
+    pub fn optional_number(&mut self, name: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let value = self.value(name)?;
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (from, to) = (range.start(), range.end());
+            self.fault(name, format!("must be a whole number from {from} to {to}"));
+        }
+        number
+    }
+
+    /// What was read of a field on its own; what is wrong with it is wrong with this object.
+    pub fn nested<T>(&mut self, read: Result<T, Faults>) -> Option<T> {
+        read.map_err(|faults| self.faults.extend(faults.into_vec())).ok()
     }
 
     /// Ends the reading: an error if anything was wrong, a field that wasn't asked for included.

@@ -35,6 +35,7 @@ mod judge;
 mod lead;
 mod named;
 mod outcome;
+mod rate_limit;
 mod retry;
 mod signature;
 mod text;
@@ -55,6 +56,7 @@ pub use judge::{FailureReason, Jitter, OURS_GIVEN_UP_AFTER, Standing, Verdict, j
 pub use lead::NewLead;
 pub use named::UnknownName;
 pub use outcome::Outcome;
+pub use rate_limit::{RateLimit, RateUnit};
 pub use retry::{Delays, DelaysError, RetryPolicy, STANDARD_DELAYS};
 pub use signature::{KeyError, SignatureHeaders, SigningSecret, TOLERANCE, VerifyError, verify};
 pub use text::TextRule;

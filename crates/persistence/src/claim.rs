@@ -43,7 +43,7 @@ pub(crate) const DUE_DESTINATIONS: &str = "WITH RECURSIVE hop (destination_id) A
 /// What is due at `$2` for the destination `$1`, the longest due first.
 pub(crate) const DUE_DELIVERIES: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, \
     d.ours_since, e.body FROM deliveries d JOIN events e ON e.id = d.event_id \
-    WHERE d.state = 'pending' AND d.destination_id = $1 AND d.due_at <= $2 ORDER BY d.due_at LIMIT $3";
+    WHERE d.state = 'pending' AND d.destination_id = $1 AND d.due_at <= $2 ORDER BY d.due_at, d.id LIMIT $3";
 
 /// A wish for due deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

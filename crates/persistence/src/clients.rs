@@ -46,6 +46,7 @@ impl Store {
             id: ClientId::new(now).as_uuid(),
             name: new.name.as_str().to_owned(),
             include_custom_fields: false,
+            operational_events: false,
             created_at: now.as_millis(),
             updated_at: now.as_millis(),
         };

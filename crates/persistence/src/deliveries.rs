@@ -145,7 +145,7 @@ fn delivery(row: Model) -> Result<Delivery, StoreError> {
         id: DeliveryId::from_uuid(row.id),
         client_id: ClientId::from_uuid(row.client_id),
         event_id: EventId::from_uuid(row.event_id),
-        lead_id: LeadId::from_uuid(row.lead_id),
+        lead_id: row.lead_id.map(LeadId::from_uuid),
         destination_id: DestinationId::from_uuid(row.destination_id),
         state,
         attempt_count: u32::try_from(row.attempt_count).unwrap_or(u32::MAX),

@@ -177,6 +177,12 @@ fn read(master_key: &MasterKey, model: destinations::Model) -> Result<Destinatio
         version: model.version,
         config: serde_json::from_str(&model.config).map_err(|_| unreadable("destination config"))?,
         retry: serde_json::from_str(&model.retry).map_err(|_| unreadable("retry policy"))?,
+        rate_limit: model
+            .rate_limit
+            .map(|limit| serde_json::from_str(&limit))
+            .transpose()
+            .map_err(|_| unreadable("rate limit"))?,
+        ordered: model.ordered,
         secret,
         created_at: Timestamp::from_millis(model.created_at),
         updated_at: Timestamp::from_millis(model.updated_at),

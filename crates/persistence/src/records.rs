@@ -6,8 +6,8 @@
 use std::fmt;
 
 use sensei_domain::{
-    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, KeyId, LeadId, RetryPolicy,
-    SigningSecret, Timestamp, Trigger,
+    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, KeyId, LeadId, RateLimit,
+    RetryPolicy, SigningSecret, Timestamp, Trigger,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -86,6 +86,10 @@ pub struct Destination {
     pub config: Value,
     /// What follows a failed attempt.
     pub retry: RetryPolicy,
+    /// How fast attempts may follow each other.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether deliveries go one at a time, in the order of their capture.
+    pub ordered: bool,
     /// What its webhooks are signed with.
     pub secret: SigningSecret,
     /// When it was created.
@@ -114,8 +118,8 @@ pub struct Delivery {
     pub client_id: ClientId,
     /// The event it carries; the receiver sees it as `webhook-id`.
     pub event_id: EventId,
-    /// The lead that the event announces.
-    pub lead_id: LeadId,
+    /// The lead that the event announces; `None` of a sample and of an operational event.
+    pub lead_id: Option<LeadId>,
     /// Where it goes.
     pub destination_id: DestinationId,
     /// Where it stands.

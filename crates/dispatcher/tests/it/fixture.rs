@@ -60,6 +60,8 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
         version: 1,
         config,
         retry: RetryPolicy::None,
+        rate_limit: None,
+        ordered: false,
         secret: SigningSecret::generate(),
         created_at: now,
         updated_at: now,

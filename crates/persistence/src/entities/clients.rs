@@ -9,6 +9,7 @@ pub(crate) struct Model {
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
+    pub(crate) operational_events: bool,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }

@@ -8,7 +8,7 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: Uuid,
     pub(crate) client_id: Uuid,
-    pub(crate) lead_id: Uuid,
+    pub(crate) lead_id: Option<Uuid>,
     #[sea_orm(column_name = "type")]
     pub(crate) event_type: String,
     pub(crate) body: Vec<u8>,

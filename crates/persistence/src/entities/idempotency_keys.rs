@@ -16,6 +16,7 @@ pub(crate) struct Model {
     pub(crate) fingerprint: Vec<u8>,
     pub(crate) status: i64,
     pub(crate) answer: Vec<u8>,
+    pub(crate) is_sealed: bool,
     pub(crate) created_at: i64,
 }
 

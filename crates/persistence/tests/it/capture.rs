@@ -41,7 +41,7 @@ async fn lead_event_and_delivery_are_written_together(database: &TestDatabase) {
     };
     assert_eq!(
         (delivery.lead_id, delivery.state, delivery.attempt_count),
-        (id, DeliveryState::Pending, 0)
+        (Some(id), DeliveryState::Pending, 0)
     );
     assert_eq!((delivery.due_at, delivery.created_at), (Some(store.now()), store.now()));
     let jobs = claim_all(&store).await;

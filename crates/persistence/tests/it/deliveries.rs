@@ -97,7 +97,7 @@ async fn log_is_filtered_and_paged(database: &TestDatabase) {
         }
         let expected = expected
             .into_iter()
-            .map(|index: usize| leads[index])
+            .map(|index: usize| Some(leads[index]))
             .collect::<Vec<_>>();
         assert_eq!(found, expected, "{filter:?}");
     }
