@@ -1,0 +1,21 @@
+//! The table `destination_health`: what is wrong with destinations that fail. A healthy one has no row.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "destination_health")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) destination_id: Uuid,
+    pub(crate) client_id: Uuid,
+    pub(crate) failing_since: i64,
+    pub(crate) failed_attempts: i64,
+    pub(crate) last_error: Option<String>,
+    pub(crate) is_gone: bool,
+    pub(crate) warned_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
