@@ -84,8 +84,12 @@ const STATEMENTS: &[&str] = &[
         failed_attempts BIGINT NOT NULL,
         last_error TEXT,
         is_gone BOOLEAN NOT NULL,
-        warned_at BIGINT
+        warned_at BIGINT,
+        is_announced BOOLEAN NOT NULL,
+        recovered_at BIGINT,
+        look_at BIGINT
     )",
+    "CREATE INDEX destination_health_look ON destination_health (look_at) WHERE look_at IS NOT NULL",
     "CREATE TABLE leads (
         id {id} NOT NULL PRIMARY KEY,
         client_id {id} NOT NULL,

@@ -67,10 +67,11 @@ async fn sweep_on(engine: &Arc<Engine>) {
     }
 }
 
-/// Fetches what there is room for. True if another look at once is worth it: more is due, and there was room for it.
+/// Releases what is held for active destinations, then fetches what there is room for. True if another look at once is worth it: more is due, and there was room for it.
 async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
     let mut places = HashMap::new();
     let mut claims = Vec::new();
+    let mut more = engine.store.free_held().await?;
     let due = engine.store.due_destinations().await?;
     if due.is_empty() {
         engine.all_caught_up();
@@ -89,9 +90,8 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         places.insert(destination_id, taken);
     }
     if claims.is_empty() {
-        return Ok(false);
+        return Ok(more);
     }
-    let mut more = false;
     for claimed in engine.store.claim(&claims, |delivery| engine.holds(delivery)).await? {
         let mut taken: Vec<Taken> = places.remove(&claimed.destination_id).unwrap_or_default();
         if claimed.left {
@@ -110,17 +110,30 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
     Ok(more)
 }
 
-/// Removes answers to idempotency keys that have outlived their day: they hold personal data.
+/// Does what is due about failing destinations, and removes what has outlived its time.
 async fn tidy(engine: &Arc<Engine>) {
+    let store = &engine.store;
+    tidy_all(engine, "failing destinations could not be looked at", || {
+        store.keep_health()
+    })
+    .await;
+    // They hold personal data.
+    let what = "old idempotency keys could not be removed";
+    tidy_all(engine, what, || store.sweep_idempotency_keys()).await;
+}
+
+/// Goes on with a task while there is more of it.
+async fn tidy_all<T: Future<Output = Result<bool, StoreError>>>(
+    engine: &Engine,
+    trouble: &str,
+    mut task: impl FnMut() -> T,
+) {
     while !engine.stopping.is_cancelled() {
-        match engine.store.sweep_idempotency_keys().await {
+        match task().await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "old idempotency keys could not be removed"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "{trouble}");
                 return;
             }
         }

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sea_orm::{DatabaseTransaction, DbErr, Value};
 use sensei_domain::{
-    ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, LeadId, NewLead, Standing as Schedule,
-    Timestamp, Trigger,
+    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, LeadCreated, LeadId, NewLead,
+    Standing as Schedule, Timestamp, Trigger,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -187,11 +187,7 @@ impl Batched for Captures {
         for (place, job) in done.filled {
             place.fill(job);
         }
-        if let Some(handover) = self.shared.handover() {
-            done.left_behind
-                .into_iter()
-                .for_each(|destination| handover.left_behind(destination));
-        }
+        self.shared.left_behind(done.left_behind);
         for (item, answer) in items.into_iter().zip(done.answers) {
             if let Some(answer) = answer {
                 // Who has hung up has his lead delivered all the same.
@@ -290,16 +286,24 @@ impl Births {
     fn add_delivery(&mut self, client: ClientId, lead_id: LeadId, event_id: EventId, bound: &Bound, body: &Bytes) {
         let delivery_id = DeliveryId::new(self.now);
         let handover = self.handover.as_ref();
-        let place = handover
-            .zip(bound.destination.as_ref())
-            .and_then(|(handover, destination)| {
-                let place = handover.reserve(destination)?;
-                Some((place, Arc::clone(destination)))
-            });
-        let (due_at, lease) = if place.is_some() {
-            (self.lease_ends, Some(self.lease.as_column()))
+        let is_held = bound
+            .destination
+            .as_ref()
+            .is_some_and(|destination| destination.status != DestinationStatus::Active);
+        let place =
+            handover
+                .zip(bound.destination.as_ref().filter(|_| !is_held))
+                .and_then(|(handover, destination)| {
+                    let place = handover.reserve(destination)?;
+                    Some((place, Arc::clone(destination)))
+                });
+        let (state, due_at, lease) = if is_held {
+            (DeliveryState::Held, None, None)
+        } else if place.is_some() {
+            let lease = self.lease.as_column();
+            (DeliveryState::Pending, Some(self.lease_ends), Some(lease))
         } else {
-            (self.now, None)
+            (DeliveryState::Pending, Some(self.now), None)
         };
         self.rows.deliveries.push([
             delivery_id.as_uuid().into(),
@@ -307,8 +311,8 @@ impl Births {
             event_id.as_uuid().into(),
             lead_id.as_uuid().into(),
             bound.id.as_uuid().into(),
-            DeliveryState::Pending.name().into(),
-            due_at.as_millis().into(),
+            state.name().into(),
+            due_at.map(Timestamp::as_millis).into(),
             lease.into(),
             0_i64.into(),
             0_i64.into(),
@@ -332,6 +336,7 @@ impl Births {
                     },
                 },
             )),
+            None if is_held => {}
             None => {
                 self.left_behind.insert(bound.id);
             }

@@ -13,13 +13,14 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult,
     Statement, Value,
 };
-use sensei_domain::{DeliveryId, DestinationId, EventId, Standing, Timestamp, Trigger};
+use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Standing, Timestamp, Trigger};
 use uuid::Uuid;
 
 use crate::connection::in_time;
 use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
+use crate::held;
 use crate::job::{Job, Lease};
 use crate::multi_row::{LARGEST_CHUNK, chunk, write_placeholders, write_rows};
 use crate::records::Destination;
@@ -103,7 +104,7 @@ impl Store {
 
     /// Leases due deliveries of some destinations, for each as many as there is room for; none that this
     /// process holds already (`is_held`), due as they may be: an attempt of them may be under way. What is
-    /// due for a destination that was deleted is cancelled.
+    /// due for a destination that was deleted is cancelled, for one that isn't active it is held.
     pub async fn claim(
         &self,
         claims: &[Claim],
@@ -128,7 +129,9 @@ impl Store {
             match Directory::by_id(&transaction, destination_id).await? {
                 None => cancel_orphans(&transaction, destination_id, now).await?,
                 Some(row) => {
-                    if let Some(destination) = self.shared().directory.readable(row) {
+                    if row.status != DestinationStatus::Active.name() {
+                        held::hold_due(&transaction, destination_id, now).await?;
+                    } else if let Some(destination) = self.shared().directory.readable(row) {
                         let due = due_deliveries(&transaction, destination_id, room, &is_held, now).await?;
                         left = due.len() > room;
                         for row in due.iter().take(room) {
@@ -154,14 +157,15 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Reads deliveries again that this process holds; answers in the same order.
+    /// Reads deliveries again that this process holds; answers in the same order. What is bound for a destination that
+    /// isn't active any more is held.
     pub async fn refresh(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
         in_time(self.refresh_now(held)).await
     }
 
     async fn refresh_now(&self, held: &[(DeliveryId, Lease)]) -> Result<Vec<Refreshed>, StoreError> {
         let reader = self.connections().prompt();
-        let mut refreshed = Vec::with_capacity(held.len());
+        let (mut refreshed, mut inactive) = (Vec::with_capacity(held.len()), Vec::new());
         for part in held.chunks(LARGEST_CHUNK) {
             let ids = part.iter().map(|(id, _)| id.as_uuid());
             let found = deliveries::Entity::find()
@@ -185,8 +189,20 @@ impl Store {
                 };
                 let row = found.iter().find(is_held);
                 let place = row.and_then(|row| living.iter().find(|place| place.id.as_uuid() == row.destination_id));
-                place.map_or(Refreshed::Gone, |place| Refreshed::Current(Arc::clone(place)))
+                match place {
+                    Some(place) if place.status == DestinationStatus::Active => Refreshed::Current(Arc::clone(place)),
+                    Some(_) => {
+                        inactive.push((*id, *lease));
+                        Refreshed::Gone
+                    }
+                    None => Refreshed::Gone,
+                }
             }));
+        }
+        if !inactive.is_empty() {
+            let transaction = self.connections().begin().await?;
+            held::hold_leased(&transaction, inactive).await?;
+            transaction.commit().await?;
         }
         Ok(refreshed)
     }

@@ -160,11 +160,14 @@ const LOCK_DELIVERIES: &str =
 /// Everything of a client, each by an index.
 const DELETIONS: &[&str] = &[
     "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE client_id = $1)",
+    "DELETE FROM events WHERE id IN (SELECT event_id FROM deliveries WHERE client_id = $1)",
     "DELETE FROM deliveries WHERE client_id = $1",
     "DELETE FROM events WHERE lead_id IN (SELECT id FROM leads WHERE client_id = $1)",
     "DELETE FROM leads WHERE client_id = $1",
     "DELETE FROM idempotency_keys WHERE client_id = $1",
     "DELETE FROM api_keys WHERE client_id = $1",
+    "DELETE FROM destination_health WHERE client_id = $1",
+    "DELETE FROM recoveries WHERE client_id = $1",
     "DELETE FROM destinations WHERE client_id = $1",
     "DELETE FROM clients WHERE id = $1",
 ];

@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::group_commit::Batched;
+use crate::health::{self, Fact};
+use crate::health_keeper;
 use crate::job::{AttemptRecord, Recording};
 use crate::multi_row::{self, chunk, write_placeholders, write_rows};
 use crate::storable::storable;
@@ -51,15 +53,17 @@ impl Recordings {
 #[async_trait]
 impl Batched for Recordings {
     type Item = Recording;
-    type Done = ();
+    /// Whether something must follow at once for a destination's health.
+    type Done = bool;
 
-    async fn write(&self, items: &[Recording]) -> Result<(), DbErr> {
+    async fn write(&self, items: &[Recording]) -> Result<bool, DbErr> {
         let transaction = self.shared.connections.begin().await?;
         let ids = items.iter().map(|item| item.delivery_id.as_uuid()).collect::<Vec<_>>();
         let mut rows = lock_deliveries(&transaction, ids).await?;
         let mut logged = logged_before(&transaction, &rows).await?;
 
         let mut attempts = Vec::with_capacity(items.len());
+        let mut facts = Vec::with_capacity(items.len());
         for item in items {
             let id = item.delivery_id.as_uuid();
             // Who was deleted meanwhile has no log either.
@@ -67,6 +71,7 @@ impl Batched for Recordings {
             if logged.insert((id, item.lease.as_column())) {
                 row.after.apply(item);
                 attempts.push(attempt_row(id, row, item));
+                facts.push(fact(row, &item.attempt));
             }
         }
         let columns = [
@@ -84,16 +89,24 @@ impl Batched for Recordings {
             "request_url",
         ];
         multi_row::insert(&transaction, "attempts", columns, attempts).await?;
+        let is_urgent = health::note(&transaction, &facts).await?;
         let changed = rows
             .into_iter()
             .filter(|(_, row)| row.before != row.after)
             .collect::<Vec<_>>();
         update_deliveries(&transaction, &changed).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(is_urgent)
     }
 
-    fn committed(&self, items: Vec<Recording>, (): ()) {
+    fn committed(&self, items: Vec<Recording>, is_urgent: bool) {
         drop(items);
+        if is_urgent {
+            let shared = Arc::clone(&self.shared);
+            self.shared
+                .background
+                .spawn(async move { health_keeper::keep_at_once(&shared).await });
+        }
     }
 
     fn failed(&self, mut items: Vec<Recording>, error: &StoreError) -> Vec<Recording> {
@@ -126,6 +139,7 @@ impl Batched for Recordings {
 /// A delivery's row as it is locked, and as it shall be.
 struct Row {
     client_id: Uuid,
+    destination_id: Uuid,
     before: Progress,
     after: Progress,
 }
@@ -197,7 +211,7 @@ async fn lock_deliveries(transaction: &DatabaseTransaction, mut ids: Vec<Uuid>) 
     while !left.is_empty() {
         let (now, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let mut sql = "SELECT id, client_id, state, due_at, lease, attempt_count, scheduled_attempts, ours_since, \
+        let mut sql = "SELECT id, client_id, destination_id, state, due_at, lease, attempt_count, scheduled_attempts, ours_since, \
                        failure_reason, completed_at FROM deliveries WHERE id IN ("
             .to_owned();
         write_placeholders(&mut sql, 0, now.len());
@@ -214,6 +228,7 @@ async fn lock_deliveries(transaction: &DatabaseTransaction, mut ids: Vec<Uuid>) 
             let before = progress(&found)?;
             let row = Row {
                 client_id: found.try_get("", "client_id")?,
+                destination_id: found.try_get("", "destination_id")?,
                 after: before.clone(),
                 before,
             };
@@ -265,6 +280,16 @@ async fn logged_before(
         }
     }
     Ok(logged)
+}
+
+fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
+    Fact {
+        destination_id: row.destination_id,
+        client_id: row.client_id,
+        outcome: &attempt.outcome,
+        error: attempt.error.as_deref(),
+        ended_at: attempt.started_at.after(attempt.duration),
+    }
 }
 
 fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording) -> [Value; 12] {

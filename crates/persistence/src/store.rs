@@ -73,6 +73,15 @@ impl Shared {
         self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells who attempts deliveries here that some are due at once for these destinations.
+    pub(crate) fn left_behind(&self, destinations: impl IntoIterator<Item = DestinationId>) {
+        if let Some(handover) = self.handover() {
+            destinations
+                .into_iter()
+                .for_each(|destination| handover.left_behind(destination));
+        }
+    }
+
     /// Tells the lanes of this process that what they hold for these destinations may be out of date.
     pub(crate) fn changed(&self, destinations: impl IntoIterator<Item = DestinationId>) {
         if let Some(handover) = self.handover() {

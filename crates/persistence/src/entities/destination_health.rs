@@ -13,6 +13,11 @@ pub(crate) struct Model {
     pub(crate) last_error: Option<String>,
     pub(crate) is_gone: bool,
     pub(crate) warned_at: Option<i64>,
+    /// Somebody was told, by a warning or a disabling, and is to hear of the recovery.
+    pub(crate) is_announced: bool,
+    pub(crate) recovered_at: Option<i64>,
+    /// When the next step is to be decided.
+    pub(crate) look_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -5,7 +5,6 @@ pub(crate) mod attempts;
 pub(crate) mod audit_log;
 pub(crate) mod clients;
 pub(crate) mod deliveries;
-#[allow(dead_code, reason = "read soon")]
 pub(crate) mod destination_health;
 pub(crate) mod destinations;
 pub(crate) mod events;
