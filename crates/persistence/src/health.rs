@@ -1,0 +1,187 @@
+//! What attempts tell of their destinations' health: a row a destination that fails, none for a healthy one.
+//!
+//! Written in the transaction that records the attempts, so that no failure is forgotten. What follows from it
+//! is decided apart (`health_keeper`).
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, Statement};
+use sensei_domain::{DestinationId, Failing, Outcome, Timestamp};
+use uuid::Uuid;
+
+use crate::entities::destination_health::{Column, Entity, Model};
+use crate::error::StoreError;
+use crate::storable::storable;
+use crate::store::Store;
+
+const ERROR_BYTES: usize = 1_024;
+
+/// What is wrong with a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Since when and how often it fails.
+    pub failing: Failing,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// What an attempt tells of its destination.
+pub(crate) struct Fact<'a> {
+    pub(crate) destination_id: Uuid,
+    pub(crate) client_id: Uuid,
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) error: Option<&'a str>,
+    pub(crate) ended_at: Timestamp,
+}
+
+/// What a batch tells of one destination: failures since the last success in it, if there was one.
+#[derive(Default)]
+struct Tally<'a> {
+    client_id: Uuid,
+    succeeded_at: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+    failed_attempts: i64,
+    last_error: Option<&'a str>,
+    is_gone: bool,
+}
+
+impl Store {
+    /// What is wrong with these destinations; a healthy one isn't named.
+    pub async fn health(&self, destinations: &[DestinationId]) -> Result<HashMap<DestinationId, Health>, StoreError> {
+        let found = Entity::find()
+            .filter(Column::DestinationId.is_in(destinations.iter().map(|id| id.as_uuid())))
+            .filter(Column::FailedAttempts.gt(0))
+            .filter(Column::RecoveredAt.is_null())
+            .all(&self.connections().reader)
+            .await?;
+        let health = |row: Model| Health {
+            failing: failing(&row),
+            last_error: row.last_error,
+        };
+        Ok(found
+            .into_iter()
+            .map(|row| (DestinationId::from_uuid(row.destination_id), health(row)))
+            .collect())
+    }
+}
+
+/// Writes down what attempts tell, in the order in which they ended. True if something must follow at once.
+pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>]) -> Result<bool, DbErr> {
+    let mut tallies = BTreeMap::<Uuid, Tally<'_>>::new();
+    for fact in facts {
+        let tally = tallies.entry(fact.destination_id).or_default();
+        tally.client_id = fact.client_id;
+        match fact.outcome {
+            Outcome::Delivered => {
+                *tally = Tally {
+                    client_id: fact.client_id,
+                    succeeded_at: Some(fact.ended_at),
+                    ..Tally::default()
+                };
+            }
+            Outcome::Ours => {}
+            outcome => {
+                tally.failing_since.get_or_insert(fact.ended_at);
+                tally.failed_attempts += 1;
+                tally.last_error = fact.error;
+                tally.is_gone |= *outcome == Outcome::Gone;
+            }
+        }
+    }
+    let mut is_urgent = false;
+    let succeeded = tallies.iter().filter(|(_, tally)| tally.succeeded_at.is_some());
+    let succeeded = succeeded.map(|(&id, _)| id).collect::<Vec<_>>();
+    if !succeeded.is_empty() {
+        for row in Entity::find()
+            .filter(Column::DestinationId.is_in(succeeded))
+            .all(transaction)
+            .await?
+        {
+            is_urgent |= recovered(transaction, &row, tallies[&row.destination_id].succeeded_at).await?;
+        }
+    }
+    for (id, tally) in &tallies {
+        if let Some(since) = tally.failing_since {
+            failed(transaction, *id, tally, since).await?;
+            is_urgent |= tally.is_gone;
+        }
+    }
+    Ok(is_urgent)
+}
+
+/// Forgets a failure that nobody was told of; one that was announced ends with another word.
+async fn recovered(
+    transaction: &DatabaseTransaction,
+    row: &Model,
+    succeeded_at: Option<Timestamp>,
+) -> Result<bool, DbErr> {
+    if row.recovered_at.is_some() {
+        return Ok(false);
+    }
+    let backend = transaction.get_database_backend();
+    let id = row.destination_id.into();
+    let statement = if row.is_announced {
+        let sql = "UPDATE destination_health SET recovered_at = $2, look_at = $2 WHERE destination_id = $1";
+        Statement::from_sql_and_values(backend, sql, [id, succeeded_at.map(Timestamp::as_millis).into()])
+    } else {
+        Statement::from_sql_and_values(
+            backend,
+            "DELETE FROM destination_health WHERE destination_id = $1",
+            [id],
+        )
+    };
+    transaction.execute_raw(statement).await?;
+    Ok(row.is_announced)
+}
+
+async fn failed(transaction: &DatabaseTransaction, id: Uuid, tally: &Tally<'_>, since: Timestamp) -> Result<(), DbErr> {
+    // One that says it is gone is looked at at once, the first time.
+    let sql = "INSERT INTO destination_health AS known \
+               (destination_id, client_id, failing_since, failed_attempts, last_error, is_gone, is_announced, look_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+               ON CONFLICT (destination_id) DO UPDATE SET \
+               failing_since = CASE WHEN known.recovered_at IS NULL AND known.failed_attempts > 0 \
+               THEN known.failing_since ELSE excluded.failing_since END, \
+               failed_attempts = CASE WHEN known.recovered_at IS NULL \
+               THEN known.failed_attempts ELSE 0 END + excluded.failed_attempts, \
+               last_error = excluded.last_error, is_gone = known.is_gone OR excluded.is_gone, \
+               look_at = CASE WHEN known.recovered_at IS NOT NULL OR known.failed_attempts = 0 \
+               OR (excluded.is_gone AND NOT known.is_gone) THEN excluded.look_at ELSE known.look_at END, \
+               warned_at = CASE WHEN known.recovered_at IS NULL THEN known.warned_at END, recovered_at = NULL";
+    let look_at = if tally.is_gone {
+        since
+    } else {
+        Failing::first_look(since)
+    };
+    let values = [
+        id.into(),
+        tally.client_id.into(),
+        since.as_millis().into(),
+        tally.failed_attempts.into(),
+        tally.last_error.map(|error| storable(error, ERROR_BYTES)).into(),
+        tally.is_gone.into(),
+        false.into(),
+        look_at.as_millis().into(),
+    ];
+    let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+    transaction.execute_raw(statement).await.map(drop)
+}
+
+/// A destination that somebody made active again gets another chance: its failures count anew.
+#[allow(dead_code, reason = "for the one who resumes")]
+pub(crate) async fn resumed(transaction: &DatabaseTransaction, destination: Uuid) -> Result<(), DbErr> {
+    let sql = "UPDATE destination_health SET failed_attempts = 0, is_gone = $2, warned_at = NULL, look_at = NULL \
+               WHERE destination_id = $1 AND recovered_at IS NULL";
+    let values = [destination.into(), false.into()];
+    let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+    transaction.execute_raw(statement).await.map(drop)
+}
+
+pub(crate) fn failing(row: &Model) -> Failing {
+    Failing {
+        since: Timestamp::from_millis(row.failing_since),
+        attempts: u32::try_from(row.failed_attempts).unwrap_or(u32::MAX),
+        is_gone: row.is_gone,
+        warned_at: row.warned_at.map(Timestamp::from_millis),
+    }
+}

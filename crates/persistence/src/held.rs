@@ -1,0 +1,127 @@
+//! Held deliveries: kept while their destination is paused or disabled, released when it is active again.
+//!
+//! Held are those captured meanwhile, and those that come due meanwhile. They are released in the order of their
+//! capture, ahead of what came later: due since they were captured.
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
+use sensei_domain::{DeliveryId, DestinationId, Timestamp};
+use uuid::Uuid;
+
+use crate::connection::in_time;
+use crate::error::StoreError;
+use crate::job::Lease;
+use crate::multi_row::{chunk, write_rows};
+use crate::store::Store;
+
+/// Deliveries that one step moves at most.
+const MOVED_AT_ONCE: i64 = 1_000;
+/// Destinations that one look releases for at most.
+const DESTINATIONS_AT_ONCE: usize = 100;
+
+/// A pending delivery is held; one that is being redelivered goes back to where it was.
+const PUT_BACK: &str = "state = coalesce(prior_state, 'held'), due_at = prior_due_at, lease = NULL, \
+    prior_state = NULL, prior_due_at = NULL";
+
+/// Active destinations with something held, at most `$1`. Hops from destination to destination.
+pub(crate) const RELEASABLE: &str = "WITH RECURSIVE hop (destination_id) AS ( \
+    SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'held' \
+    ORDER BY destination_id LIMIT 1) AS nearest \
+    UNION ALL \
+    SELECT (SELECT destination_id FROM deliveries WHERE state = 'held' AND destination_id > hop.destination_id \
+    ORDER BY destination_id LIMIT 1) FROM hop WHERE hop.destination_id IS NOT NULL) \
+    SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM destinations \
+    WHERE destinations.id = hop.destination_id AND status = 'active' AND deleted_at IS NULL) LIMIT $1";
+
+impl Store {
+    /// Makes due what is held for destinations that are active again, some of it. True when there may be more.
+    pub async fn free_held(&self) -> Result<bool, StoreError> {
+        in_time(self.free_some()).await
+    }
+
+    async fn free_some(&self) -> Result<bool, StoreError> {
+        let reader = self.connections().prompt();
+        let backend = reader.get_database_backend();
+        let look = Statement::from_sql_and_values(backend, RELEASABLE, [i64::try_from(DESTINATIONS_AT_ONCE).unwrap_or(i64::MAX).into()]);
+        let rows = reader.query_all_raw(look).await?;
+        let mut more = rows.len() == DESTINATIONS_AT_ONCE;
+        for row in rows {
+            let destination: Uuid = row.try_get_by_index(0)?;
+            let freed = self.free(destination).await?;
+            more |= freed == MOVED_AT_ONCE.unsigned_abs();
+            if freed > 0 {
+                self.shared().left_behind([DestinationId::from_uuid(destination)]);
+            }
+        }
+        Ok(more)
+    }
+
+    async fn free(&self, destination: Uuid) -> Result<u64, DbErr> {
+        let writer = &self.connections().writer;
+        let backend = writer.get_database_backend();
+        // Whether it is active is asked once more, in the statement that moves.
+        let sql = format!(
+            "UPDATE deliveries SET state = 'pending', due_at = created_at WHERE state = 'held' AND id IN \
+             (SELECT id FROM deliveries WHERE state = 'held' AND destination_id = $1 AND EXISTS \
+             (SELECT 1 FROM destinations WHERE id = $1 AND status = 'active' AND deleted_at IS NULL) \
+             ORDER BY id LIMIT $2{})",
+            skip_locked(backend)
+        );
+        let statement = Statement::from_sql_and_values(backend, sql, [destination.into(), MOVED_AT_ONCE.into()]);
+        Ok(writer.execute_raw(statement).await?.rows_affected())
+    }
+}
+
+/// Holds what is due for a destination that isn't active, some of it. True when there may be more.
+pub(crate) async fn hold_due(
+    transaction: &DatabaseTransaction,
+    destination: DestinationId,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let backend = transaction.get_database_backend();
+    let sql = format!(
+        "UPDATE deliveries SET {PUT_BACK} WHERE state = 'pending' AND id IN \
+         (SELECT id FROM deliveries WHERE state = 'pending' AND destination_id = $1 AND due_at <= $2 \
+         ORDER BY due_at, id LIMIT $3{})",
+        skip_locked(backend)
+    );
+    let values = [
+        destination.as_uuid().into(),
+        now.as_millis().into(),
+        MOVED_AT_ONCE.into(),
+    ];
+    let statement = Statement::from_sql_and_values(backend, sql, values);
+    Ok(transaction.execute_raw(statement).await?.rows_affected() == MOVED_AT_ONCE.unsigned_abs())
+}
+
+/// Holds deliveries that a process had in its lanes, each if it is still leased to it.
+pub(crate) async fn hold_leased(
+    transaction: &DatabaseTransaction,
+    mut held: Vec<(DeliveryId, Lease)>,
+) -> Result<(), DbErr> {
+    held.sort_unstable_by_key(|(id, _)| id.as_uuid());
+    let mut left = &held[..];
+    while !left.is_empty() {
+        let (part, rest) = left.split_at(chunk(left.len()));
+        left = rest;
+        let mut sql = "WITH leased (id, lease) AS (VALUES ".to_owned();
+        write_rows(&mut sql, part.len(), 2);
+        sql.push_str(") UPDATE deliveries SET ");
+        sql.push_str(PUT_BACK);
+        sql.push_str(
+            " FROM leased WHERE deliveries.id = leased.id AND deliveries.lease = leased.lease AND state = 'pending'",
+        );
+        let values = part
+            .iter()
+            .flat_map(|(id, lease)| -> [Value; 2] { [id.as_uuid().into(), lease.as_column().into()] });
+        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(())
+}
+
+const fn skip_locked(backend: DatabaseBackend) -> &'static str {
+    match backend {
+        DatabaseBackend::Postgres => " FOR UPDATE SKIP LOCKED",
+        _ => "",
+    }
+}
