@@ -4,21 +4,21 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use uuid::{ContextV7, Uuid};
 
 use crate::time::Timestamp;
 
-thread_local! {
-    /// Counts within a millisecond: ids that one thread makes are in the order of their making.
-    static CONTEXT: ContextV7 = const { ContextV7::new() };
-}
+/// Counts within a millisecond: ids of one process are in the order of their making, whatever its threads.
+static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 fn new_v7(at: Timestamp) -> Uuid {
     let seconds = u64::try_from(at.as_seconds()).unwrap_or(0);
     let nanos = u32::try_from(at.as_millis().rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
-    CONTEXT.with(|context| Uuid::new_v7(uuid::Timestamp::from_unix(context, seconds, nanos)))
+    let context = CONTEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    Uuid::new_v7(uuid::Timestamp::from_unix(&*context, seconds, nanos))
 }
 
 /// A text that is no id.
@@ -114,6 +114,9 @@ mod tests {
         let at = Timestamp::from_millis(1_732_444_200_123);
         let ids = (0..10_000).map(|_| LeadId::new(at)).collect::<Vec<_>>();
         assert!(ids.is_sorted_by(|earlier, later| earlier < later));
+        let on_a_thread = || std::thread::spawn(move || LeadId::new(at)).join().expect("an id");
+        let ids_of_threads = (0..50).map(|_| on_a_thread()).collect::<Vec<_>>();
+        assert!(ids_of_threads.is_sorted() && ids_of_threads[0] > ids[9_999]);
         assert_eq!(ids[0].as_uuid().get_version_num(), 7);
         let (seconds, nanos) = ids[0]
             .as_uuid()

@@ -38,7 +38,7 @@ pub(crate) struct Fact<'a> {
 #[derive(Default)]
 struct Tally<'a> {
     client_id: Uuid,
-    succeeded_at: Option<Timestamp>,
+    has_succeeded: bool,
     failing_since: Option<Timestamp>,
     failed_attempts: i64,
     last_error: Option<&'a str>,
@@ -66,7 +66,7 @@ impl Store {
 }
 
 /// Writes down what attempts tell, in the order in which they ended. True if something must follow at once.
-pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>]) -> Result<bool, DbErr> {
+pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>], now: Timestamp) -> Result<bool, DbErr> {
     let mut tallies = BTreeMap::<Uuid, Tally<'_>>::new();
     for fact in facts {
         let tally = tallies.entry(fact.destination_id).or_default();
@@ -75,7 +75,7 @@ pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>]) 
             Outcome::Delivered => {
                 *tally = Tally {
                     client_id: fact.client_id,
-                    succeeded_at: Some(fact.ended_at),
+                    has_succeeded: true,
                     ..Tally::default()
                 };
             }
@@ -89,20 +89,22 @@ pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>]) 
         }
     }
     let mut is_urgent = false;
-    let succeeded = tallies.iter().filter(|(_, tally)| tally.succeeded_at.is_some());
-    let succeeded = succeeded.map(|(&id, _)| id).collect::<Vec<_>>();
-    if !succeeded.is_empty() {
+    let succeeded = tallies.iter().filter(|(_, tally)| tally.has_succeeded);
+    let mut succeeded = succeeded.map(|(&id, _)| id).collect::<Vec<_>>();
+    if let Some(&last) = succeeded.last() {
+        // Each length is another prepared statement.
+        succeeded.resize(succeeded.len().next_power_of_two(), last);
         for row in Entity::find()
             .filter(Column::DestinationId.is_in(succeeded))
             .all(transaction)
             .await?
         {
-            is_urgent |= recovered(transaction, &row, tallies[&row.destination_id].succeeded_at).await?;
+            is_urgent |= recovered(transaction, &row, now).await?;
         }
     }
     for (id, tally) in &tallies {
         if let Some(since) = tally.failing_since {
-            failed(transaction, *id, tally, since).await?;
+            failed(transaction, *id, tally, since, now).await?;
             is_urgent |= tally.is_gone;
         }
     }
@@ -110,11 +112,7 @@ pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>]) 
 }
 
 /// Forgets a failure that nobody was told of; one that was announced ends with another word.
-async fn recovered(
-    transaction: &DatabaseTransaction,
-    row: &Model,
-    succeeded_at: Option<Timestamp>,
-) -> Result<bool, DbErr> {
+async fn recovered(transaction: &DatabaseTransaction, row: &Model, now: Timestamp) -> Result<bool, DbErr> {
     if row.recovered_at.is_some() {
         return Ok(false);
     }
@@ -122,7 +120,7 @@ async fn recovered(
     let id = row.destination_id.into();
     let statement = if row.is_announced {
         let sql = "UPDATE destination_health SET recovered_at = $2, look_at = $2 WHERE destination_id = $1";
-        Statement::from_sql_and_values(backend, sql, [id, succeeded_at.map(Timestamp::as_millis).into()])
+        Statement::from_sql_and_values(backend, sql, [id, now.as_millis().into()])
     } else {
         Statement::from_sql_and_values(
             backend,
@@ -134,7 +132,13 @@ async fn recovered(
     Ok(row.is_announced)
 }
 
-async fn failed(transaction: &DatabaseTransaction, id: Uuid, tally: &Tally<'_>, since: Timestamp) -> Result<(), DbErr> {
+async fn failed(
+    transaction: &DatabaseTransaction,
+    id: Uuid,
+    tally: &Tally<'_>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     // One that says it is gone is looked at at once, the first time.
     let sql = "INSERT INTO destination_health AS known \
                (destination_id, client_id, failing_since, failed_attempts, last_error, is_gone, is_announced, look_at) \
@@ -148,11 +152,7 @@ async fn failed(transaction: &DatabaseTransaction, id: Uuid, tally: &Tally<'_>, 
                look_at = CASE WHEN known.recovered_at IS NOT NULL OR known.failed_attempts = 0 \
                OR (excluded.is_gone AND NOT known.is_gone) THEN excluded.look_at ELSE known.look_at END, \
                warned_at = CASE WHEN known.recovered_at IS NULL THEN known.warned_at END, recovered_at = NULL";
-    let look_at = if tally.is_gone {
-        since
-    } else {
-        Failing::first_look(since)
-    };
+    let look_at = if tally.is_gone { now } else { Failing::first_look(since) };
     let values = [
         id.into(),
         tally.client_id.into(),

@@ -41,7 +41,11 @@ impl Store {
     async fn free_some(&self) -> Result<bool, StoreError> {
         let reader = self.connections().prompt();
         let backend = reader.get_database_backend();
-        let look = Statement::from_sql_and_values(backend, RELEASABLE, [i64::try_from(DESTINATIONS_AT_ONCE).unwrap_or(i64::MAX).into()]);
+        let look = Statement::from_sql_and_values(
+            backend,
+            RELEASABLE,
+            [i64::try_from(DESTINATIONS_AT_ONCE).unwrap_or(i64::MAX).into()],
+        );
         let rows = reader.query_all_raw(look).await?;
         let mut more = rows.len() == DESTINATIONS_AT_ONCE;
         for row in rows {

@@ -89,7 +89,7 @@ impl Batched for Recordings {
             "request_url",
         ];
         multi_row::insert(&transaction, "attempts", columns, attempts).await?;
-        let is_urgent = health::note(&transaction, &facts).await?;
+        let is_urgent = health::note(&transaction, &facts, self.shared.clock.now()).await?;
         let changed = rows
             .into_iter()
             .filter(|(_, row)| row.before != row.after)

@@ -5,6 +5,8 @@ mod claim;
 mod clients;
 mod deliveries;
 mod fixtures;
+mod health;
+mod held;
 mod idempotency;
 mod keys;
 mod lanes;
