@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     RuntimeErr, Statement, TransactionOptions, TransactionTrait,
@@ -20,6 +20,8 @@ use crate::options::DatabaseUrl;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long SQLite waits for a lock that another connection of this process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a grown write-ahead log is cut to, in bytes.
+const WAL_KEPT: &str = "67108864";
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_WRITERS: u32 = 8;
 const POSTGRES_READERS: u32 = 6;
@@ -151,9 +153,12 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .create_if_missing(true)
                 .in_memory(false)
                 .shared_cache(false)
+                // Before the first table: what is removed later can be given back to the file system.
+                .auto_vacuum(SqliteAutoVacuum::Incremental)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
+                .pragma("journal_size_limit", WAL_KEPT)
                 .foreign_keys(true)
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 .optimize_on_close(true, None)

@@ -104,7 +104,7 @@ pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Sel
 }
 
 /// The smallest id of a millisecond: a UUID v7 begins with its time.
-fn first_id(millis: i64) -> Uuid {
+pub(crate) fn first_id(millis: i64) -> Uuid {
     let millis = u128::try_from(millis).unwrap_or(0).min((1 << 48) - 1);
     Uuid::from_u128(millis << 80)
 }

@@ -46,7 +46,7 @@ pub(crate) async fn keep(shared: &Arc<Shared>) -> Result<bool, StoreError> {
     for row in &due {
         let (id, client) = (row.destination_id, ClientId::from_uuid(row.client_id));
         let transaction = shared.connections.begin().await?;
-        let told = look(&transaction, shared, DestinationId::from_uuid(id), client).await?;
+        let told = Box::pin(look(&transaction, shared, DestinationId::from_uuid(id), client)).await?;
         transaction.commit().await?;
         if let Some(told) = told {
             shared.changed([DestinationId::from_uuid(id)]);

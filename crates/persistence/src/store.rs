@@ -73,6 +73,11 @@ impl Shared {
         self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Ends what runs for as long as the store is open.
+    pub(crate) const fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
     /// Tells who attempts deliveries here that some are due at once for these destinations.
     pub(crate) fn left_behind(&self, destinations: impl IntoIterator<Item = DestinationId>) {
         if let Some(handover) = self.handover() {

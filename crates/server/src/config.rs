@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sensei_dispatcher::{EgressOptions, Limits};
-use sensei_persistence::{DatabaseUrl, MasterKey};
+use sensei_persistence::{DatabaseUrl, MasterKey, Retention};
 
 pub use error::{ConfigError, ConfigFault};
 pub use settings::{SETTINGS, Setting};
@@ -43,6 +43,8 @@ pub struct Config {
     pub egress: EgressOptions,
     /// How much is delivered at a time.
     pub limits: Limits,
+    /// For how long things are kept.
+    pub retention: Retention,
     /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// How it is written.

@@ -50,6 +50,7 @@ impl Sensei {
                 return Err(StartError::Lease(error));
             }
         };
+        store.keep_house(config.retention);
         let router = sensei_api::router(ApiState::new(store.clone(), egress, clock));
         Ok(Self {
             store,

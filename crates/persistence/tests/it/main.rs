@@ -14,4 +14,5 @@ mod leads;
 mod opening;
 mod outage;
 mod record;
+mod retention;
 mod settings;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sensei_dispatcher::{ATTEMPT_DEADLINE, EgressOptions, Limits};
 use sensei_domain::parse_duration;
-use sensei_persistence::DatabaseUrl;
+use sensei_persistence::{DatabaseUrl, Retention};
 use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigFault;
@@ -19,6 +19,8 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// An admin key can do everything: no word that somebody guesses.
 const ADMIN_KEY_LENGTH: usize = 16;
 const ADMIN_KEY_PREFIX: &str = "sk_";
+/// Shorter, and somebody who looks on Monday misses what happened on Friday.
+const SHORTEST_KEPT: Duration = Duration::from_hours(24);
 const MOST_AT_A_TIME: usize = 100_000;
 
 /// Parses all settings, adding what is wrong to the faults; `None` only if there are some.
@@ -49,6 +51,9 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     let lane_concurrency = reader.read("lane_concurrency", count);
     let total_capacity = reader.read("total_capacity", count);
     let total_concurrency = reader.read("total_concurrency", count);
+    let keep_attempts = reader.read("keep_attempts", kept);
+    let keep_deliveries = reader.read("keep_deliveries", kept);
+    let keep_leads = reader.read("keep_leads", kept);
 
     Some(Config {
         listen: listen?,
@@ -66,6 +71,11 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
             lane_concurrency: lane_concurrency?,
             total_capacity: total_capacity?,
             total_concurrency: total_concurrency?,
+        },
+        retention: Retention {
+            attempts: keep_attempts?,
+            deliveries: keep_deliveries?,
+            leads: keep_leads?,
         },
         log: log?,
         log_format: log_format?,
@@ -179,6 +189,17 @@ fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=MOST_AT_A_TIME) => Ok(count),
         _ => Err(format!("must be a number from 1 to {MOST_AT_A_TIME}")),
+    }
+}
+
+/// `None`: for ever.
+fn kept(text: &str) -> Result<Option<Duration>, String> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    match parse_duration(text) {
+        Ok(kept) if kept >= SHORTEST_KEPT => Ok(Some(kept)),
+        _ => Err("must be forever, or a duration of at least 1d, e.g. 30d".to_owned()),
     }
 }
 

@@ -44,6 +44,9 @@ impl Setting {
             "lane_concurrency" => limits.lane_concurrency.to_string(),
             "total_capacity" => limits.total_capacity.to_string(),
             "total_concurrency" => limits.total_concurrency.to_string(),
+            "keep_attempts" => "30d".to_owned(),
+            "keep_deliveries" => "90d".to_owned(),
+            "keep_leads" => "forever".to_owned(),
             _ => return None,
         };
         Some(text)
@@ -68,6 +71,9 @@ pub const SETTINGS: &[Setting] = &[
     plain("lane_concurrency", "SENSEI_LANE_CONCURRENCY"),
     plain("total_capacity", "SENSEI_TOTAL_CAPACITY"),
     plain("total_concurrency", "SENSEI_TOTAL_CONCURRENCY"),
+    plain("keep_attempts", "SENSEI_KEEP_ATTEMPTS"),
+    plain("keep_deliveries", "SENSEI_KEEP_DELIVERIES"),
+    plain("keep_leads", "SENSEI_KEEP_LEADS"),
 ];
 
 const fn plain(name: &'static str, variable: &'static str) -> Setting {

@@ -192,6 +192,17 @@ fn values_that_cannot_be_used_are_faults() {
         ("SENSEI_LANE_CONCURRENCY", "-1", "must be a number from 1"),
         ("SENSEI_TOTAL_CAPACITY", "1e3", "must be a number from 1"),
         ("SENSEI_TOTAL_CONCURRENCY", "many", "must be a number from 1"),
+        (
+            "SENSEI_KEEP_ATTEMPTS",
+            "23h",
+            "must be forever, or a duration of at least 1d",
+        ),
+        (
+            "SENSEI_KEEP_DELIVERIES",
+            "never",
+            "must be forever, or a duration of at least 1d",
+        ),
+        ("SENSEI_KEEP_LEADS", "", "must be forever, or a duration of at least 1d"),
     ];
     for (variable, value, reason) in cases {
         let found = faults(&env(&[(variable, value)]));

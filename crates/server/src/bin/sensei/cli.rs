@@ -82,6 +82,15 @@ pub(crate) struct SettingFlags {
     /// Attempts at a time for all destinations
     #[arg(long, value_name = "COUNT")]
     total_concurrency: Option<String>,
+    /// For how long attempts are kept, e.g. 30d, or forever
+    #[arg(long, value_name = "DURATION")]
+    keep_attempts: Option<String>,
+    /// For how long deliveries that are done, and events, are kept
+    #[arg(long, value_name = "DURATION")]
+    keep_deliveries: Option<String>,
+    /// For how long leads are kept
+    #[arg(long, value_name = "DURATION")]
+    keep_leads: Option<String>,
 }
 
 impl SettingFlags {
@@ -107,6 +116,9 @@ impl SettingFlags {
             ("lane_concurrency", self.lane_concurrency),
             ("total_capacity", self.total_capacity),
             ("total_concurrency", self.total_concurrency),
+            ("keep_attempts", self.keep_attempts),
+            ("keep_deliveries", self.keep_deliveries),
+            ("keep_leads", self.keep_leads),
         ];
         let flags = flags
             .into_iter()

@@ -1,0 +1,230 @@
+//! Forgetting what has been kept for long enough, a little at a time.
+//!
+//! A pass walks each table once by its primary key (ids begin with their time), some hundred rows a transaction,
+//! and rests between them for much longer than they took: live work never waits for more than one step. What
+//! is pending or held is kept however old it is.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
+use sensei_domain::Timestamp;
+use uuid::Uuid;
+
+use crate::connection::in_time;
+use crate::deliveries::first_id;
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// Rows that one step looks at.
+const STEP: i64 = 500;
+/// A step is followed by a rest of at least this, and of so many times what it took.
+const SHORTEST_REST: Duration = Duration::from_millis(20);
+const REST_PER_WORK: u32 = 9;
+/// Between two passes.
+const INTERVAL: Duration = Duration::from_hours(1);
+/// Finished recoveries are shown for so long.
+const RECOVERIES_KEPT: Duration = Duration::from_hours(30 * 24);
+/// Deliveries of an event are written with it, or later for a lead; ids may run ahead of their time by this.
+const CLOCK_STEP: Duration = Duration::from_hours(1);
+/// SQLite gives pages back to the file system when so many are free, and this part of the file at least.
+const FREE_PAGES: i64 = 2_000;
+const FREE_PART: i64 = 5;
+const PAGES_A_STEP: i64 = 500;
+
+/// For how long things are kept. `None`: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Attempts, from their beginning.
+    pub attempts: Option<Duration>,
+    /// Deliveries, from when they were done, and events, from when they happened.
+    pub deliveries: Option<Duration>,
+    /// Leads, from their capture, with all that is known of them.
+    pub leads: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            attempts: Some(Duration::from_hours(30 * 24)),
+            deliveries: Some(Duration::from_hours(90 * 24)),
+            leads: None,
+        }
+    }
+}
+
+/// One table's part in a pass.
+struct Task {
+    /// The ids of a step: behind `$1`, below `$2`, at most `$3`.
+    page: &'static str,
+    /// What is removed of them: behind `$1`, up to `$2`, older than `$3`; `$4` is an id that is later than their deliveries.
+    removals: &'static [&'static str],
+}
+
+const ATTEMPTS: Task = Task {
+    page: "SELECT delivery_id FROM attempts WHERE delivery_id > $1 AND delivery_id < $2 ORDER BY delivery_id LIMIT $3",
+    removals: &["DELETE FROM attempts WHERE delivery_id > $1 AND delivery_id <= $2 AND started_at < $3"],
+};
+const DELIVERIES: Task = Task {
+    page: "SELECT id FROM deliveries WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
+    removals: &[
+        "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE id > $1 AND id <= $2 \
+         AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3)",
+        "DELETE FROM deliveries WHERE id > $1 AND id <= $2 \
+         AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3",
+    ],
+};
+/// A replay that runs reads old events: it is waited for.
+const EVENTS: Task = Task {
+    page: "SELECT id FROM events WHERE id > $1 AND id < $2 \
+           AND NOT EXISTS (SELECT 1 FROM recoveries WHERE state = 'running') ORDER BY id LIMIT $3",
+    removals: &[
+        "DELETE FROM events WHERE id > $1 AND id <= $2 AND created_at < $3 AND lead_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.lead_id = events.lead_id AND event_id = events.id)",
+        "DELETE FROM events WHERE id > $1 AND id <= $2 AND created_at < $3 AND lead_id IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.client_id = events.client_id \
+         AND deliveries.id > $1 AND deliveries.id < $4 AND event_id = events.id)",
+    ],
+};
+macro_rules! forgotten_leads {
+    () => {
+        "SELECT id FROM leads WHERE id > $1 AND id <= $2 AND created_at < $3 AND NOT EXISTS (SELECT 1 FROM deliveries \
+         WHERE deliveries.lead_id = leads.id AND (state = 'pending' OR state = 'held'))"
+    };
+}
+const LEADS: Task = Task {
+    page: "SELECT id FROM leads WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
+    removals: &[
+        concat!(
+            "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE lead_id IN (",
+            forgotten_leads!(),
+            "))"
+        ),
+        concat!("DELETE FROM deliveries WHERE lead_id IN (", forgotten_leads!(), ")"),
+        concat!("DELETE FROM events WHERE lead_id IN (", forgotten_leads!(), ")"),
+        concat!("DELETE FROM leads WHERE id IN (", forgotten_leads!(), ")"),
+    ],
+};
+
+impl Store {
+    /// Forgets, from now until the store closes, what has been kept for long enough.
+    pub fn keep_house(&self, retention: Retention) {
+        let store = self.clone();
+        self.shared().background.spawn(async move {
+            let closing = store.shared().closing().clone();
+            let rounds = async {
+                loop {
+                    tokio::time::sleep(INTERVAL).await;
+                    if let Err(error) = store.forget_old(&retention).await {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "what is old could not be removed; tried again in an hour"
+                        );
+                    }
+                }
+            };
+            closing.run_until_cancelled(rounds).await;
+        });
+    }
+
+    /// One pass: removes everything that has been kept for long enough. Says how many rows that were.
+    pub async fn forget_old(&self, retention: &Retention) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for (task, kept) in [
+            (&LEADS, retention.leads),
+            (&ATTEMPTS, retention.attempts),
+            (&DELIVERIES, retention.deliveries),
+            (&EVENTS, retention.deliveries),
+        ] {
+            if let Some(kept) = kept {
+                removed += self.walk(task, before(self.now(), kept)).await?;
+            }
+        }
+        let finished = before(self.now(), RECOVERIES_KEPT).as_millis();
+        let writer = &self.connections().writer;
+        let sql = "DELETE FROM recoveries WHERE finished_at < $1";
+        let old = Statement::from_sql_and_values(writer.get_database_backend(), sql, [finished.into()]);
+        removed += writer.execute_raw(old).await?.rows_affected();
+        if self.connections().is_sqlite() {
+            self.give_pages_back().await?;
+        }
+        Ok(removed)
+    }
+
+    async fn walk(&self, task: &Task, cut: Timestamp) -> Result<u64, StoreError> {
+        let (mut position, mut removed) = (Uuid::nil(), 0);
+        loop {
+            let begun = Instant::now();
+            let Some((last, count)) = in_time(self.step(task, position, cut)).await? else {
+                return Ok(removed);
+            };
+            (position, removed) = (last, removed + count);
+            tokio::time::sleep(SHORTEST_REST.max(begun.elapsed() * REST_PER_WORK)).await;
+        }
+    }
+
+    /// The last id that was looked at, and how many rows were removed; nothing when the walk is over.
+    async fn step(&self, task: &Task, position: Uuid, cut: Timestamp) -> Result<Option<(Uuid, u64)>, DbErr> {
+        let reader = &self.connections().reader;
+        let backend = reader.get_database_backend();
+        let bounds = [position.into(), first_id(cut.as_millis()).into(), STEP.into()];
+        let page = Statement::from_sql_and_values(backend, task.page, bounds);
+        let rows = reader.query_all_raw(page).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        let last: Uuid = last.try_get_by_index(0)?;
+        let later = first_id(cut.after(CLOCK_STEP).as_millis());
+        let transaction = self.connections().begin().await?;
+        let mut removed = 0;
+        for sql in task.removals {
+            let bounds = [position.into(), last.into(), cut.as_millis().into()];
+            removed += remove(&transaction, sql, bounds, later).await?;
+        }
+        transaction.commit().await?;
+        Ok(Some((last, removed)))
+    }
+
+    /// Shrinks the file when much of it is free, a few pages at a time.
+    async fn give_pages_back(&self) -> Result<(), StoreError> {
+        loop {
+            let (free, all) = (self.pragma("freelist_count").await?, self.pragma("page_count").await?);
+            if free < FREE_PAGES || free * FREE_PART < all {
+                return Ok(());
+            }
+            let begun = Instant::now();
+            let writer = &self.connections().writer;
+            writer
+                .execute_unprepared(&format!("PRAGMA incremental_vacuum({PAGES_A_STEP})"))
+                .await?;
+            if self.pragma("freelist_count").await? >= free {
+                // A file that was made otherwise.
+                return Ok(());
+            }
+            tokio::time::sleep(SHORTEST_REST.max(begun.elapsed() * REST_PER_WORK)).await;
+        }
+    }
+
+    async fn pragma(&self, name: &str) -> Result<i64, DbErr> {
+        let writer = &self.connections().writer;
+        let statement = Statement::from_string(writer.get_database_backend(), format!("PRAGMA {name}"));
+        let row = writer.query_one_raw(statement).await?;
+        row.map_or(Ok(0), |row| row.try_get_by_index(0))
+    }
+}
+
+async fn remove(
+    transaction: &DatabaseTransaction,
+    sql: &str,
+    [position, last, cut]: [Value; 3],
+    later: Uuid,
+) -> Result<u64, DbErr> {
+    let mut values = vec![position, last, cut];
+    if sql.contains("$4") {
+        values.push(later.into());
+    }
+    let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+    Ok(transaction.execute_raw(statement).await?.rows_affected())
+}
+
+fn before(now: Timestamp, kept: Duration) -> Timestamp {
+    let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(kept))
+}
