@@ -1,10 +1,10 @@
 //! `cargo xtask …`: what a developer and CI run. Each task is a few calls of cargo.
 
-mod bench;
 mod cargo;
 mod lint;
 mod openapi;
 mod postgres;
+mod release_tool;
 mod test;
 
 use std::process::ExitCode;
@@ -23,7 +23,9 @@ enum Task {
     /// Write docs/openapi.json anew
     Openapi,
     /// Measure the release build: end to end against the machine's bare limit
-    Bench(bench::Arguments),
+    Bench(release_tool::Arguments),
+    /// Hurt the release build in every way we know, and look for every acknowledged lead
+    Torture(release_tool::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -31,7 +33,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Lint => lint::run().map(|()| ExitCode::SUCCESS),
         Task::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
-        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Bench(arguments) => release_tool::run("load", &arguments),
+        Task::Torture(arguments) => release_tool::run("torture", &arguments),
     };
     match done {
         Ok(code) => code,

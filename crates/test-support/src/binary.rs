@@ -181,9 +181,16 @@ impl Process {
 
     /// Asks the process to end (SIGTERM).
     pub fn terminate(&self) -> Result<()> {
+        self.signal("TERM")
+    }
+
+    /// Sends the process a signal by its name, e.g. `STOP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
         let id = self.id().to_string();
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status()?;
-        ensure!(status.success(), "process {id} could not be signalled");
+        let status = Command::new("sh")
+            .args(["-c", "kill -s \"$1\" \"$0\"", &id, name])
+            .status()?;
+        ensure!(status.success(), "process {id} could not be sent {name}");
         Ok(())
     }
 

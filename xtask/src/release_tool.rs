@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the release binary and the load generator, and lets the latter measure the former.
+//! Tools that work on the release binary: built in one call with it, run with its path.
 
 use std::process::{Command, ExitCode};
 
@@ -8,16 +8,16 @@ use clap::Args;
 use crate::Done;
 use crate::cargo::{cargo, root, succeed, target};
 
-/// All are the load generator's; see `--help` of `load`.
+/// All are the tool's; `-- --help` shows them.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Options of the measurement: --seconds N, --runs N, --database sqlite|postgres, --lane N, …
+    /// Options of the tool, e.g. --seconds N of `bench`, --kills N of `torture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
 
-/// Measures. Fails when a lead was lost or delivered twice.
-pub(crate) fn run(arguments: &Arguments) -> Done {
+/// Builds both and runs the tool; fails when it does.
+pub(crate) fn run(tool: &str, arguments: &Arguments) -> Done {
     // In one call: what both are built of is then built once.
     let packages = [
         "--package",
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
         "--bin",
         "sensei",
         "--bin",
-        "load",
+        tool,
     ];
     succeed(
         cargo(&["build", "--release"])
@@ -37,14 +37,15 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     let release = target().join("release");
     let program = release.join("sensei");
     ensure!(program.exists(), "{} is not where cargo builds", program.display());
-    let mut load = Command::new(release.join("load"));
-    load.arg("--program")
+    let mut command = Command::new(release.join(tool));
+    command
+        .arg("--program")
         .arg(program)
         .arg("--directory")
         .arg(target())
         .args(&arguments.rest)
         .current_dir(root());
-    let status = load.status().context("the load generator could not be run")?;
+    let status = command.status().with_context(|| format!("{tool} could not be run"))?;
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {

@@ -1,0 +1,109 @@
+//! One life of the process: it starts, works, is hurt, and ends.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use sensei_test_support::Process;
+
+use crate::fault::{End, Fault, Plan};
+use crate::world::{Load, PATIENCE, Server, World};
+
+/// The longest delay of a sync on a slow disk, in microseconds.
+const SLOW_SYNC: u32 = 50_000;
+/// The clock jumps by so many seconds at most.
+pub(crate) const LARGEST_JUMP: u64 = 7_200;
+
+/// Lets the process live as planned, and takes down what callers were told.
+pub(crate) async fn live(world: &mut World, number: usize, plan: &Plan) -> Result<()> {
+    if plan.fault == Fault::ReadOnly && !world.lives.is_empty() {
+        refuse_to_start(world).await?;
+    }
+    if let Some(shim) = &world.shim {
+        shim.calm()?;
+        if plan.fault == Fault::SlowDisk {
+            shim.slow_disk(SLOW_SYNC)?;
+        }
+    }
+    for tenant in &world.tenants {
+        if let (crate::world::Manner::Flapping, Server::Recording(receiver)) = (tenant.manner, &tenant.server) {
+            receiver.set_status(if number.is_multiple_of(2) { 200 } else { 503 });
+        }
+    }
+    let (mut process, address) = world.start().await?;
+    let load = world.load(address);
+    tokio::time::sleep(plan.times[0]).await;
+    hurt(world, &process, &load, plan)
+        .await
+        .with_context(|| format!("life {number}: {plan:?}\n{}", process.output()))?;
+    tokio::time::sleep(plan.times[1]).await;
+    match plan.end {
+        End::Killed => process.kill(),
+        End::Terminated => {
+            process.terminate()?;
+            let status = process.wait_exit(PATIENCE).await?;
+            ensure!(
+                status.success(),
+                "asked to end, it ended with {status}:\n{}",
+                process.output()
+            );
+        }
+    }
+    world.lives.push((plan.fault, plan.end));
+    world.note(load).await
+}
+
+async fn hurt(world: &World, process: &Process, load: &Load, plan: &Plan) -> Result<()> {
+    match plan.fault {
+        Fault::None | Fault::SlowDisk | Fault::ReadOnly => {}
+        Fault::Stopped => {
+            process.signal("STOP")?;
+            tokio::time::sleep(plan.lasts).await;
+            process.signal("CONT")?;
+        }
+        Fault::FullDisk => {
+            let volume = world.volume.as_ref().context("a volume can be full")?;
+            volume.fill()?;
+            tokio::time::sleep(plan.lasts).await;
+            volume.empty()?;
+            serves_again(load).await?;
+        }
+        Fault::ClockJump => {
+            let shim = world.shim.as_ref().context("a clock can jump")?;
+            let seconds = i64::try_from(plan.drawn % (2 * LARGEST_JUMP))? - i64::try_from(LARGEST_JUMP)?;
+            shim.jump(seconds)?;
+            tokio::time::sleep(plan.lasts).await;
+            shim.jump(0)?;
+        }
+    }
+    Ok(())
+}
+
+/// Without a restart, once there is room again.
+async fn serves_again(load: &Load) -> Result<()> {
+    let (before, deadline) = (load.acknowledged(), Instant::now() + PATIENCE);
+    while load.acknowledged() <= before {
+        ensure!(
+            Instant::now() < deadline,
+            "nothing is acknowledged though there is room again"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// A database that can't be written is refused in words, and left as it is.
+async fn refuse_to_start(world: &mut World) -> Result<()> {
+    let volume = world.volume.as_ref().context("a volume can be read-only")?;
+    volume.set_read_only(true)?;
+    let mut process = world.spawn()?;
+    let ended = process.wait_exit(PATIENCE).await;
+    volume.set_read_only(false)?;
+    let status = ended?;
+    ensure!(!status.success(), "it started on a database that can't be written");
+    ensure!(
+        process.output().contains("error"),
+        "it doesn't say why it didn't start:\n{}",
+        process.output()
+    );
+    Ok(())
+}
