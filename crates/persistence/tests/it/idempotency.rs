@@ -17,17 +17,24 @@ on_both!(
     key_is_forgotten_after_a_day,
 );
 
-fn keyed(store: &Store, client: sensei_domain::ClientId, key: &str, body: u8) -> CaptureRequest {
-    let mut request = request(client, store.now(), 1);
-    let body_of_answer = format!("{{\"id\":\"{}\"}}", request.leads[0].id);
-    request.idempotency = Some(Idempotency {
+fn keyed_request(key: &str, body: u8) -> KeyedRequest {
+    KeyedRequest {
         key: key.to_owned(),
         method: "POST",
         path: "/v1/clients/x/leads".to_owned(),
         fingerprint: [body; 32],
+    }
+}
+
+fn keyed(store: &Store, client: sensei_domain::ClientId, key: &str, body: u8) -> CaptureRequest {
+    let mut request = request(client, store.now(), 1);
+    let body_of_answer = format!("{{\"id\":\"{}\"}}", request.leads[0].id);
+    request.idempotency = Some(Idempotency {
+        request: keyed_request(key, body),
         answer: Answer {
             status: 201,
             body: Bytes::from(body_of_answer),
+            holds_secret: false,
         },
     });
     request
@@ -87,7 +94,7 @@ async fn key_is_the_callers_own(database: &TestDatabase) {
     let (one, other) = (acme(&store).await, acme(&store).await);
     let mut elsewhere = keyed(&store, one.id, "k", 1);
     let key = elsewhere.idempotency.as_mut().expect("it has a key");
-    "/v1/clients/x/leads/batch".clone_into(&mut key.path);
+    "/v1/clients/x/leads/batch".clone_into(&mut key.request.path);
     for request in [
         keyed(&store, one.id, "k", 1),
         keyed(&store, other.id, "k", 1),
