@@ -137,6 +137,13 @@ impl TestApp {
         }
     }
 
+    /// A destination of the client with this name; its path.
+    pub(crate) async fn destination(&self, client: &TestClient, name: &str) -> String {
+        let path = format!("{}/destinations", client.path);
+        let made = self.post(&*path, &new_destination(name)).send().await.expect(201);
+        format!("{path}/{}", text(&made, "/id"))
+    }
+
     /// How many rows each table has.
     pub(crate) async fn counts(&self) -> Vec<(&'static str, i64)> {
         let mut counts = Vec::new();
@@ -303,4 +310,9 @@ pub(crate) fn places(problem: &Value) -> Vec<&str> {
 
 pub(crate) fn lead() -> Value {
     json!({"name": "John Doe", "email": "john@example.com"})
+}
+
+/// A webhook of this name.
+pub(crate) fn new_destination(name: &str) -> Value {
+    json!({"kind": "webhook", "name": name, "config": {"url": "http://127.0.0.1:9/crm"}})
 }
