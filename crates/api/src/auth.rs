@@ -19,10 +19,14 @@ pub(crate) struct AdminAccess {
     pub(crate) key_id: KeyId,
 }
 
+/// The right to what is nobody's in particular: any secret key.
+pub(crate) struct SecretAccess;
+
 /// The right to one client's things, the client of the path: an admin's key or the client's own secret key.
 pub(crate) struct ClientAccess {
     pub(crate) client_id: ClientId,
     key_id: KeyId,
+    is_admin: bool,
 }
 
 /// The right to capture leads of the client of the path: any key that reaches it.
@@ -38,6 +42,11 @@ impl AdminAccess {
 }
 
 impl ClientAccess {
+    /// For the part of a request that only an admin may ask for.
+    pub(crate) fn require_admin(&self) -> Result<(), Problem> {
+        if self.is_admin { Ok(()) } else { Err(admins_only()) }
+    }
+
     /// Who is noted down as having changed something.
     pub(crate) fn actor(&self) -> Actor {
         Actor::Key(self.key_id)
@@ -51,11 +60,16 @@ impl FromRequestParts<ApiState> for AdminAccess {
         let access = secret_access(parts, state).await?;
         match access.scope {
             Scope::Admin => Ok(Self { key_id: access.key_id }),
-            Scope::Client(_) => Err(Problem::new(
-                ProblemKind::Forbidden,
-                "this key reaches one client only; this takes an admin's key",
-            )),
+            Scope::Client(_) => Err(admins_only()),
         }
+    }
+}
+
+impl FromRequestParts<ApiState> for SecretAccess {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        secret_access(parts, state).await.map(|_| Self)
     }
 }
 
@@ -68,6 +82,7 @@ impl FromRequestParts<ApiState> for ClientAccess {
         Ok(Self {
             client_id,
             key_id: access.key_id,
+            is_admin: access.scope == Scope::Admin,
         })
     }
 }
@@ -80,6 +95,13 @@ impl FromRequestParts<ApiState> for CaptureAccess {
         let client_id = client_within(&access, parts, state).await?;
         Ok(Self { client_id })
     }
+}
+
+fn admins_only() -> Problem {
+    Problem::new(
+        ProblemKind::Forbidden,
+        "this key reaches one client only; this takes an admin's key",
+    )
 }
 
 async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Access, Problem> {

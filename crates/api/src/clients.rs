@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use sensei_domain::{ClientId, ClientName, Fields, TextRule, Timestamp};
 use sensei_persistence::{Client, CreatedClient, NewClient};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use utoipa_axum::routes;
 
 use crate::auth::{AdminAccess, ClientAccess};
 use crate::body::JsonBody;
-use crate::idempotency::NoIdempotencyKey;
+use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
@@ -81,6 +82,21 @@ struct CreatedClientView {
     settings: SettingsView,
 }
 
+impl From<CreatedClient> for CreatedClientView {
+    fn from(created: CreatedClient) -> Self {
+        let CreatedClient {
+            client,
+            settings,
+            publishable_key,
+        } = created;
+        Self {
+            client: client.into(),
+            publishable_key: publishable_key.text,
+            settings: settings.into(),
+        }
+    }
+}
+
 impl From<Client> for ClientView {
     fn from(client: Client) -> Self {
         let Client {
@@ -108,31 +124,27 @@ impl From<Client> for ClientView {
 async fn create(
     access: AdminAccess,
     _: NoQuery,
-    _: NoIdempotencyKey,
+    key: IdempotencyKey,
     State(state): State<ApiState>,
     body: JsonBody,
-) -> Result<(StatusCode, Json<CreatedClientView>), Problem> {
+) -> Result<Response, Problem> {
     let mut fields = Fields::new(&body.value)?;
     let name = client_name(&mut fields);
     let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
     fields.finish()?;
     let name = name.expect("a body without faults has its required fields");
 
+    let request = key.request("/v1/clients".to_owned(), || body.fingerprint());
+    let new = NewClient { name, lead_webhook_url };
+    let answer = |created: &CreatedClient| {
+        let view = CreatedClientView::from(created.clone());
+        idempotency::secret_answer(StatusCode::CREATED, &view)
+    };
     let created = state
         .store
-        .create_client(NewClient { name, lead_webhook_url }, &access.actor())
+        .create_client_once(new, request.as_ref(), answer, &access.actor())
         .await?;
-    let CreatedClient {
-        client,
-        settings,
-        publishable_key,
-    } = created;
-    let view = CreatedClientView {
-        client: client.into(),
-        publishable_key: publishable_key.text,
-        settings: settings.into(),
-    };
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(idempotency::respond(created))
 }
 
 /// List clients

@@ -1,10 +1,12 @@
-//! `/v1/clients/{clientId}/destinations`: where a client's events are sent, and what signs them.
+//! `/v1/clients/{clientId}/destinations`: where a client's events are sent.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use sensei_domain::{DestinationId, DestinationStatus, RetryPolicy, Timestamp};
+use axum::http::StatusCode;
+use axum::response::Response;
+use sensei_domain::{ClientId, DestinationId, DestinationStatus, RateLimit, RetryPolicy, Timestamp};
 use sensei_persistence::Destination;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,9 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
+use crate::body::JsonBody;
+use crate::destination_fields;
+use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemView};
 use crate::query::NoQuery;
 use crate::schema;
 use crate::state::ApiState;
@@ -25,9 +30,8 @@ type DestinationList = List<DestinationView>;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(read))
-        .routes(routes!(secret))
+        .routes(routes!(create, list))
+        .routes(routes!(read, change, delete))
 }
 
 /// Where a client wants events sent.
@@ -59,22 +63,67 @@ struct DestinationView {
     config: Value,
     #[schema(schema_with = schema::retry_policy)]
     retry: RetryPolicy,
+    #[schema(schema_with = schema::rate_limit, required)]
+    rate_limit: Option<RateLimit>,
+    /// Whether deliveries go one at a time, in the order of their capture.
+    ordered: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
 
-/// What a destination's webhooks are signed with (Standard Webhooks).
-#[derive(Serialize, ToSchema)]
-#[schema(as = SigningSecret)]
-struct SecretView {
-    #[schema(example = "whsec_…")]
-    secret: String,
+/// A destination to make.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NewDestination)]
+#[expect(dead_code, reason = "documents what `destination_fields` reads")]
+struct NewDestinationBody {
+    /// How events are sent: one of `/v1/destination-kinds`.
+    #[schema(example = "webhook")]
+    kind: String,
+    /// Unique among the client's destinations; `lead-webhook` is taken.
+    #[schema(min_length = 1, max_length = 100, example = "CRM")]
+    name: String,
+    /// The kind's own settings; of a webhook its `url`.
+    #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/crm"}))]
+    config: Value,
+    /// `standard` if absent.
+    #[schema(schema_with = schema::retry_policy, required = false)]
+    retry: (),
+    #[schema(schema_with = schema::rate_limit, required = false)]
+    rate_limit: (),
+    /// Whether deliveries go one at a time, in the order of their capture; a failing one holds up those behind it.
+    #[schema(nullable = false, default = false)]
+    ordered: Option<bool>,
 }
 
-impl From<Arc<Destination>> for DestinationView {
-    fn from(destination: Arc<Destination>) -> Self {
+/// What changes; what is absent stays.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DestinationChange)]
+#[expect(dead_code, reason = "documents what `destination_fields` reads")]
+struct DestinationChangeBody {
+    /// That of the Lead Webhook URL's destination can't be changed.
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "CRM")]
+    name: Option<String>,
+    /// The kind's own settings, all of them.
+    #[schema(value_type = Object, required = false, example = json!({"url": "https://hooks.acme.example/crm"}))]
+    config: Value,
+    #[schema(schema_with = schema::retry_policy, required = false)]
+    retry: (),
+    #[schema(schema_with = schema::rate_limit, required = false)]
+    rate_limit: (),
+    /// Whether deliveries go one at a time, in the order of their capture.
+    #[schema(nullable = false)]
+    ordered: Option<bool>,
+    /// `paused` holds events back; `active` sends them again, those held first.
+    #[schema(nullable = false, pattern = "^(active|paused)$")]
+    status: Option<String>,
+}
+
+impl From<&Destination> for DestinationView {
+    fn from(destination: &Destination) -> Self {
         Self {
             id: destination.id,
             kind: destination.kind.clone(),
@@ -85,10 +134,50 @@ impl From<Arc<Destination>> for DestinationView {
             version: destination.version,
             config: destination.config.clone(),
             retry: destination.retry.clone(),
+            rate_limit: destination.rate_limit,
+            ordered: destination.ordered,
             created_at: destination.created_at,
             updated_at: destination.updated_at,
         }
     }
+}
+
+impl From<Arc<Destination>> for DestinationView {
+    fn from(destination: Arc<Destination>) -> Self {
+        (&*destination).into()
+    }
+}
+
+/// The path that idempotency keys of new destinations are kept under.
+fn path(client_id: ClientId) -> String {
+    format!("/v1/clients/{client_id}/destinations")
+}
+
+/// Make a destination
+///
+/// What is captured from now on is sent there too. It signs with a secret of its own, see `…/secret`.
+#[utoipa::path(post, path = "/v1/clients/{clientId}/destinations", tag = "destinations",
+    operation_id = "createDestination",
+    params(("clientId" = Uuid, Path, description = "Whose destination")),
+    request_body = NewDestinationBody,
+    responses((status = CREATED, description = "The destination", body = DestinationView),
+        (status = CONFLICT, description = "Another destination of the client has this name", body = ProblemView,
+            content_type = "application/problem+json")))]
+async fn create(
+    access: ClientAccess,
+    _: NoQuery,
+    key: IdempotencyKey,
+    State(state): State<ApiState>,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let new = destination_fields::new_destination(&body.value, &state)?;
+    let request = key.request(path(access.client_id), || body.fingerprint());
+    let answer = |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::from(made));
+    let made = state
+        .store
+        .create_destination(access.client_id, &new, request.as_ref(), answer, &access.actor())
+        .await?;
+    Ok(idempotency::respond(made))
 }
 
 /// List destinations
@@ -125,23 +214,58 @@ async fn read(
         .ok_or_else(|| Problem::not_found("destination"))
 }
 
-/// Read a destination's signing secret
+/// Change a destination
 ///
-/// With it the receiver checks the header `webhook-signature`.
-#[utoipa::path(get, path = "/v1/clients/{clientId}/destinations/{destinationId}/secret", tag = "destinations",
-    operation_id = "readDestinationSecret",
+/// In force from the next attempt on. The destination of the Lead Webhook URL can be changed here too, but for its
+/// name; another URL is shown by the client's settings as well. Resuming (`active`) sends what was held meanwhile.
+#[utoipa::path(patch, path = "/v1/clients/{clientId}/destinations/{destinationId}", tag = "destinations",
+    operation_id = "changeDestination",
     params(("clientId" = Uuid, Path, description = "Whose destination"),
         ("destinationId" = Uuid, Path, description = "The destination")),
-    responses((status = OK, description = "The secret", body = SecretView)))]
-async fn secret(
+    request_body = DestinationChangeBody,
+    responses((status = OK, description = "The destination as it is now", body = DestinationView),
+        (status = CONFLICT, description = "The name is another destination's, or can't be changed", body = ProblemView,
+            content_type = "application/problem+json")))]
+async fn change(
     access: ClientAccess,
     PathId(destination_id): PathId<DestinationId>,
     _: NoQuery,
     State(state): State<ApiState>,
-) -> Result<Json<SecretView>, Problem> {
+    body: JsonBody,
+) -> Result<Json<DestinationView>, Problem> {
+    // Its kind, which says what a config must be, never changes.
     let destination = state.store.destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(Json(SecretView {
-        secret: destination.secret.expose().to_string(),
-    }))
+    let change = destination_fields::destination_change(&body.value, &destination.kind, &state)?;
+    let changed = state
+        .store
+        .change_destination(access.client_id, destination_id, &change, &access.actor())
+        .await?;
+    Ok(Json(changed.into()))
+}
+
+/// Delete a destination
+///
+/// What is pending or held for it is cancelled; the log of what was sent stays. Of the Lead Webhook URL's destination
+/// this empties the URL.
+#[utoipa::path(delete, path = "/v1/clients/{clientId}/destinations/{destinationId}", tag = "destinations",
+    operation_id = "deleteDestination",
+    params(("clientId" = Uuid, Path, description = "Whose destination"),
+        ("destinationId" = Uuid, Path, description = "The destination")),
+    responses((status = NO_CONTENT, description = "The destination is gone")))]
+async fn delete(
+    access: ClientAccess,
+    PathId(destination_id): PathId<DestinationId>,
+    _: NoQuery,
+    State(state): State<ApiState>,
+) -> Result<StatusCode, Problem> {
+    let is_deleted = state
+        .store
+        .delete_destination(access.client_id, destination_id, &access.actor())
+        .await?;
+    if is_deleted {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("destination"))
+    }
 }

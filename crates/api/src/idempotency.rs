@@ -4,33 +4,26 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sensei_persistence::{Answer, Captured, Idempotency};
+use sensei_persistence::{Answer, Captured, KeyedRequest, Once};
 
 use crate::problem::{Problem, ProblemError};
 
-const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 /// On an answer that an equal request got before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const MAX_LENGTH: usize = 255;
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(crate) const MAX_LENGTH: usize = 255;
 
 /// The key of a request that can be repeated, if it has one.
 pub(crate) struct IdempotencyKey(Option<String>);
 
 impl IdempotencyKey {
     /// What the store needs to know the request again. The path is the API's own, wherever it is nested.
-    pub(crate) fn claim(
-        self,
-        path: String,
-        fingerprint: impl FnOnce() -> [u8; 32],
-        answer: &Answer,
-    ) -> Option<Idempotency> {
-        let answer = answer.clone();
-        self.0.map(|key| Idempotency {
+    pub(crate) fn request(self, path: String, fingerprint: impl FnOnce() -> [u8; 32]) -> Option<KeyedRequest> {
+        self.0.map(|key| KeyedRequest {
             key,
             method: "POST",
             path,
             fingerprint: fingerprint(),
-            answer,
         })
     }
 }
@@ -57,31 +50,20 @@ fn read(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         .ok_or_else(|| wrong("must be 1 to 255 visible ASCII characters"))
 }
 
-/// The promise that a request has no idempotency key: what can't keep its promise yet says so.
-pub(crate) struct NoIdempotencyKey;
-
-impl<S: Sync> FromRequestParts<S> for NoIdempotencyKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        if !parts.headers.contains_key(HEADER) {
-            return Ok(Self);
-        }
-        let detail = "is not taken here yet: this request can't be repeated safely. Leave the header out, and look \
-                      before repeating";
-        Err(Problem::invalid_request(vec![ProblemError::of_header(
-            HEADER.as_str(),
-            detail,
-        )]))
-    }
+/// The answer of a request that takes effect once.
+pub(crate) fn respond<T>(once: Once<T>) -> Response {
+    response(once.answer, once.done.is_none())
 }
 
 /// The answer of a capture: what was made for it, or what an equal request got before.
-pub(crate) fn respond(captured: Captured, answer: Answer) -> Response {
-    let (answer, is_replayed) = match captured {
-        Captured::Now => (answer, false),
-        Captured::Before(before) => (before, true),
-    };
+pub(crate) fn respond_captured(captured: Captured, answer: Answer) -> Response {
+    match captured {
+        Captured::Now => response(answer, false),
+        Captured::Before(before) => response(before, true),
+    }
+}
+
+fn response(answer: Answer, is_replayed: bool) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, json, answer.body).into_response();
@@ -99,6 +81,15 @@ pub(crate) fn answer(status: StatusCode, body: &impl serde::Serialize) -> Answer
     Answer {
         status: status.as_u16(),
         body,
+        holds_secret: false,
+    }
+}
+
+/// As [`answer`], for a body that holds a secret: it is stored encrypted.
+pub(crate) fn secret_answer(status: StatusCode, body: &impl serde::Serialize) -> Answer {
+    Answer {
+        holds_secret: true,
+        ..answer(status, body)
     }
 }
 

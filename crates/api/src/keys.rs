@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use sensei_domain::{ClientId, Faults, Fields, KeyId, TextRule, Timestamp};
-use sensei_persistence::{ApiKey, CreatedKey, KeyKind, NewKey, Scope};
+use sensei_persistence::{ApiKey, ChangeError, CreatedKey, KeyKind, NewKey, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +13,7 @@ use utoipa_axum::routes;
 
 use crate::auth::AdminAccess;
 use crate::body::JsonBody;
-use crate::idempotency::NoIdempotencyKey;
+use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
@@ -96,6 +97,16 @@ impl From<KeyKind> for KeyKindName {
     }
 }
 
+impl From<CreatedKey> for CreatedKeyView {
+    fn from(created: CreatedKey) -> Self {
+        let CreatedKey { key, text } = created;
+        Self {
+            view: key.into(),
+            key: text,
+        }
+    }
+}
+
 impl From<ApiKey> for KeyView {
     fn from(key: ApiKey) -> Self {
         let ApiKey {
@@ -128,10 +139,10 @@ impl From<ApiKey> for KeyView {
 async fn create(
     access: AdminAccess,
     _: NoQuery,
-    _: NoIdempotencyKey,
+    key: IdempotencyKey,
     State(state): State<ApiState>,
     body: JsonBody,
-) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
+) -> Result<Response, Problem> {
     let mut fields = Fields::new(&body.value)?;
     let name = fields
         .required_text("name", TextRule::line(NAME_MAX))
@@ -147,18 +158,21 @@ async fn create(
     let (name, kind) = name.zip(kind).expect("a body without faults has its required fields");
 
     let scope = client_id.map_or(Scope::Admin, Scope::Client);
+    let request = key.request("/v1/keys".to_owned(), || body.fingerprint());
+    let new = NewKey { kind, scope, name };
+    let answer = |created: &CreatedKey| {
+        let view = CreatedKeyView::from(created.clone());
+        idempotency::secret_answer(StatusCode::CREATED, &view)
+    };
     let created = state
         .store
-        .create_key(NewKey { kind, scope, name }, &access.actor())
-        .await?;
-    let CreatedKey { key, text } = created.ok_or_else(|| Faults::one("/clientId", "there is no such client"))?;
-    Ok((
-        StatusCode::CREATED,
-        Json(CreatedKeyView {
-            view: key.into(),
-            key: text,
-        }),
-    ))
+        .create_key_once(new, request.as_ref(), answer, &access.actor())
+        .await;
+    match created {
+        // The client stands in the body here, not in the path.
+        Err(ChangeError::UnknownClient) => Err(Faults::one("/clientId", "there is no such client").into()),
+        created => Ok(idempotency::respond(created?)),
+    }
 }
 
 /// List keys

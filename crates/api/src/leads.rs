@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sensei_domain::{ClientId, LeadId, NewLead, Timestamp};
-use sensei_persistence::{CaptureLead, CaptureRequest, Lead};
+use sensei_persistence::{CaptureLead, CaptureRequest, Idempotency, Lead};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -142,12 +142,9 @@ fn path(client_id: ClientId) -> String {
 /// `Idempotency-Key` the request can be repeated safely for 24 hours: an equal one gets the first one's answer, with the
 /// header `idempotency-replayed: true`. A publishable key is enough.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "captureLead",
-    params(("clientId" = Uuid, Path, description = "Whose lead it is"),
-        ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255,
-            description = "Chosen by you, e.g. a UUID: visible ASCII")),
+    params(("clientId" = Uuid, Path, description = "Whose lead it is")),
     request_body = NewLeadBody,
-    responses((status = CREATED, description = "The lead, durable", body = LeadView,
-        headers(("idempotency-replayed" = Option<String>, description = "`true` on the answer of an equal request before")))))]
+    responses((status = CREATED, description = "The lead, durable", body = LeadView)))]
 async fn capture(
     CaptureAccess { client_id }: CaptureAccess,
     _: NoQuery,
@@ -159,14 +156,21 @@ async fn capture(
     let captured_at = state.now();
     let id = LeadId::new(captured_at);
     let answer = idempotency::answer(StatusCode::CREATED, &LeadView::of_new(id, captured_at, &lead));
-    let idempotency = key.claim(path(client_id), || body.fingerprint(), &answer);
+    let idempotency = key.request(path(client_id), || body.fingerprint());
+    let idempotency = idempotency.map(|request| Idempotency {
+        request,
+        answer: answer.clone(),
+    });
     let request = CaptureRequest {
         client_id,
         leads: vec![CaptureLead { id, lead }],
         captured_at,
         idempotency,
     };
-    Ok(idempotency::respond(state.store.capture(request).await?, answer))
+    Ok(idempotency::respond_captured(
+        state.store.capture(request).await?,
+        answer,
+    ))
 }
 
 /// List leads

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sensei_domain::{ClientId, Faults, Fields, LeadId, NewLead};
-use sensei_persistence::{CaptureLead, CaptureRequest};
+use sensei_persistence::{CaptureLead, CaptureRequest, Idempotency};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -84,12 +84,9 @@ fn path(client_id: ClientId) -> String {
 /// each with what is wrong, so look at `rejected`. Correct and send those again by themselves. With an `Idempotency-Key` the whole request
 /// can be repeated safely for 24 hours. A publishable key is enough.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/leads/batch", tag = "leads", operation_id = "captureLeads",
-    params(("clientId" = Uuid, Path, description = "Whose leads they are"),
-        ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255,
-            description = "Chosen by you, e.g. a UUID: visible ASCII")),
+    params(("clientId" = Uuid, Path, description = "Whose leads they are")),
     request_body = LeadBatchBody,
-    responses((status = OK, description = "One answer a lead", body = BatchView,
-        headers(("idempotency-replayed" = Option<String>, description = "`true` on the answer of an equal request before")))))]
+    responses((status = OK, description = "One answer a lead", body = BatchView)))]
 async fn capture(
     CaptureAccess { client_id }: CaptureAccess,
     _: NoQuery,
@@ -124,7 +121,11 @@ async fn capture(
         items,
     };
     let answer = idempotency::answer(StatusCode::OK, &view);
-    let idempotency = key.claim(path(client_id), || body.fingerprint(), &answer);
+    let idempotency = key.request(path(client_id), || body.fingerprint());
+    let idempotency = idempotency.map(|request| Idempotency {
+        request,
+        answer: answer.clone(),
+    });
     // Without a single valid lead too: whether the client exists and the key is new is for the store to say.
     let request = CaptureRequest {
         client_id,
@@ -132,7 +133,10 @@ async fn capture(
         captured_at,
         idempotency,
     };
-    Ok(idempotency::respond(state.store.capture(request).await?, answer))
+    Ok(idempotency::respond_captured(
+        state.store.capture(request).await?,
+        answer,
+    ))
 }
 
 fn leads_of(body: &Value) -> Result<&[Value], Faults> {

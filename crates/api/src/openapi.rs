@@ -4,13 +4,15 @@ use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::IntoResponse;
-use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::idempotency;
 use crate::problem::{ProblemError, ProblemView};
 use crate::state::ApiState;
 use crate::webhook::{LeadCreatedBody, LeadDataBody, webhooks};
@@ -57,6 +59,8 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::leads::routes())
         .merge(crate::leads_batch::routes())
         .merge(crate::destinations::routes())
+        .merge(crate::destination_secrets::routes())
+        .merge(crate::destination_kinds::routes())
         .merge(crate::deliveries::routes())
         .merge(crate::keys::routes())
         .merge(crate::health::routes())
@@ -68,6 +72,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = documented_routes().into_openapi();
     document.webhooks = Some(webhooks());
     for item in document.paths.paths.values_mut() {
+        item.post.iter_mut().for_each(document_idempotency);
         operations(item).for_each(document_problems);
     }
     document
@@ -85,6 +90,32 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
         .into_iter()
         .flatten()
+}
+
+/// Adds the header that makes a POST safe to repeat, which every one takes.
+fn document_idempotency(operation: &mut Operation) {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let key = ParameterBuilder::new()
+        .name(idempotency::HEADER.as_str())
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "Chosen by you, e.g. a UUID: visible ASCII. An equal request within 24 hours gets the answer of the first",
+        ))
+        .schema(Some(
+            text().min_length(Some(1)).max_length(Some(idempotency::MAX_LENGTH)),
+        ));
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(RefOr::T(key.build()));
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+            let replayed = HeaderBuilder::new()
+                .schema(Some(text()))
+                .description(Some("`true` on the answer of an equal request before"));
+            response
+                .headers
+                .insert(idempotency::REPLAYED.to_string(), RefOr::T(replayed.build()));
+        }
+    }
 }
 
 /// Adds the problems that every operation of its sort can meet.

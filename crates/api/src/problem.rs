@@ -8,7 +8,7 @@ use std::error::Error;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sensei_domain::{Fault, Faults};
-use sensei_persistence::{CaptureError, StoreError};
+use sensei_persistence::{CaptureError, ChangeError, KeyReused, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -122,6 +122,13 @@ impl Problem {
         Self::not_found("client")
     }
 
+    fn key_reused() -> Self {
+        Self::new(
+            ProblemKind::IdempotencyKeyReused,
+            "this Idempotency-Key came with another body within the last 24 hours; nothing was stored",
+        )
+    }
+
     pub(crate) fn no_such_route() -> Self {
         Self::new(
             ProblemKind::NoSuchRoute,
@@ -224,14 +231,33 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::UnknownClient => Self::unknown_client(),
+            ChangeError::UnknownDestination => Self::not_found("destination"),
+            ChangeError::NameTaken => Self::new(
+                ProblemKind::Conflict,
+                "another destination of this client has this name: choose one of its own",
+            ),
+            ChangeError::NameReserved => {
+                Faults::one("/name", "is kept for the destination of the Lead Webhook URL").into()
+            }
+            ChangeError::NameFixed => Self::new(
+                ProblemKind::Conflict,
+                "the destination of the Lead Webhook URL keeps its name: it is found by it",
+            ),
+            ChangeError::KeyReused(KeyReused) => Self::key_reused(),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<CaptureError> for Problem {
     fn from(error: CaptureError) -> Self {
         match error {
             CaptureError::UnknownClient => Self::unknown_client(),
-            CaptureError::KeyReused => Self::new(
-                ProblemKind::IdempotencyKeyReused,
-                "this Idempotency-Key came with another body within the last 24 hours; nothing was stored",
-            ),
+            CaptureError::KeyReused => Self::key_reused(),
             CaptureError::Overloaded => Self {
                 retry_after: Some(OVERLOADED_RETRY_AFTER),
                 ..Self::new(

@@ -1,7 +1,7 @@
 //! Pieces of schemas whose truth is a type of the domain, so that they can't drift from it.
 
-use sensei_domain::{DeliveryState, DestinationStatus, Trigger};
-use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Type};
+use sensei_domain::{DeliveryState, DestinationStatus, RateUnit, SignatureVersion, Trigger};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 pub(crate) fn delivery_state() -> Object {
     let names = DeliveryState::ALL.iter().map(|state| state.name());
@@ -18,6 +18,39 @@ pub(crate) fn destination_status() -> Object {
 pub(crate) fn trigger() -> Object {
     let names = Trigger::ALL.iter().map(|trigger| trigger.name());
     one_of(names).description(Some("Why the attempt was made.")).build()
+}
+
+pub(crate) fn rate_limit() -> Object {
+    let number = || {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(10_000))
+    };
+    let units = RateUnit::ALL.iter().map(|unit| unit.name());
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property("requests", number())
+        .property("per", one_of(units))
+        .property(
+            "burst",
+            number().description(Some("How many may start at once after a rest; `requests` if absent.")),
+        )
+        .required("requests")
+        .required("per")
+        .description(Some(
+            "How fast attempts may follow each other; null: as fast as they come.",
+        ))
+        .build()
+}
+
+pub(crate) fn signature_version() -> Object {
+    let names = SignatureVersion::ALL.iter().map(|version| version.name());
+    one_of(names)
+        .description(Some(
+            "`v1`: a secret that both sides know (HMAC-SHA256). `v1a`: a key pair (Ed25519).",
+        ))
+        .build()
 }
 
 pub(crate) fn retry_policy() -> Object {

@@ -32,6 +32,9 @@ struct SettingsChangeBody {
     /// Whether webhooks carry a lead's custom fields, as `data.custom`.
     #[schema(nullable = false)]
     include_custom_fields: Option<bool>,
+    /// Whether the client's destinations also hear of their own troubles. Takes an admin's key.
+    #[schema(nullable = false)]
+    operational_events: Option<bool>,
 }
 
 /// A client's settings.
@@ -49,6 +52,8 @@ pub(crate) struct SettingsView {
     destination_id: Option<DestinationId>,
     /// Whether webhooks carry a lead's custom fields, as `data.custom`.
     include_custom_fields: bool,
+    /// Whether the client's destinations also hear of their own troubles.
+    operational_events: bool,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
@@ -60,6 +65,7 @@ impl From<Settings> for SettingsView {
             lead_webhook_url,
             destination_id,
             include_custom_fields,
+            operational_events,
             updated_at,
         } = settings;
         Self {
@@ -67,6 +73,7 @@ impl From<Settings> for SettingsView {
             lead_webhook_url,
             destination_id,
             include_custom_fields,
+            operational_events,
             updated_at,
         }
     }
@@ -98,15 +105,20 @@ async fn change(
     body: JsonBody,
 ) -> Result<Json<SettingsView>, Problem> {
     let mut fields = Fields::new(&body.value)?;
+    if fields.is_present("operationalEvents") {
+        access.require_admin()?;
+    }
     let is_url_changed = fields.is_present("leadWebhookUrl");
     let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
     let include_custom_fields = fields.optional_bool("includeCustomFields");
+    let operational_events = fields.optional_bool("operationalEvents");
     fields.finish()?;
 
     let lead_webhook_url = is_url_changed.then_some(lead_webhook_url);
     let change = SettingsChange {
         lead_webhook_url,
         include_custom_fields,
+        operational_events,
     };
     let settings = state
         .store

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use sensei_dispatcher::Egress;
-use sensei_domain::{ClientId, Clock, Fields, Timestamp, WebhookUrl};
+use sensei_dispatcher::{ConfigError, Descriptor, Egress, Kind, Refusal, Registry};
+use sensei_domain::{ClientId, Clock, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, Store};
+use serde_json::Value;
 
 use crate::problem::Problem;
 
@@ -13,13 +14,19 @@ use crate::problem::Problem;
 pub struct ApiState {
     pub(crate) store: Store,
     egress: Egress,
+    registry: Registry,
     clock: Arc<dyn Clock>,
 }
 
 impl ApiState {
-    /// Serves this store, and lets webhooks go where this egress guard lets them.
-    pub fn new(store: Store, egress: Egress, clock: Arc<dyn Clock>) -> Self {
-        Self { store, egress, clock }
+    /// Serves this store, lets webhooks go where this egress guard lets them, and offers these kinds of destinations.
+    pub fn new(store: Store, egress: Egress, registry: Registry, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            egress,
+            registry,
+            clock,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -38,5 +45,29 @@ impl ApiState {
             fields.fault(name, refusal.to_string());
         }
         Some(url)
+    }
+
+    /// The kinds of destinations that there are.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &Descriptor> {
+        self.registry.kinds().map(Kind::descriptor)
+    }
+
+    /// Checks a destination's config, which stands at `/config`: its kind must accept it, and the egress guard its URL.
+    /// Answers with the config as it is kept, its URL normalised as it is in the settings.
+    pub(crate) fn config(&self, kind: &str, config: &Value) -> Result<Value, Faults> {
+        if let Err(error) = self.registry.bind(kind, config) {
+            return Err(match error {
+                ConfigError::UnknownKind { .. } => Faults::one("/kind", error.to_string()),
+                ConfigError::Invalid { faults, .. } => faults.below("/config"),
+            });
+        }
+        let mut kept = config.clone();
+        let url = config.get("url").and_then(Value::as_str);
+        if let Some(url) = url.and_then(|url| url.parse::<WebhookUrl>().ok()) {
+            let refused = |refusal: Refusal| Faults::one("/config/url", refusal.to_string());
+            self.egress.check(&url).map_err(refused)?;
+            kept["url"] = Value::from(url.as_str());
+        }
+        Ok(kept)
     }
 }

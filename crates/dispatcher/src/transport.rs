@@ -7,7 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use sensei_domain::{Outcome, Timestamp};
+use sensei_domain::{Faults, Outcome, Timestamp};
 use sensei_persistence::Job;
 use serde_json::Value;
 
@@ -56,12 +56,12 @@ pub enum ConfigError {
         kind: String,
     },
     /// Not this kind's config.
-    #[error("the config doesn't fit the kind \"{kind}\": {reason}")]
+    #[error("the config doesn't fit the kind \"{kind}\": {faults}")]
     Invalid {
         /// The kind's name.
         kind: &'static str,
-        /// What is wrong.
-        reason: String,
+        /// All that is wrong, by pointers into the config.
+        faults: Faults,
     },
 }
 

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _};
+use zeroize::Zeroizing;
 
 use crate::signature::{KeyError, SignatureHeaders, VerifyError, check_timestamp, decode};
 use crate::time::Timestamp;
 
-const SIGNING_PREFIX: &str = "whsk_";
+pub(crate) const SIGNING_PREFIX: &str = "whsk_";
 const VERIFYING_PREFIX: &str = "whpk_";
 const VERSION: &str = "v1a,";
 
@@ -19,6 +20,18 @@ const VERSION: &str = "v1a,";
 pub struct SigningKey(ed25519_dalek::SigningKey);
 
 impl SigningKey {
+    /// Draws a new key.
+    pub fn generate() -> Self {
+        let seed = Zeroizing::new(rand::random::<[u8; 32]>());
+        Self(ed25519_dalek::SigningKey::from_bytes(&seed))
+    }
+
+    /// The key's text, `whsk_…`.
+    pub fn expose(&self) -> Zeroizing<String> {
+        let bytes = Zeroizing::new(self.0.to_keypair_bytes());
+        Zeroizing::new(format!("{SIGNING_PREFIX}{}", STANDARD.encode(&bytes[..])))
+    }
+
     /// Signs a webhook: the value of its header `webhook-signature`.
     pub fn sign(&self, id: &str, unix_seconds: i64, body: &[u8]) -> String {
         let signature = self.0.sign(&content(id, &unix_seconds.to_string(), body));
@@ -105,6 +118,7 @@ mod tests {
     fn published_vector_is_signed_and_verified() {
         let key = KEY.parse::<SigningKey>().expect("a key");
         assert_eq!(key.sign(ID, SECONDS, BODY), SIGNATURE);
+        assert_eq!(*key.expose(), KEY);
         assert_eq!(key.verifying_key().to_string(), PUBLIC);
         let public = PUBLIC.parse::<VerifyingKey>().expect("a key");
         let now = Timestamp::from_millis(SECONDS * 1_000);

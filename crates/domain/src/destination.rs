@@ -1,6 +1,46 @@
-//! Whether events are sent to a destination.
+//! What a destination is called, and whether events are sent to it.
+
+use std::fmt;
+use std::str::FromStr;
 
 use crate::named::named;
+use crate::text::TextRule;
+
+const RULE: TextRule = TextRule::line(100);
+
+/// A destination's name: 1 to 100 characters after trimming, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationName(String);
+
+impl DestinationName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DestinationName {
+    type Err = DestinationNameError;
+
+    fn from_str(text: &str) -> Result<Self, DestinationNameError> {
+        match RULE.apply(text) {
+            Ok("") => Err(DestinationNameError("must not be empty".to_owned())),
+            Ok(text) => Ok(Self(text.to_owned())),
+            Err(detail) => Err(DestinationNameError(detail)),
+        }
+    }
+}
+
+impl fmt::Display for DestinationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is no destination's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DestinationNameError(String);
 
 /// Whether events are sent to a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -31,6 +31,15 @@ impl Faults {
         if faults.is_empty() { None } else { Some(Self(faults)) }
     }
 
+    /// The same faults, of a document that stands at a pointer of a larger one.
+    #[must_use]
+    pub fn below(mut self, pointer: &str) -> Self {
+        for fault in &mut self.0 {
+            fault.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
     /// The faults, in the order they were found.
     pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
         self.0.iter()

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use crate::duration::{DurationError, format_duration, parse_duration};
+use crate::faults::Faults;
+use crate::fields::Fields;
+use crate::text::TextRule;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -39,6 +43,28 @@ pub enum RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// Reads a policy, and says what is wrong with it by the pointer of each field below `pointer`.
+    pub fn from_json(value: &Value, pointer: &str) -> Result<Self, Faults> {
+        let mut fields = Fields::at(value, pointer)?;
+        let name = fields.required_text("policy", TextRule::line(usize::MAX));
+        let delays = fields.value("delays");
+        let policy = match name {
+            Some("custom") => read_delays(&mut fields, delays).map(Self::Custom),
+            Some("none") => Some(Self::None),
+            Some("standard") => Some(Self::Standard),
+            Some(_) => {
+                fields.fault("policy", "must be one of none, standard, custom");
+                None
+            }
+            None => None,
+        };
+        if delays.is_some() && matches!(policy, Some(Self::None | Self::Standard)) {
+            fields.fault("delays", "belong to the policy custom only");
+        }
+        fields.finish()?;
+        Ok(policy.expect("a policy that can't be read is a fault"))
+    }
+
     /// The waits between attempts: the first follows the first attempt.
     pub fn delays(&self) -> &[Duration] {
         match self {
@@ -47,6 +73,29 @@ impl RetryPolicy {
             Self::Custom(Delays(delays)) => delays,
         }
     }
+}
+
+fn read_delays(fields: &mut Fields<'_>, delays: Option<&Value>) -> Option<Delays> {
+    let Some(Value::Array(given)) = delays else {
+        let detail = delays.map_or(
+            "is required for the policy custom",
+            |_| "must be an array, e.g. [\"5s\", \"5m\"]",
+        );
+        fields.fault("delays", detail);
+        return None;
+    };
+    let mut delays = Vec::with_capacity(given.len().min(MAX_DELAYS));
+    for (index, delay) in given.iter().enumerate().take(MAX_DELAYS) {
+        match delay.as_str().map_or(Err(DurationError), parse_duration) {
+            Ok(delay) if (SHORTEST..=LONGEST).contains(&delay) => delays.push(delay),
+            Ok(_) => fields.fault_below("delays", &index.to_string(), "must be from 1s to 7d"),
+            Err(error) => fields.fault_below("delays", &index.to_string(), &error.to_string()),
+        }
+    }
+    if given.is_empty() || given.len() > MAX_DELAYS {
+        fields.fault("delays", DelaysError::Number { number: given.len() }.to_string());
+    }
+    delays.try_into().ok()
 }
 
 /// Waits between attempts: 1 to 20, each from a second to seven days.
@@ -167,5 +216,40 @@ mod tests {
             let said = serde_json::from_str::<RetryPolicy>(text).expect_err(text).to_string();
             assert!(said.contains(error), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_policy_is_named_by_its_pointer() {
+        let good = serde_json::json!({"policy": "custom", "delays": ["5s", "7d"]});
+        let policy = RetryPolicy::from_json(&good, "/retry").expect("a policy");
+        assert_eq!(serde_json::to_value(&policy).expect("JSON"), good);
+        for (text, pointers) in [
+            (r#""none""#, &["/retry"][..]),
+            ("{}", &["/retry/policy"]),
+            (r#"{"policy":7}"#, &["/retry/policy"]),
+            (r#"{"policy":"never"}"#, &["/retry/policy"]),
+            (r#"{"policy":"none","delays":["5s"]}"#, &["/retry/delays"]),
+            (r#"{"policy":"standard","delay":1}"#, &["/retry/delay"]),
+            (r#"{"policy":"custom"}"#, &["/retry/delays"]),
+            (r#"{"policy":"custom","delays":"5s"}"#, &["/retry/delays"]),
+            (r#"{"policy":"custom","delays":[]}"#, &["/retry/delays"]),
+            (
+                r#"{"policy":"custom","delays":["5s","5 s",7,"0s","8d"]}"#,
+                &[
+                    "/retry/delays/1",
+                    "/retry/delays/2",
+                    "/retry/delays/3",
+                    "/retry/delays/4",
+                ],
+            ),
+        ] {
+            let value = serde_json::from_str(text).expect("JSON");
+            let faults = RetryPolicy::from_json(&value, "/retry").expect_err(text);
+            let found = faults.iter().map(|fault| &*fault.pointer).collect::<Vec<_>>();
+            assert_eq!(found, pointers, "{text}");
+        }
+        let many = serde_json::json!({"policy": "custom", "delays": vec!["5s"; 21]});
+        let faults = RetryPolicy::from_json(&many, "").expect_err("too many");
+        assert_eq!(faults.to_string(), "/delays must be 1 to 20 delays, not 21");
     }
 }

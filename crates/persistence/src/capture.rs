@@ -151,7 +151,8 @@ impl Batched for Captures {
                     .filter(|_| addressees.contains_key(&request.client_id)),
             )
         });
-        let standings = idempotency::claim(&transaction, &keys.collect::<Vec<_>>(), now).await?;
+        let master_key = self.shared.directory.master_key();
+        let standings = idempotency::claim(&transaction, master_key, &keys.collect::<Vec<_>>(), now).await?;
 
         let mut births = Births::new(&self.shared, begun, now);
         let mut answers = Vec::with_capacity(items.len());

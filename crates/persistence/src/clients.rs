@@ -12,11 +12,12 @@ use sensei_domain::{ClientId, ClientName, DestinationId, Timestamp, WebhookUrl};
 use crate::audit::{self, Actor};
 use crate::entities::clients::{self, Column};
 use crate::entities::destinations;
-use crate::error::StoreError;
+use crate::error::{ChangeError, StoreError};
+use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::keys::{self, CreatedKey, KeyKind, NewKey, Scope};
 use crate::records::{Client, Page};
 use crate::settings::{self, Settings, SettingsChange};
-use crate::store::Store;
+use crate::store::{Shared, Store};
 
 /// A client to create.
 #[derive(Debug, Clone)]
@@ -41,38 +42,25 @@ pub struct CreatedClient {
 impl Store {
     /// Creates a client, its publishable key and, with a URL, its Lead Webhook destination.
     pub async fn create_client(&self, new: NewClient, actor: &Actor) -> Result<CreatedClient, StoreError> {
-        let now = self.now();
-        let row = clients::Model {
-            id: ClientId::new(now).as_uuid(),
-            name: new.name.as_str().to_owned(),
-            include_custom_fields: false,
-            operational_events: false,
-            created_at: now.as_millis(),
-            updated_at: now.as_millis(),
-        };
-        let id = ClientId::from_uuid(row.id);
         let transaction = self.connections().begin().await?;
-        clients::Entity::insert(row.clone().into_active_model())
-            .exec_without_returning(&transaction)
-            .await?;
-        audit::log(&transaction, now, actor, "client.created", Some(id), id).await?;
-        let change = SettingsChange {
-            lead_webhook_url: Some(new.lead_webhook_url),
-            include_custom_fields: None,
-        };
-        let change = settings::apply(&transaction, self.shared(), &row, &change, actor, now).await?;
-        let key = NewKey {
-            kind: KeyKind::Publishable,
-            scope: Scope::Client(id),
-            name: "Lead form".to_owned(),
-        };
-        let publishable_key = keys::create(&transaction, key, actor, now).await?;
+        let created = create(&transaction, self.shared(), new, actor).await?;
         transaction.commit().await?;
-        Ok(CreatedClient {
-            client: client(row),
-            settings: change.settings,
-            publishable_key,
-        })
+        Ok(created)
+    }
+
+    /// As [`Store::create_client`], once for all requests with the same key. The answer holds a secret.
+    pub async fn create_client_once(
+        &self,
+        new: NewClient,
+        request: Option<&KeyedRequest>,
+        answer: impl FnOnce(&CreatedClient) -> Answer,
+        actor: &Actor,
+    ) -> Result<Once<CreatedClient>, ChangeError> {
+        let transaction = self.connections().begin().await?;
+        let effect = async { Ok::<_, ChangeError>(create(&transaction, self.shared(), new, actor).await?) };
+        let once = idempotency::once(&transaction, self.shared(), None, request, effect, answer).await?;
+        transaction.commit().await?;
+        Ok(once)
     }
 
     /// Reads a client.
@@ -172,12 +160,60 @@ const DELETIONS: &[&str] = &[
     "DELETE FROM clients WHERE id = $1",
 ];
 
+async fn create(
+    transaction: &DatabaseTransaction,
+    shared: &Shared,
+    new: NewClient,
+    actor: &Actor,
+) -> Result<CreatedClient, StoreError> {
+    let now = shared.clock.now();
+    let row = clients::Model {
+        id: ClientId::new(now).as_uuid(),
+        name: new.name.as_str().to_owned(),
+        include_custom_fields: false,
+        operational_events: false,
+        created_at: now.as_millis(),
+        updated_at: now.as_millis(),
+    };
+    let id = ClientId::from_uuid(row.id);
+    clients::Entity::insert(row.clone().into_active_model())
+        .exec_without_returning(transaction)
+        .await?;
+    audit::log(transaction, now, actor, "client.created", Some(id), id).await?;
+    let change = SettingsChange {
+        lead_webhook_url: Some(new.lead_webhook_url),
+        ..SettingsChange::default()
+    };
+    let change = settings::apply(transaction, shared, &row, &change, actor, now).await?;
+    let key = NewKey {
+        kind: KeyKind::Publishable,
+        scope: Scope::Client(id),
+        name: "Lead form".to_owned(),
+    };
+    let publishable_key = keys::create(transaction, key, actor, now).await?;
+    Ok(CreatedClient {
+        client: client(row),
+        settings: change.settings,
+        publishable_key,
+    })
+}
+
 /// Reads a client's row and keeps it from others until the transaction ends.
 pub(crate) async fn lock(transaction: &DatabaseTransaction, id: ClientId) -> Result<Option<clients::Model>, DbErr> {
     clients::Entity::find_by_id(id.as_uuid())
         .lock_exclusive()
         .one(transaction)
         .await
+}
+
+/// Notes that a client's settings changed, for a change that was made elsewhere.
+pub(crate) async fn touch(transaction: &DatabaseTransaction, id: ClientId, now: Timestamp) -> Result<(), DbErr> {
+    let row = clients::ActiveModel {
+        id: ActiveValue::Unchanged(id.as_uuid()),
+        updated_at: ActiveValue::Set(now.as_millis()),
+        ..Default::default()
+    };
+    clients::Entity::update(row).exec(transaction).await.map(drop)
 }
 
 pub(crate) fn client(row: clients::Model) -> Client {

@@ -1,18 +1,23 @@
-//! Destinations as they are read by clients, and how the Lead Webhook's is made, changed and deleted.
+//! Destinations as they are read by clients, and how their rows are made, changed and deleted.
 
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
 };
-use sensei_domain::{ClientId, DestinationId, DestinationStatus, RetryPolicy, SigningSecret, Timestamp, WebhookUrl};
+use sensei_domain::{
+    ClientId, DestinationId, DestinationStatus, RetryPolicy, SignatureVersion, Signer, Timestamp, WebhookUrl,
+};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::deliveries;
+use crate::destination_changes::NewDestination;
 use crate::directory::{Directory, secret_place};
-use crate::entities::destinations::{self, Column};
+use crate::entities::destinations::{self, Column, Model};
 use crate::error::StoreError;
+use crate::health;
 use crate::master_key::MasterKey;
 use crate::records::{Destination, Page};
 use crate::store::Store;
@@ -58,7 +63,7 @@ impl Store {
 pub(crate) async fn lead_webhook(
     connection: &impl sea_orm::ConnectionTrait,
     client: ClientId,
-) -> Result<Option<destinations::Model>, DbErr> {
+) -> Result<Option<Model>, DbErr> {
     destinations::Entity::find()
         .filter(Column::ClientId.eq(client.as_uuid()))
         .filter(Column::Name.eq(LEAD_WEBHOOK))
@@ -67,7 +72,7 @@ pub(crate) async fn lead_webhook(
         .await
 }
 
-/// Makes the Lead Webhook of a client: policy `none`, as published, and a signing secret of its own.
+/// Makes the Lead Webhook of a client: policy `none`, as published.
 pub(crate) async fn create_lead_webhook(
     transaction: &DatabaseTransaction,
     master_key: &MasterKey,
@@ -75,74 +80,98 @@ pub(crate) async fn create_lead_webhook(
     url: &WebhookUrl,
     now: Timestamp,
 ) -> Result<DestinationId, DbErr> {
-    let id = DestinationId::new(now);
-    let sealed_secret = master_key.seal(
-        &secret_place(id.as_uuid()),
-        SigningSecret::generate().expose().as_bytes(),
-    );
-    let retry = serde_json::to_string(&RetryPolicy::None).map_err(|error| DbErr::Json(error.to_string()))?;
-    let row = destinations::Model {
-        id: id.as_uuid(),
-        client_id: client.as_uuid(),
+    let new = NewDestination {
         kind: WEBHOOK_KIND.to_owned(),
-        name: LEAD_WEBHOOK.to_owned(),
+        name: LEAD_WEBHOOK.parse().expect("a name"),
+        config: json!({ "url": url.as_str() }),
+        retry: RetryPolicy::None,
+        rate_limit: None,
+        ordered: false,
+    };
+    let row = create(transaction, master_key, client, &new, now).await?;
+    Ok(DestinationId::from_uuid(row.id))
+}
+
+/// Makes a destination with a signing secret of its own.
+pub(crate) async fn create(
+    transaction: &DatabaseTransaction,
+    master_key: &MasterKey,
+    client: ClientId,
+    new: &NewDestination,
+    now: Timestamp,
+) -> Result<Model, DbErr> {
+    let id = DestinationId::new(now).as_uuid();
+    let secret = Signer::generate(SignatureVersion::V1);
+    let row = Model {
+        id,
+        client_id: client.as_uuid(),
+        kind: new.kind.clone(),
+        name: new.name.as_str().to_owned(),
         status: DestinationStatus::Active.name().to_owned(),
         status_reason: None,
         status_since: now.as_millis(),
         version: 1,
-        config: config(url),
-        retry,
-        rate_limit: None,
-        ordered: false,
-        sealed_secret,
+        config: new.config.to_string(),
+        retry: written(&new.retry)?,
+        rate_limit: new.rate_limit.as_ref().map(written).transpose()?,
+        ordered: new.ordered,
+        sealed_secret: master_key.seal(&secret_place(id), secret.expose().as_bytes()),
         previous_sealed_secret: None,
         previous_secret_until: None,
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
         deleted_at: None,
     };
-    destinations::Entity::insert(row.into_active_model())
+    destinations::Entity::insert(row.clone().into_active_model())
         .exec_without_returning(transaction)
         .await?;
-    Ok(id)
+    Ok(row)
 }
 
 /// Sends what isn't delivered yet, and all that comes, to another URL; the signing secret stays.
 pub(crate) async fn change_url(
     transaction: &DatabaseTransaction,
-    row: &destinations::Model,
+    row: &Model,
     url: &WebhookUrl,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let change = destinations::ActiveModel {
-        id: ActiveValue::Unchanged(row.id),
-        config: ActiveValue::Set(config(url)),
-        version: ActiveValue::Set(row.version + 1),
-        updated_at: ActiveValue::Set(now.as_millis()),
-        ..Default::default()
+    let row = Model {
+        config: json!({ "url": url.as_str() }).to_string(),
+        ..row.clone()
     };
-    destinations::Entity::update(change).exec(transaction).await.map(drop)
+    write(transaction, row, now).await.map(drop)
 }
 
 /// Deletes a destination and cancels what was bound for it. The emptied row stays, for the log.
-pub(crate) async fn delete(
-    transaction: &DatabaseTransaction,
-    row: &destinations::Model,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let change = destinations::ActiveModel {
-        id: ActiveValue::Unchanged(row.id),
-        config: ActiveValue::Set("{}".to_owned()),
-        sealed_secret: ActiveValue::Set(String::new()),
-        version: ActiveValue::Set(row.version + 1),
-        updated_at: ActiveValue::Set(now.as_millis()),
-        deleted_at: ActiveValue::Set(Some(now.as_millis())),
-        ..Default::default()
+pub(crate) async fn delete(transaction: &DatabaseTransaction, row: &Model, now: Timestamp) -> Result<(), DbErr> {
+    let id = row.id;
+    let row = Model {
+        config: "{}".to_owned(),
+        sealed_secret: String::new(),
+        previous_sealed_secret: None,
+        previous_secret_until: None,
+        deleted_at: Some(now.as_millis()),
+        ..row.clone()
     };
-    destinations::Entity::update(change).exec(transaction).await?;
-    deliveries::cancel(transaction, "destination_id", row.id, now).await
+    write(transaction, row, now).await?;
+    // Deliveries first, then health: the order of who records attempts.
+    deliveries::cancel(transaction, "destination_id", id, now).await?;
+    health::forget(transaction, id).await
 }
 
-fn config(url: &WebhookUrl) -> String {
-    json!({ "url": url.as_str() }).to_string()
+/// Writes a changed row as the next version. Its client's row is locked, so nobody else does.
+pub(crate) async fn write(transaction: &DatabaseTransaction, row: Model, now: Timestamp) -> Result<Model, DbErr> {
+    let row = Model {
+        version: row.version + 1,
+        updated_at: now.as_millis(),
+        ..row
+    };
+    destinations::Entity::update(row.into_active_model().reset_all())
+        .exec(transaction)
+        .await
+}
+
+/// A rule as its column holds it.
+pub(crate) fn written(rule: &impl Serialize) -> Result<String, DbErr> {
+    serde_json::to_string(rule).map_err(|error| DbErr::Json(error.to_string()))
 }

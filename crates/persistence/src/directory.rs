@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, Statement};
-use sensei_domain::{ClientId, DestinationId, SigningSecret, Timestamp};
+use sensei_domain::{ClientId, DestinationId, Signer, Timestamp};
 use uuid::Uuid;
 
 use crate::entities::destinations;
@@ -155,6 +155,11 @@ impl Directory {
         Ok(destination)
     }
 
+    /// What a row says that isn't committed yet: nothing is kept of it.
+    pub(crate) fn uncommitted(&self, model: destinations::Model) -> Result<Destination, StoreError> {
+        read(&self.master_key, model)
+    }
+
     pub(crate) fn master_key(&self) -> &MasterKey {
         &self.master_key
     }
@@ -162,10 +167,14 @@ impl Directory {
 
 fn read(master_key: &MasterKey, model: destinations::Model) -> Result<Destination, StoreError> {
     let unreadable = |what| StoreError::Unreadable { what };
-    let secret = master_key
-        .open(&secret_place(model.id), &model.sealed_secret)
-        .and_then(|secret| std::str::from_utf8(&secret).ok()?.parse::<SigningSecret>().ok())
-        .ok_or(unreadable("signing secret"))?;
+    let secret = unsealed(master_key, &secret_place(model.id), &model.sealed_secret)?;
+    let previous_secret = match model.previous_sealed_secret.zip(model.previous_secret_until) {
+        Some((sealed, until)) => {
+            let previous = unsealed(master_key, &previous_secret_place(model.id), &sealed)?;
+            Some((previous, Timestamp::from_millis(until)))
+        }
+        None => None,
+    };
     Ok(Destination {
         id: DestinationId::from_uuid(model.id),
         client_id: ClientId::from_uuid(model.client_id),
@@ -184,9 +193,18 @@ fn read(master_key: &MasterKey, model: destinations::Model) -> Result<Destinatio
             .map_err(|_| unreadable("rate limit"))?,
         ordered: model.ordered,
         secret,
+        previous_secret,
         created_at: Timestamp::from_millis(model.created_at),
         updated_at: Timestamp::from_millis(model.updated_at),
     })
+}
+
+/// The signing secret in a place of a destination's row.
+pub(crate) fn unsealed(master_key: &MasterKey, place: &SealedPlace, sealed: &str) -> Result<Signer, StoreError> {
+    let secret = master_key.open(place, sealed);
+    secret
+        .and_then(|secret| std::str::from_utf8(&secret).ok()?.parse().ok())
+        .ok_or(StoreError::Unreadable { what: "signing secret" })
 }
 
 /// Where a destination's signing secret is kept.
@@ -195,5 +213,13 @@ pub(crate) fn secret_place(destination: Uuid) -> SealedPlace {
         table: "destinations",
         row: destination,
         column: "sealed_secret",
+    }
+}
+
+/// Where the one before is kept while it still counts.
+pub(crate) fn previous_secret_place(destination: Uuid) -> SealedPlace {
+    SealedPlace {
+        column: "previous_sealed_secret",
+        ..secret_place(destination)
     }
 }

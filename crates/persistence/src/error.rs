@@ -3,6 +3,8 @@
 use sea_orm::error::ConnAcquireErr;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+use crate::idempotency::KeyReused;
+
 /// Why a request to the store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -40,6 +42,39 @@ impl From<DbErr> for StoreError {
         } else {
             Self::Internal(error)
         }
+    }
+}
+
+/// Why a change that was asked for wasn't made. Nothing was written, but for [`StoreError::Unavailable`], where it is
+/// unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such client.
+    #[error("there is no such client")]
+    UnknownClient,
+    /// The client has no such destination.
+    #[error("there is no such destination")]
+    UnknownDestination,
+    /// Another of the client's destinations has this name.
+    #[error("another destination has this name")]
+    NameTaken,
+    /// The name belongs to the Lead Webhook URL.
+    #[error("the name is that of the Lead Webhook URL")]
+    NameReserved,
+    /// The destination of the Lead Webhook URL keeps its name.
+    #[error("the destination of the Lead Webhook URL keeps its name")]
+    NameFixed,
+    /// The idempotency key came with another body before.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for ChangeError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
     }
 }
 

@@ -168,13 +168,21 @@ async fn failed(
 }
 
 /// A destination that somebody made active again gets another chance: its failures count anew.
-#[allow(dead_code, reason = "for the one who resumes")]
 pub(crate) async fn resumed(transaction: &DatabaseTransaction, destination: Uuid) -> Result<(), DbErr> {
-    let sql = "UPDATE destination_health SET failed_attempts = 0, is_gone = $2, warned_at = NULL, look_at = NULL \
-               WHERE destination_id = $1 AND recovered_at IS NULL";
-    let values = [destination.into(), false.into()];
-    let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
-    transaction.execute_raw(statement).await.map(drop)
+    // Whoever heard of its trouble is to hear of its recovery, once it is proven.
+    let announced = "UPDATE destination_health SET failed_attempts = 0, is_gone = FALSE, warned_at = NULL, \
+                     look_at = NULL WHERE destination_id = $1 AND is_announced AND recovered_at IS NULL";
+    let others = "DELETE FROM destination_health WHERE destination_id = $1 AND NOT is_announced";
+    for sql in [announced, others] {
+        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, [destination.into()]);
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(())
+}
+
+/// Nothing is wrong with what isn't there any more.
+pub(crate) async fn forget(transaction: &DatabaseTransaction, destination: Uuid) -> Result<(), DbErr> {
+    Entity::delete_by_id(destination).exec(transaction).await.map(drop)
 }
 
 pub(crate) fn failing(row: &Model) -> Failing {

@@ -2,26 +2,29 @@
 //!
 //! A key is written in the transaction of its effect, so that both are there or neither. A parallel
 //! equal request waits for that transaction (in the same batch here, on the key's row between processes).
+//! Captures claim their keys a batch at a time ([`claim`]); every other request has a transaction of its own ([`once`]).
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Statement};
 use sensei_domain::{ClientId, Timestamp};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::entities::idempotency_keys;
 use crate::error::StoreError;
-use crate::store::Store;
+use crate::master_key::{MasterKey, SealedPlace};
+use crate::store::{Shared, Store};
 
 /// How long an answer is kept, in milliseconds: a day, as the API promises.
 const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// How many old keys are removed at once.
 const SWEPT_AT_ONCE: u32 = 1_000;
 
-/// A request's idempotency key and the answer it will get.
-#[derive(Debug, Clone)]
-pub struct Idempotency {
+/// A request that may come again: its idempotency key, and what it asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedRequest {
     /// The key, as the caller chose it.
     pub key: String,
     /// The request's method.
@@ -30,6 +33,13 @@ pub struct Idempotency {
     pub path: String,
     /// SHA-256 of the request's body.
     pub fingerprint: [u8; 32],
+}
+
+/// A request that may come again, whose answer is known beforehand.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The request.
+    pub request: KeyedRequest,
     /// What it is answered, if it takes effect.
     pub answer: Answer,
 }
@@ -41,7 +51,23 @@ pub struct Answer {
     pub status: u16,
     /// The JSON body.
     pub body: Bytes,
+    /// Whether the body is for nobody else's eyes: then it is kept encrypted.
+    pub holds_secret: bool,
 }
+
+/// What became of a request that takes effect once.
+#[derive(Debug)]
+pub struct Once<T> {
+    /// What is answered: to the first request, and to every equal one.
+    pub answer: Answer,
+    /// The effect; `None` when an equal request had it before.
+    pub done: Option<T>,
+}
+
+/// The idempotency key came with another body before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the idempotency key was used with another body")]
+pub struct KeyReused;
 
 /// What a key turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,22 +80,67 @@ pub(crate) enum Standing {
     Reused,
 }
 
-/// Client, method, path, key.
+/// Client, method, path, key. The client is nil where a request isn't within one.
 type Scope<'a> = (Uuid, &'a str, &'a str, &'a str);
+
+/// Lets a request with a key take effect once: the first runs `effect`, and its `answer` is kept for the others.
+///
+/// For a handler of any POST: begin a transaction, lock the client (if the request is within one), call this
+/// with the effect's statements, commit. An equal request waits for that commit, on the key's row at the latest. When
+/// `effect` fails, let the transaction go: neither the key nor anything else is kept, and the caller may correct
+/// the request under the same key. Without a key (`request` is `None`) the effect just takes place. What must
+/// follow the commit (telling the lanes) follows only if `done` is there.
+pub(crate) async fn once<T, E: From<DbErr> + From<KeyReused>>(
+    transaction: &DatabaseTransaction,
+    shared: &Shared,
+    client: Option<ClientId>,
+    request: Option<&KeyedRequest>,
+    effect: impl Future<Output = Result<T, E>>,
+    answer: impl FnOnce(&T) -> Answer,
+) -> Result<Once<T>, E> {
+    let master_key = shared.directory.master_key();
+    let scope = request.map(|request| scope(client, request));
+    if let Some((scope, request)) = scope.zip(request) {
+        let unknown = Answer {
+            status: 0,
+            body: Bytes::new(),
+            holds_secret: false,
+        };
+        let kept = Kept::of(&unknown, master_key, scope);
+        if !insert(transaction, scope, &request.fingerprint, kept, shared.clock.now()).await? {
+            let (fingerprint, answer) = stored(transaction, master_key, scope).await?;
+            return if fingerprint == request.fingerprint {
+                Ok(Once { answer, done: None })
+            } else {
+                Err(KeyReused.into())
+            };
+        }
+    }
+    let done = effect.await?;
+    let answer = answer(&done);
+    if let Some(scope) = scope {
+        complete(transaction, scope, Kept::of(&answer, master_key, scope)).await?;
+    }
+    Ok(Once {
+        answer,
+        done: Some(done),
+    })
+}
 
 /// Claims the keys of a batch's requests: the first with a key takes effect, the others get its
 /// answer, whether it is in this batch or from yesterday.
 pub(crate) async fn claim(
     transaction: &DatabaseTransaction,
+    master_key: &MasterKey,
     requests: &[(ClientId, Option<&Idempotency>)],
     now: Timestamp,
 ) -> Result<Vec<Standing>, DbErr> {
     // Ordered, so that two processes with the same keys don't lock each other out.
     let mut by_scope = BTreeMap::<Scope, Vec<usize>>::new();
-    for (index, (client, request)) in requests.iter().enumerate() {
-        if let Some(request) = request {
+    for (index, (client, idempotency)) in requests.iter().enumerate() {
+        if let Some(idempotency) = idempotency {
             by_scope
-                .entry((client.as_uuid(), request.method, &request.path, &request.key))
+                .entry(scope(Some(*client), &idempotency.request))
                 .or_default()
                 .push(index);
         }
@@ -81,14 +152,16 @@ pub(crate) async fn claim(
             .filter_map(|&index| Some((index, requests[index].1?)))
             .collect::<Vec<_>>();
         let Some(&(_, first)) = equals.first() else { continue };
-        let is_new = insert(transaction, scope, first, now).await?;
+        let fingerprint = &first.request.fingerprint;
+        let kept = Kept::of(&first.answer, master_key, scope);
+        let is_new = insert(transaction, scope, fingerprint, kept, now).await?;
         let (fingerprint, answer) = if is_new {
-            (first.fingerprint.to_vec(), first.answer.clone())
+            (fingerprint.to_vec(), first.answer.clone())
         } else {
-            stored(transaction, scope).await?
+            stored(transaction, master_key, scope).await?
         };
-        for (index, request) in equals.into_iter().skip(usize::from(is_new)) {
-            standings[index] = if request.fingerprint[..] == fingerprint {
+        for (index, idempotency) in equals.into_iter().skip(usize::from(is_new)) {
+            standings[index] = if idempotency.request.fingerprint[..] == fingerprint {
                 Standing::Answered(answer.clone())
             } else {
                 Standing::Reused
@@ -98,27 +171,88 @@ pub(crate) async fn claim(
     Ok(standings)
 }
 
+fn scope(client: Option<ClientId>, request: &KeyedRequest) -> Scope<'_> {
+    let client = client.map_or(Uuid::nil(), ClientId::as_uuid);
+    (client, request.method, &request.path, &request.key)
+}
+
+/// An answer as it stands in the table.
+struct Kept {
+    status: i64,
+    body: Vec<u8>,
+    is_sealed: bool,
+}
+
+impl Kept {
+    fn of(answer: &Answer, master_key: &MasterKey, scope: Scope<'_>) -> Self {
+        let body = if answer.holds_secret {
+            master_key.seal(&place(scope), &answer.body).into_bytes()
+        } else {
+            answer.body.to_vec()
+        };
+        Self {
+            status: i64::from(answer.status),
+            body,
+            is_sealed: answer.holds_secret,
+        }
+    }
+
+    /// `None` when it is damaged or was sealed elsewhere.
+    fn open(self, master_key: &MasterKey, scope: Scope<'_>) -> Option<Answer> {
+        let body = if self.is_sealed {
+            let sealed = String::from_utf8(self.body).ok()?;
+            master_key.open(&place(scope), &sealed)?.to_vec()
+        } else {
+            self.body
+        };
+        Some(Answer {
+            status: self.status.try_into().ok()?,
+            body: body.into(),
+            holds_secret: self.is_sealed,
+        })
+    }
+}
+
+/// The key's row as a place of sealed values: it has no id, but its scope identifies it.
+fn place((client, method, path, key): Scope<'_>) -> SealedPlace {
+    let mut hash = Sha256::new();
+    for part in [client.as_bytes(), method.as_bytes(), path.as_bytes(), key.as_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    let (row, _) = hash.split_first_chunk().expect("a hash is longer than an id");
+    SealedPlace {
+        table: "idempotency_keys",
+        row: Uuid::from_bytes(*row),
+        column: "answer",
+    }
+}
+
 /// Writes the key unless it is there; waits for a transaction of another process that is writing it.
 async fn insert(
     transaction: &DatabaseTransaction,
     (client, method, path, key): Scope<'_>,
-    request: &Idempotency,
+    fingerprint: &[u8; 32],
+    kept: Kept,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     // An answer that has outlived its day counts no more, even before it is swept.
-    let sql = "INSERT INTO idempotency_keys (client_id, method, path, key, fingerprint, status, answer, created_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+    let sql = "INSERT INTO idempotency_keys \
+               (client_id, method, path, key, fingerprint, status, answer, is_sealed, created_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                ON CONFLICT (client_id, method, path, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-               status = excluded.status, answer = excluded.answer, created_at = excluded.created_at \
-               WHERE idempotency_keys.created_at < $9";
+               status = excluded.status, answer = excluded.answer, is_sealed = excluded.is_sealed, \
+               created_at = excluded.created_at WHERE idempotency_keys.created_at < $10";
     let values = [
         client.into(),
         method.into(),
         path.into(),
         key.into(),
-        request.fingerprint.to_vec().into(),
-        i64::from(request.answer.status).into(),
-        request.answer.body.to_vec().into(),
+        fingerprint.to_vec().into(),
+        kept.status.into(),
+        kept.body.into(),
+        kept.is_sealed.into(),
         now.as_millis().into(),
         (now.as_millis() - KEPT_MILLIS).into(),
     ];
@@ -126,22 +260,45 @@ async fn insert(
     Ok(transaction.execute_raw(statement).await?.rows_affected() == 1)
 }
 
+/// Puts the answer beside a key that this transaction has written.
+async fn complete(
+    transaction: &DatabaseTransaction,
+    (client, method, path, key): Scope<'_>,
+    kept: Kept,
+) -> Result<(), DbErr> {
+    let sql = "UPDATE idempotency_keys SET status = $1, answer = $2, is_sealed = $3 \
+               WHERE client_id = $4 AND method = $5 AND path = $6 AND key = $7";
+    let values = [
+        kept.status.into(),
+        kept.body.into(),
+        kept.is_sealed.into(),
+        client.into(),
+        method.into(),
+        path.into(),
+        key.into(),
+    ];
+    let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+    transaction.execute_raw(statement).await.map(drop)
+}
+
 /// The fingerprint and the answer under a key that is there.
 async fn stored(
     transaction: &DatabaseTransaction,
-    (client, method, path, key): Scope<'_>,
+    master_key: &MasterKey,
+    scope: Scope<'_>,
 ) -> Result<(Vec<u8>, Answer), DbErr> {
+    let (client, method, path, key) = scope;
     let id = (client, method.to_owned(), path.to_owned(), key.to_owned());
     let stored = idempotency_keys::Entity::find_by_id(id).one(transaction).await?;
     let stored = stored.ok_or_else(|| DbErr::RecordNotFound("an idempotency key that was there".to_owned()))?;
-    let status = u16::try_from(stored.status).map_err(|_| DbErr::Type("an answer's status".to_owned()))?;
-    Ok((
-        stored.fingerprint,
-        Answer {
-            status,
-            body: stored.answer.into(),
-        },
-    ))
+    let kept = Kept {
+        status: stored.status,
+        body: stored.answer,
+        is_sealed: stored.is_sealed,
+    };
+    let answer = kept.open(master_key, scope);
+    let answer = answer.ok_or_else(|| DbErr::Type("a kept answer can't be read".to_owned()))?;
+    Ok((stored.fingerprint, answer))
 }
 
 impl Store {

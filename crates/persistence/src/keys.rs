@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use crate::audit::{self, Actor};
 use crate::clients;
 use crate::entities::api_keys::{self, Column};
-use crate::error::StoreError;
+use crate::error::{ChangeError, StoreError};
+use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::key_cache::KeyHash;
 use crate::records::{ApiKey, Page};
 use crate::store::Store;
@@ -156,6 +157,27 @@ impl Store {
         let created = create(&transaction, new, actor, self.now()).await?;
         transaction.commit().await?;
         Ok(Some(created))
+    }
+
+    /// As [`Store::create_key`], once for all requests with the same key. The answer holds a secret.
+    pub async fn create_key_once(
+        &self,
+        new: NewKey,
+        request: Option<&KeyedRequest>,
+        answer: impl FnOnce(&CreatedKey) -> Answer,
+        actor: &Actor,
+    ) -> Result<Once<CreatedKey>, ChangeError> {
+        let transaction = self.connections().begin().await?;
+        let effect = async {
+            if let Scope::Client(client) = new.scope {
+                let locked = clients::lock(&transaction, client).await?;
+                locked.ok_or(ChangeError::UnknownClient)?;
+            }
+            Ok::<_, ChangeError>(create(&transaction, new, actor, self.now()).await?)
+        };
+        let once = idempotency::once(&transaction, self.shared(), None, request, effect, answer).await?;
+        transaction.commit().await?;
+        Ok(once)
     }
 
     /// The keys that are in force.

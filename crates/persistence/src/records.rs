@@ -7,7 +7,7 @@ use std::fmt;
 
 use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, KeyId, LeadId, RateLimit,
-    RetryPolicy, SigningSecret, Timestamp, Trigger,
+    RetryPolicy, Signer, Timestamp, Trigger,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -91,11 +91,33 @@ pub struct Destination {
     /// Whether deliveries go one at a time, in the order of their capture.
     pub ordered: bool,
     /// What its webhooks are signed with.
-    pub secret: SigningSecret,
+    pub secret: Signer,
+    /// What they were signed with before, and until when they still are as well.
+    pub previous_secret: Option<(Signer, Timestamp)>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl Destination {
+    /// Signs a webhook: the value of its header `webhook-signature`. While a secret is being replaced it holds
+    /// two signatures, that of the new secret first.
+    pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
+        let seconds = at.as_seconds();
+        let mut signatures = self.secret.sign(id, seconds, body);
+        if let Some((previous, _)) = self.previous_secret(at) {
+            signatures.push(' ');
+            signatures.push_str(&previous.sign(id, seconds, body));
+        }
+        signatures
+    }
+
+    /// The secret before the present one while it still counts, and until when that is.
+    pub fn previous_secret(&self, at: Timestamp) -> Option<(&Signer, Timestamp)> {
+        let (previous, until) = self.previous_secret.as_ref()?;
+        (at < *until).then_some((previous, *until))
+    }
 }
 
 /// Shows which destination it is, never how to reach it: URLs and tokens stay out of logs.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub destination_id: Option<DestinationId>,
     /// Whether webhooks carry the lead's custom fields.
     pub include_custom_fields: bool,
+    /// Whether its destinations also hear of their own troubles.
+    pub operational_events: bool,
     /// When the client last changed.
     pub updated_at: Timestamp,
 }
@@ -36,6 +38,8 @@ pub struct SettingsChange {
     pub lead_webhook_url: Option<Option<WebhookUrl>>,
     /// Whether webhooks carry the lead's custom fields.
     pub include_custom_fields: Option<bool>,
+    /// Whether its destinations also hear of their own troubles.
+    pub operational_events: Option<bool>,
 }
 
 /// What became of a change.
@@ -112,15 +116,17 @@ pub(crate) async fn apply(
             before.clone().map(|(id, _)| (id, url.clone()))
         }
     };
-    let mut client = client.clone();
-    let include = change.include_custom_fields.unwrap_or(client.include_custom_fields);
-    let is_other = include != client.include_custom_fields;
+    let mut wanted = client.clone();
+    wanted.include_custom_fields = change.include_custom_fields.unwrap_or(client.include_custom_fields);
+    wanted.operational_events = change.operational_events.unwrap_or(client.operational_events);
+    let is_other = wanted != *client;
     if is_other || after != before {
-        (client.include_custom_fields, client.updated_at) = (include, now.as_millis());
+        wanted.updated_at = now.as_millis();
         let row = ActiveModel {
             id: ActiveValue::Unchanged(client.id),
-            include_custom_fields: ActiveValue::Set(include),
-            updated_at: ActiveValue::Set(client.updated_at),
+            include_custom_fields: ActiveValue::Set(wanted.include_custom_fields),
+            operational_events: ActiveValue::Set(wanted.operational_events),
+            updated_at: ActiveValue::Set(wanted.updated_at),
             ..Default::default()
         };
         Entity::update(row).exec(transaction).await?;
@@ -129,7 +135,7 @@ pub(crate) async fn apply(
         audit::log(transaction, now, actor, "settings.changed", Some(id), id).await?;
     }
     Ok(Applied {
-        settings: settings(&client, after),
+        settings: settings(&wanted, after),
         changed,
     })
 }
@@ -141,6 +147,7 @@ fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Set
         lead_webhook_url,
         destination_id,
         include_custom_fields: client.include_custom_fields,
+        operational_events: client.operational_events,
         updated_at: Timestamp::from_millis(client.updated_at),
     }
 }

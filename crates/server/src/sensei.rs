@@ -42,7 +42,13 @@ impl Sensei {
             }
         };
         let registry = Registry::standard();
-        let started = Dispatcher::start(&store, egress.clone(), registry, config.limits, Arc::clone(&clock));
+        let started = Dispatcher::start(
+            &store,
+            egress.clone(),
+            registry.clone(),
+            config.limits,
+            Arc::clone(&clock),
+        );
         let dispatcher = match started {
             Ok(dispatcher) => dispatcher,
             Err(error) => {
@@ -51,7 +57,7 @@ impl Sensei {
             }
         };
         store.keep_house(config.retention);
-        let router = sensei_api::router(ApiState::new(store.clone(), egress, clock));
+        let router = sensei_api::router(ApiState::new(store.clone(), egress, registry, clock));
         Ok(Self {
             store,
             dispatcher,

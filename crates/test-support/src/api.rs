@@ -51,6 +51,12 @@ impl Api {
             .await
     }
 
+    /// Posts a body with an `Idempotency-Key`.
+    pub async fn post_once(&self, path: &str, body: &Value, key: &str) -> Result<ApiAnswer> {
+        let request = self.client.post(format!("{}{path}", self.base)).json(body);
+        self.send(request.header("idempotency-key", key)).await
+    }
+
     /// Patches with a body.
     pub async fn patch(&self, path: &str, body: &Value) -> Result<ApiAnswer> {
         self.send(self.client.patch(format!("{}{path}", self.base)).json(body))

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, Request};
 use bytes::Bytes;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use sensei_api::{ApiState, router};
-use sensei_dispatcher::{Egress, EgressOptions};
+use sensei_dispatcher::{Egress, EgressOptions, Registry};
 use sensei_domain::{ManualClock, Timestamp};
 use sensei_persistence::{DatabaseUrl, MasterKey, Store, StoreOptions};
 use sensei_test_support::PostgresServer;
@@ -22,13 +22,15 @@ pub(crate) const ADMIN: &str = "sk_admin-of-the-tests-0123456789abcdef";
 /// What the egress guard of the tests lets through.
 pub(crate) const RECEIVER: &str = "http://127.0.0.1:9/leads";
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 11] = [
     "clients",
     "destinations",
+    "destination_health",
     "leads",
     "events",
     "deliveries",
     "attempts",
+    "recoveries",
     "api_keys",
     "idempotency_keys",
     "audit_log",
@@ -83,7 +85,7 @@ impl TestApp {
             ..EgressOptions::default()
         })
         .expect("an egress guard");
-        let state = ApiState::new(store.clone(), egress, Arc::new(clock.clone()));
+        let state = ApiState::new(store.clone(), egress, Registry::standard(), Arc::new(clock.clone()));
         let database = Database::connect(url).await.expect("the database can be read");
         Self {
             router: router(state),
@@ -133,6 +135,13 @@ impl TestApp {
             publishable_key: text(&created, "/publishableKey"),
             path,
         }
+    }
+
+    /// A destination of the client with this name; its path.
+    pub(crate) async fn destination(&self, client: &TestClient, name: &str) -> String {
+        let path = format!("{}/destinations", client.path);
+        let made = self.post(&*path, &new_destination(name)).send().await.expect(201);
+        format!("{path}/{}", text(&made, "/id"))
     }
 
     /// How many rows each table has.
@@ -301,4 +310,9 @@ pub(crate) fn places(problem: &Value) -> Vec<&str> {
 
 pub(crate) fn lead() -> Value {
     json!({"name": "John Doe", "email": "john@example.com"})
+}
+
+/// A webhook of this name.
+pub(crate) fn new_destination(name: &str) -> Value {
+    json!({"kind": "webhook", "name": name, "config": {"url": "http://127.0.0.1:9/crm"}})
 }

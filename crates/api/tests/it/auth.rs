@@ -4,7 +4,7 @@ use axum::http::Method;
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use crate::app::{ADMIN, TestApp, lead, text};
+use crate::app::{ADMIN, TestApp, lead, new_destination, text};
 
 #[tokio::test]
 async fn every_documented_route_needs_a_key_but_the_public_ones() {
@@ -31,7 +31,7 @@ async fn every_documented_route_needs_a_key_but_the_public_ones() {
         }
     }
     assert_eq!(public, ["/healthz", "/openapi.json", "/readyz"]);
-    assert!(secured >= 19, "only {secured} routes need a key");
+    assert!(secured >= 25, "only {secured} routes need a key");
 }
 
 #[tokio::test]
@@ -105,8 +105,25 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
         .key(key)
         .refused(403, "forbidden")
         .await;
-    app.get("/v1/clients").key(key).refused(403, "forbidden").await;
-    app.get("/v1/keys").key(key).refused(403, "forbidden").await;
+    for path in ["/v1/clients", "/v1/keys", "/v1/destination-kinds"] {
+        app.get(path).key(key).refused(403, "forbidden").await;
+    }
+    let destination = app.destination(&acme, "CRM").await;
+    app.post(format!("{}/destinations", acme.path), &new_destination("Board"))
+        .key(key)
+        .refused(403, "forbidden")
+        .await;
+    app.patch(&*destination, &json!({"status": "paused"}))
+        .key(key)
+        .refused(403, "forbidden")
+        .await;
+    app.delete(&*destination).key(key).refused(403, "forbidden").await;
+    for secret in [
+        app.get(format!("{destination}/secret")),
+        app.post(format!("{destination}/secret/rotate"), &json!({})),
+    ] {
+        secret.key(key).refused(403, "forbidden").await;
+    }
 }
 
 #[tokio::test]
@@ -139,6 +156,27 @@ async fn a_clients_secret_key_reaches_its_own_client_only() {
         .key(&key)
         .refused(404, "not-found")
         .await;
+    let theirs = app.destination(&other, "CRM").await;
+    app.post(format!("{}/destinations", other.path), &new_destination("Board"))
+        .key(&key)
+        .refused(404, "not-found")
+        .await;
+    app.patch(&*theirs, &json!({"status": "paused"}))
+        .key(&key)
+        .refused(404, "not-found")
+        .await;
+    app.delete(&*theirs).key(&key).refused(404, "not-found").await;
+    app.post(format!("{theirs}/secret/rotate"), &json!({}))
+        .key(&key)
+        .refused(404, "not-found")
+        .await;
+    let own = format!("{}/destinations", acme.path);
+    app.post(own, &new_destination("CRM"))
+        .key(&key)
+        .send()
+        .await
+        .expect(201);
+    app.get("/v1/destination-kinds").key(&key).send().await.expect(200);
     app.get("/v1/clients").key(&key).refused(403, "forbidden").await;
     app.post("/v1/clients", &json!({"name": "Third"}))
         .key(&key)

@@ -4,7 +4,7 @@ use axum::http::Method;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, lead, places};
+use crate::app::{TestApp, lead, new_destination, places};
 
 /// The problem that a body meets where a lead is captured.
 async fn captured(body: &Value) -> (TestApp, Value) {
@@ -169,6 +169,9 @@ async fn an_unknown_client_is_not_found() {
         .refused(404, "not-found")
         .await;
     app.delete(path).refused(404, "not-found").await;
+    app.post(format!("{path}/destinations"), &new_destination("CRM"))
+        .refused(404, "not-found")
+        .await;
     for list in ["", "/settings", "/leads", "/destinations", "/deliveries"] {
         app.get(format!("{path}{list}")).refused(404, "not-found").await;
     }
@@ -232,6 +235,18 @@ async fn an_id_that_is_no_uuid_is_told() {
             .refused(400, "invalid-request")
             .await;
         assert_eq!(places(&problem), [parameter], "{path}");
+    }
+    for (method, path) in [
+        (Method::PATCH, "destinations/1"),
+        (Method::DELETE, "destinations/1"),
+        (Method::POST, "destinations/1/secret/rotate"),
+    ] {
+        let problem = app
+            .call(method, format!("{}/{path}", client.path))
+            .json(&json!({}))
+            .refused(400, "invalid-request")
+            .await;
+        assert_eq!(places(&problem), ["destinationId"], "{path}");
     }
     app.get(format!("{}/leads/%ff", client.path))
         .refused(400, "invalid-request")

@@ -58,7 +58,12 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", format!("{client}/leads/{{leadId}}")),
         ("DELETE", format!("{client}/leads/{{leadId}}")),
         ("GET", format!("{client}/destinations")),
+        ("POST", format!("{client}/destinations")),
         ("GET", format!("{client}/destinations/{{destinationId}}")),
+        ("PATCH", format!("{client}/destinations/{{destinationId}}")),
+        ("DELETE", format!("{client}/destinations/{{destinationId}}")),
+        ("POST", format!("{client}/destinations/{{destinationId}}/secret/rotate")),
+        ("GET", "/v1/destination-kinds".to_owned()),
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
         ("GET", format!("{client}/deliveries")),
         ("GET", format!("{client}/deliveries/{{deliveryId}}")),
@@ -207,6 +212,10 @@ async fn answers_have_the_documented_fields() {
         ("Lead", &captured),
         ("LeadBatchAnswer", &batch),
         ("Destination", &destination),
+        (
+            "DestinationKind",
+            &read("/v1/destination-kinds".to_owned()).await["items"][0],
+        ),
         ("Delivery", &deliveries["items"][0]),
         ("DeliveryWithAttempts", &delivery),
         ("CreatedKey", &key),
@@ -233,6 +242,7 @@ async fn bodies_take_the_documented_fields() {
         "name": "John Doe", "email": "john@example.com", "phone": "1", "message": "m", "sessionId": "s",
         "custom": {"a": 1}
     });
+    let destination = app.destination(&client, "CRM").await;
     let url = "http://127.0.0.1:9/x";
     for (schema, required, call) in [
         (
@@ -269,7 +279,36 @@ async fn bodies_take_the_documented_fields() {
             (
                 Method::PATCH,
                 client.settings(),
-                json!({"leadWebhookUrl": url, "includeCustomFields": true}),
+                json!({"leadWebhookUrl": url, "includeCustomFields": true, "operationalEvents": false}),
+            ),
+        ),
+        (
+            "NewDestination",
+            &["config", "kind", "name"],
+            (
+                Method::POST,
+                format!("{}/destinations", client.path),
+                json!({"kind": "webhook", "name": "Board", "config": {"url": url}, "retry": {"policy": "none"},
+                    "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true}),
+            ),
+        ),
+        (
+            "DestinationChange",
+            &[],
+            (
+                Method::PATCH,
+                destination.clone(),
+                json!({"name": "CRM 2", "config": {"url": url}, "retry": {"policy": "custom", "delays": ["5s"]},
+                    "rateLimit": null, "ordered": false, "status": "paused"}),
+            ),
+        ),
+        (
+            "SecretRotation",
+            &[],
+            (
+                Method::POST,
+                format!("{destination}/secret/rotate"),
+                json!({"overlap": "1h", "signature": "v1a"}),
             ),
         ),
         (
@@ -291,6 +330,29 @@ async fn bodies_take_the_documented_fields() {
             answer.status < 300,
             "{schema}: {}",
             String::from_utf8_lossy(&answer.body)
+        );
+    }
+}
+
+#[test]
+fn every_post_documents_that_it_can_be_repeated() {
+    let document = document();
+    let items = document["paths"].as_object().expect("paths").values();
+    for post in items.filter_map(|item| item.get("post")) {
+        let parameters = post["parameters"].as_array().expect("parameters");
+        let of_key = parameters
+            .iter()
+            .filter(|parameter| parameter["name"] == "idempotency-key");
+        assert_eq!(of_key.count(), 1, "{}", post["operationId"]);
+        let responses = post["responses"].as_object().expect("responses");
+        let (_, success) = responses
+            .iter()
+            .find(|(status, _)| status.starts_with('2'))
+            .expect("a success");
+        assert!(
+            success["headers"]["idempotency-replayed"].is_object(),
+            "{}",
+            post["operationId"]
         );
     }
 }
@@ -336,10 +398,10 @@ fn every_operation_documents_its_problems() {
                 .for_each(|status| *by_status.entry(status.clone()).or_default() += 1);
         }
     }
-    let with_body = 6;
+    let with_body = 9;
     assert_eq!(
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 20);
+    assert_eq!(by_status["401"], 25);
 }

@@ -1,9 +1,10 @@
 //! Repeating a request with its key repeats its answer, not its effect.
 
+use futures_util::future::join_all;
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use crate::app::{TestApp, lead, places};
+use crate::app::{Answer, RECEIVER, TestApp, lead, new_destination, places};
 
 const KEY: &str = "idempotency-key";
 
@@ -124,18 +125,99 @@ async fn a_malformed_key_is_told() {
         .expect(201);
 }
 
+async fn hundred_parallel_equal_posts_have_one_effect_and_equal_answers(app: TestApp) {
+    let client = app.client("Acme Corp").await;
+    let destination = app.destination(&client, "CRM").await;
+    let destinations = format!("{}/destinations", client.path);
+    let posts = [
+        (
+            "/v1/clients".to_owned(),
+            json!({"name": "Other Inc", "leadWebhookUrl": RECEIVER}),
+        ),
+        ("/v1/keys".to_owned(), json!({"name": "CRM import", "kind": "secret"})),
+        (client.leads(), lead()),
+        (destinations, new_destination("Board")),
+        (format!("{destination}/secret/rotate"), json!({})),
+    ];
+    for (path, body) in posts {
+        let before = app.counts().await;
+        let send = || app.post(&*path, &body).header(KEY, "k1").send();
+        let answers = join_all((0..100).map(|_| send())).await;
+        let is_replayed = |answer: &&Answer| answer.header("idempotency-replayed") == Some("true");
+        assert_eq!(answers.iter().filter(is_replayed).count(), 99, "{path}");
+        for answer in &answers {
+            assert!((200..300).contains(&answer.status), "{path} {}", answer.status);
+            assert_eq!(
+                (answer.status, &answer.body),
+                (answers[0].status, &answers[0].body),
+                "{path}"
+            );
+        }
+        let after = app.counts().await;
+        let grown = before
+            .iter()
+            .zip(&after)
+            .map(|((table, before), (_, after))| (*table, after - before));
+        let grown = grown.filter(|(_, rows)| *rows > 0).collect::<Vec<_>>();
+        assert!(grown.contains(&("idempotency_keys", 1)), "{path} {grown:?}");
+        // A client's own first audit rows are its client, its destination and its key.
+        assert!(
+            grown
+                .iter()
+                .all(|(table, rows)| *rows <= if *table == "audit_log" { 3 } else { 2 }),
+            "{path} {grown:?}"
+        );
+    }
+    let keys = app.get("/v1/keys?limit=200").send().await.expect(200);
+    let names = keys["items"].as_array().expect("a list").iter();
+    assert_eq!(names.filter(|key| key["name"] == "CRM import").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundred_parallel_equal_posts_have_one_effect_and_equal_answers_on_sqlite() {
+    hundred_parallel_equal_posts_have_one_effect_and_equal_answers(TestApp::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundred_parallel_equal_posts_have_one_effect_and_equal_answers_on_postgres() {
+    if let Some(app) = TestApp::on_postgres().await {
+        hundred_parallel_equal_posts_have_one_effect_and_equal_answers(app).await;
+    }
+}
+
 #[tokio::test]
-async fn posts_that_cannot_be_repeated_safely_refuse_the_key() {
+async fn a_key_with_another_body_is_refused_by_every_post() {
     let app = TestApp::new().await;
-    let problem = app
-        .post("/v1/clients", &json!({"name": "Acme"}))
-        .header(KEY, "k")
-        .refused(400, "invalid-request")
-        .await;
-    assert_json_snapshot!(problem, {".requestId" => "[id]"});
-    let key = json!({"name": "k", "kind": "secret"});
-    app.post("/v1/keys", &key)
-        .header(KEY, "k")
-        .refused(400, "invalid-request")
-        .await;
+    let client = app.client("Acme Corp").await;
+    let destination = app.destination(&client, "CRM").await;
+    let posts = [
+        ("/v1/clients".to_owned(), json!({"name": "a"}), json!({"name": "b"})),
+        (
+            "/v1/keys".to_owned(),
+            json!({"name": "a", "kind": "secret"}),
+            json!({"name": "b", "kind": "secret"}),
+        ),
+        (
+            format!("{}/destinations", client.path),
+            new_destination("a"),
+            new_destination("b"),
+        ),
+        (
+            format!("{destination}/secret/rotate"),
+            json!({}),
+            json!({"overlap": "1h"}),
+        ),
+    ];
+    for (path, first, other) in posts {
+        let answer = app.post(&*path, &first).header(KEY, "k1").send().await;
+        assert!(answer.status < 300, "{path} {}", answer.json());
+        app.post(&*path, &other)
+            .header(KEY, "k1")
+            .refused(422, "idempotency-key-reused")
+            .await;
+        app.post(&*path, &first)
+            .header(KEY, "two words")
+            .refused(400, "invalid-request")
+            .await;
+    }
 }

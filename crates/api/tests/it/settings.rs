@@ -122,3 +122,23 @@ async fn faulty_settings_are_told_all_at_once() {
     let problem = app.patch(client.settings(), &body).refused(422, "invalid-body").await;
     assert_json_snapshot!(problem, {".requestId" => "[id]"});
 }
+
+#[tokio::test]
+async fn operational_events_are_for_admins_to_switch_on() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let body = json!({"name": "server", "kind": "secret", "clientId": client.id});
+    let key = text(&app.post("/v1/keys", &body).send().await.expect(201), "/key");
+    let on = json!({"operationalEvents": true});
+    app.patch(client.settings(), &on)
+        .key(&key)
+        .refused(403, "forbidden")
+        .await;
+    let settings = app.patch(client.settings(), &on).send().await.expect(200);
+    assert_eq!(settings["operationalEvents"], true);
+    let seen = app.get(client.settings()).key(&key).send().await.expect(200);
+    assert_eq!(seen, settings);
+    let wrong = json!({"operationalEvents": "yes"});
+    let problem = app.patch(client.settings(), &wrong).refused(422, "invalid-body").await;
+    assert_eq!(places(&problem), ["/operationalEvents"]);
+}

@@ -6,9 +6,8 @@
 use async_trait::async_trait;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use sensei_domain::{Outcome, Timestamp, Trigger, WebhookUrl};
+use sensei_domain::{Faults, Fields, Outcome, TextRule, Timestamp, Trigger, WebhookUrl};
 use sensei_persistence::Job;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -72,18 +71,18 @@ impl Kind for Webhook {
     }
 
     fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
-        let config = WebhookConfig::deserialize(config).map_err(|error| ConfigError::Invalid {
-            kind: KIND,
-            reason: error.to_string(),
-        })?;
-        Ok(Box::new(WebhookTransport { url: config.url }))
+        let url = url_of(config).map_err(|faults| ConfigError::Invalid { kind: KIND, faults })?;
+        Ok(Box::new(WebhookTransport { url }))
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WebhookConfig {
-    url: WebhookUrl,
+/// A config is a URL and nothing else.
+fn url_of(config: &Value) -> Result<WebhookUrl, Faults> {
+    let mut fields = Fields::new(config)?;
+    let url = fields.required_text("url", TextRule::line(usize::MAX));
+    let url = url.and_then(|url| fields.parse("url", url));
+    fields.finish()?;
+    Ok(url.expect("a config without faults has its URL"))
 }
 
 #[derive(Debug)]
@@ -109,12 +108,11 @@ impl Transport for WebhookTransport {
 
 fn headers(job: &Job, now: Timestamp) -> HeaderMap {
     let id = job.event_id.to_string();
-    let seconds = now.as_seconds();
-    let signature = job.destination.secret.sign(&id, seconds, &job.body);
+    let signature = job.destination.sign(&id, now, &job.body);
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(WEBHOOK_ID, value(id));
-    headers.insert(WEBHOOK_TIMESTAMP, seconds.into());
+    headers.insert(WEBHOOK_TIMESTAMP, now.as_seconds().into());
     headers.insert(WEBHOOK_SIGNATURE, value(signature));
     match job.trigger {
         Trigger::Test => {
@@ -178,18 +176,18 @@ mod tests {
         let kind = Webhook::new();
         assert!(kind.bind(&json!({"url": "https://example.com/leads?token=a"})).is_ok());
         let cases = [
-            (json!({}), "missing field `url`"),
-            (json!({"url": 7}), "invalid type: integer `7`, expected a string"),
+            (json!({}), "/url is required"),
+            (json!({"url": 7}), "/url must be a string, not a number"),
             (
                 json!({"url": "https://example.com", "uri": 1}),
-                "unknown field `uri`, expected `url`",
+                "/uri is not a known field",
             ),
-            (json!({"url": "ftp://example.com"}), "must begin with https://"),
+            (json!({"url": "ftp://example.com"}), "/url must begin with https://"),
             (
                 json!({"url": "https://me:pass@example.com"}),
-                "must not hold a user name or password",
+                "/url must not hold a user name or password",
             ),
-            (json!("https://example.com"), "invalid type: string"),
+            (json!("https://example.com"), "must be a JSON object"),
         ];
         for (config, reason) in cases {
             let error = kind.bind(&config).expect_err("refused").to_string();

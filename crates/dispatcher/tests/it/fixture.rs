@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sensei_dispatcher::{Answer, Egress, EgressOptions, Failure};
 use sensei_domain::{
-    ClientId, Clock, DeliveryId, DestinationId, DestinationStatus, EventId, RetryPolicy, SigningSecret, Standing,
-    SystemClock, Trigger,
+    ClientId, Clock, DeliveryId, DestinationId, DestinationStatus, EventId, RetryPolicy, SignatureVersion, Signer,
+    Standing, SystemClock, Trigger,
 };
 use sensei_persistence::{Destination, Job, Lease};
 use serde_json::Value;
@@ -62,7 +62,8 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
-        secret: SigningSecret::generate(),
+        secret: Signer::generate(SignatureVersion::V1),
+        previous_secret: None,
         created_at: now,
         updated_at: now,
     };

@@ -1,13 +1,16 @@
 //! What a webhook's receiver sees, and what the log says of its answer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderName;
 use sensei_dispatcher::{Attempted, Registry, USER_AGENT};
-use sensei_domain::{Clock, Outcome, SignatureHeaders, SystemClock, Trigger, verify};
+use sensei_domain::{
+    Clock, Outcome, SignatureHeaders, SignatureVersion, Signer, SystemClock, Timestamp, Trigger, verify,
+};
 use sensei_persistence::Job;
-use sensei_test_support::{Fault, FaultServer, Receiver};
+use sensei_test_support::{Fault, FaultServer, Received, Receiver};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -75,16 +78,81 @@ async fn the_signature_satisfies_the_reference_implementation_and_ours() {
     deliver(&job).await;
     let request = receiver.received().remove(0);
 
-    let secret = &job.destination.secret;
-    let reference = standardwebhooks::Webhook::new(&secret.expose()).expect("a secret");
+    let secret = job.destination.secret.expose();
+    let reference = standardwebhooks::Webhook::new(&secret).expect("a secret");
     reference.verify(&request.body, &request.headers).expect("signed");
+    let secret = secret.parse().expect("a secret");
+    verify(&[secret], &signature_of(&request), &request.body, SystemClock.now()).expect("signed");
+}
+
+fn signature_of(request: &Received) -> SignatureHeaders<'_> {
     let header = |name| request.header(name).expect("every webhook has it");
-    let headers = SignatureHeaders {
+    SignatureHeaders {
         id: header("webhook-id"),
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
+    }
+}
+
+/// A job whose destination has got a new secret, and the one before until a minute from now or ago.
+fn job_while_replaced(url: &str, new: SignatureVersion, until: Timestamp) -> Job {
+    let mut job = job_to(url, Trigger::First);
+    let destination = Arc::get_mut(&mut job.destination).expect("nobody else has it");
+    let previous = std::mem::replace(&mut destination.secret, Signer::generate(new));
+    destination.previous_secret = Some((previous, until));
+    job
+}
+
+#[tokio::test]
+async fn while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone() {
+    let receiver = Receiver::start();
+    let now = SystemClock.now();
+    for (until, signatures) in [(now.after(Duration::from_mins(1)), 2), (now, 1)] {
+        let job = job_while_replaced(&receiver.url(), SignatureVersion::V1, until);
+        deliver(&job).await;
+        let request = receiver.take().remove(0);
+        let signature = signature_of(&request).signature;
+        assert_eq!(signature.split(' ').count(), signatures);
+        let (previous, _) = job.destination.previous_secret.as_ref().expect("one before");
+        let accepts = |secret: &Signer| {
+            let reference = standardwebhooks::Webhook::new(&secret.expose()).expect("a secret");
+            reference.verify(&request.body, &request.headers).is_ok()
+        };
+        assert_eq!(
+            (accepts(&job.destination.secret), accepts(previous)),
+            (true, signatures == 2)
+        );
+        let first = job
+            .destination
+            .secret
+            .sign(request.webhook_id(), seconds_of(&request), &request.body);
+        assert!(signature.starts_with(&first), "the new one's comes first");
+    }
+}
+
+#[tokio::test]
+async fn a_key_pairs_signature_is_verified_with_the_public_key_beside_the_secrets_before() {
+    let receiver = Receiver::start();
+    let until = SystemClock.now().after(Duration::from_mins(1));
+    let job = job_while_replaced(&receiver.url(), SignatureVersion::V1a, until);
+    deliver(&job).await;
+    let request = receiver.received().remove(0);
+    let Signer::KeyPair(key) = &job.destination.secret else {
+        panic!("a key pair was asked for")
     };
-    verify(std::slice::from_ref(secret), &headers, &request.body, SystemClock.now()).expect("signed");
+    let public = key.verifying_key();
+    public
+        .verify(&signature_of(&request), &request.body, SystemClock.now())
+        .expect("signed by the key pair");
+    let (previous, _) = job.destination.previous_secret.as_ref().expect("one before");
+    let reference = standardwebhooks::Webhook::new(&previous.expose()).expect("a secret");
+    reference
+        .verify(&request.body, &request.headers)
+        .expect("signed by the secret before");
+}
+
+fn seconds_of(request: &Received) -> i64 {
+    signature_of(request).timestamp.parse().expect("seconds")
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl World {
         let url = url.map(|url| url.parse::<WebhookUrl>().expect("a URL"));
         let change = SettingsChange {
             lead_webhook_url: Some(url),
-            include_custom_fields: None,
+            ..SettingsChange::default()
         };
         self.store
             .change_settings(client, change, &Actor::System)

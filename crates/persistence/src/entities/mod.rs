@@ -25,8 +25,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Actor, Answer, AttemptRecord, CaptureLead, CaptureRequest, Claim, DatabaseUrl, Idempotency, MasterKey,
-        NewClient, Recording, Store, StoreOptions,
+        Actor, Answer, AttemptRecord, CaptureLead, CaptureRequest, Claim, DatabaseUrl, Idempotency, KeyedRequest,
+        MasterKey, NewClient, Recording, Store, StoreOptions,
     };
 
     /// Every table, filled by the store and read by its entity: each column is there, and of its type.
@@ -48,13 +48,16 @@ mod tests {
         let lead = serde_json::json!({"name": "J", "email": "j@example.com", "custom": {"a": 1}});
         let lead = NewLead::from_json(&lead).expect("a lead");
         let idempotency = Idempotency {
-            key: "k".to_owned(),
-            method: "POST",
-            path: "/".to_owned(),
-            fingerprint: [7; 32],
+            request: KeyedRequest {
+                key: "k".to_owned(),
+                method: "POST",
+                path: "/".to_owned(),
+                fingerprint: [7; 32],
+            },
             answer: Answer {
                 status: 201,
                 body: "{}".into(),
+                holds_secret: true,
             },
         };
         let request = CaptureRequest {

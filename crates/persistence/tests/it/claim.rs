@@ -135,7 +135,7 @@ async fn held_delivery_is_read_again_with_its_destination(database: &TestDatabas
     let url = Some(Some("https://example.com/new".parse().expect("a URL")));
     let change = SettingsChange {
         lead_webhook_url: url,
-        include_custom_fields: None,
+        ..SettingsChange::default()
     };
     store
         .change_settings(client.id, change, &Actor::System)
@@ -160,7 +160,7 @@ async fn held_delivery_is_read_again_with_its_destination(database: &TestDatabas
 
     let change = SettingsChange {
         lead_webhook_url: Some(None),
-        include_custom_fields: None,
+        ..SettingsChange::default()
     };
     store
         .change_settings(client.id, change, &Actor::System)

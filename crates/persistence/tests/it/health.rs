@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sensei_domain::{DeliveryState, FailureReason, Outcome, RetryPolicy, Verdict};
-use sensei_persistence::{Actor, Destination, Job, Store};
+use sensei_persistence::{Actor, Destination, DestinationChange, Job, Store};
 use serde_json::Value;
 
 use crate::fixtures::{TestDatabase, URL, acme, capture, create, on_both, soon, states};
@@ -17,6 +17,7 @@ on_both!(
     lead_webhook_under_policy_none_is_never_disabled,
     long_failure_warns_with_the_date_and_then_disables,
     recovery_is_told_to_who_was_warned,
+    resumed_destination_begins_anew_and_its_recovery_is_told,
     what_nobody_asked_to_be_told_is_told_to_nobody,
     operational_event_to_a_paused_destination_is_held,
 );
@@ -239,6 +240,32 @@ async fn recovery_is_told_to_who_was_warned(database: &TestDatabase) {
     attempt(&store, &first, DELIVERED).await;
     look(&store).await;
     assert_eq!(told(database).await.len(), 2, "a short failure is no news");
+}
+
+async fn resumed_destination_begins_anew_and_its_recovery_is_told(database: &TestDatabase) {
+    let store = database.open().await;
+    operator(database, &store).await;
+    let first = acme_that_retries(database, &store).await;
+    record(&store, &first, GONE).await;
+    look(&store).await;
+    assert_eq!(destination(&store, &first).await.status.name(), "disabled");
+    let resume = DestinationChange {
+        is_paused: Some(false),
+        ..DestinationChange::default()
+    };
+    let client = first.destination.client_id;
+    let resumed = store.change_destination(client, first.destination.id, &resume, &Actor::System);
+    assert_eq!(resumed.await.expect("resumed").status.name(), "active");
+    attempt(&store, &first, REFUSED).await;
+    assert_eq!(failed_attempts(&store, &first).await, 1);
+    look(&store).await;
+    assert_eq!(destination(&store, &first).await.status.name(), "active");
+    attempt(&store, &first, DELIVERED).await;
+    look(&store).await;
+    assert_eq!(
+        names(&told(database).await),
+        ["destination.disabled", "destination.recovered"]
+    );
 }
 
 async fn what_nobody_asked_to_be_told_is_told_to_nobody(database: &TestDatabase) {

@@ -22,7 +22,7 @@ async fn set(store: &Store, client: ClientId, url: Option<&str>) -> Settings {
     let url = url.map(|url| url.parse().expect("a URL"));
     let change = SettingsChange {
         lead_webhook_url: Some(url),
-        include_custom_fields: None,
+        ..SettingsChange::default()
     };
     let settings = store
         .change_settings(client, change, &Actor::System)

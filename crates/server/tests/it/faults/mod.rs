@@ -4,6 +4,8 @@ mod database_away;
 mod hang_up;
 mod killed;
 mod load;
+mod repeated;
+mod rotated;
 mod synced;
 
 pub(crate) use load::{ADMIN_KEY, LIMIT, binary, create_client, text, until};

@@ -1,0 +1,95 @@
+//! Reads what somebody wants of a destination, and names all that is wrong with it.
+
+use sensei_domain::{DestinationName, DestinationStatus, Faults, Fields, RateLimit, RetryPolicy, TextRule};
+use sensei_persistence::{DestinationChange, NewDestination};
+use serde_json::Value;
+
+use crate::state::ApiState;
+
+/// Reads a destination to make.
+pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDestination, Faults> {
+    let mut fields = Fields::new(body)?;
+    let kind = fields.required_text("kind", TextRule::line(usize::MAX));
+    let name = name(&mut fields);
+    let config = fields.value("config");
+    if config.is_none() {
+        fields.fault("config", "is required");
+    }
+    let config = kind
+        .zip(config)
+        .and_then(|(kind, config)| fields.nested(state.config(kind, config)));
+    let retry = retry(&mut fields);
+    let rate_limit = rate_limit(&mut fields).flatten();
+    let ordered = fields.optional_bool("ordered");
+    fields.finish()?;
+
+    let (kind, (name, config)) = kind
+        .zip(name.zip(config))
+        .expect("a body without faults has its required fields");
+    Ok(NewDestination {
+        kind: kind.to_owned(),
+        name,
+        config,
+        retry: retry.unwrap_or(RetryPolicy::Standard),
+        rate_limit,
+        ordered: ordered.unwrap_or_default(),
+    })
+}
+
+/// Reads a change of a destination of this kind.
+pub(crate) fn destination_change(body: &Value, kind: &str, state: &ApiState) -> Result<DestinationChange, Faults> {
+    let mut fields = Fields::new(body)?;
+    let is_renamed = fields.is_present("name");
+    let name = is_renamed.then(|| name(&mut fields)).flatten();
+    // Known even when it is absent.
+    fields.value("name");
+    let config = fields.value("config");
+    let config = config.and_then(|config| fields.nested(state.config(kind, config)));
+    let retry = retry(&mut fields);
+    let rate_limit = rate_limit(&mut fields);
+    let ordered = fields.optional_bool("ordered");
+    let is_paused = is_paused(&mut fields);
+    fields.finish()?;
+    Ok(DestinationChange {
+        name,
+        config,
+        retry,
+        rate_limit,
+        ordered,
+        is_paused,
+    })
+}
+
+fn name(fields: &mut Fields<'_>) -> Option<DestinationName> {
+    let text = fields.required_text("name", TextRule::as_typed(usize::MAX))?;
+    fields.parse("name", text)
+}
+
+fn retry(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
+    let policy = fields.value("retry")?;
+    fields.nested(RetryPolicy::from_json(policy, "/retry"))
+}
+
+/// `Some(None)` is null: no limit.
+fn rate_limit(fields: &mut Fields<'_>) -> Option<Option<RateLimit>> {
+    match fields.value("rateLimit")? {
+        Value::Null => Some(None),
+        limit => fields.nested(RateLimit::from_json(limit, "/rateLimit")).map(Some),
+    }
+}
+
+fn is_paused(fields: &mut Fields<'_>) -> Option<bool> {
+    let status = fields.value("status")?;
+    match status.as_str().map(str::parse) {
+        Some(Ok(DestinationStatus::Active)) => Some(false),
+        Some(Ok(DestinationStatus::Paused)) => Some(true),
+        Some(Ok(DestinationStatus::Disabled)) => {
+            fields.fault("status", "can't be set to disabled, which is our own doing: pause it");
+            None
+        }
+        Some(Err(_)) | None => {
+            fields.fault("status", "must be active or paused");
+            None
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `/v1/destination-kinds`: which kinds of destinations there are, and what each needs.
+
+use axum::Json;
+use axum::extract::State;
+use sensei_dispatcher::Descriptor;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::SecretAccess;
+use crate::problem::Problem;
+use crate::query::NoQuery;
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// The kinds that there are.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DestinationKinds)]
+struct KindsView {
+    items: Vec<KindView>,
+}
+
+/// A kind of destination.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DestinationKind)]
+struct KindView {
+    /// Its name in a destination's `kind`.
+    #[schema(example = "webhook")]
+    kind: &'static str,
+    /// Its name for people.
+    #[schema(example = "Webhook")]
+    name: &'static str,
+    /// What it does.
+    description: &'static str,
+    /// JSON Schema (2020-12) of a destination's `config`.
+    #[schema(value_type = Object)]
+    config_schema: Value,
+    /// The fields of the config that are never shown again.
+    secret_fields: &'static [&'static str],
+    /// Where to read on.
+    docs_url: &'static str,
+}
+
+impl From<&Descriptor> for KindView {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self {
+            kind: descriptor.kind,
+            name: descriptor.name,
+            description: descriptor.description,
+            config_schema: descriptor.config_schema.clone(),
+            secret_fields: descriptor.secret_fields,
+            docs_url: descriptor.docs_url,
+        }
+    }
+}
+
+/// List kinds of destinations
+///
+/// With the JSON Schema of each one's config. Takes any secret key.
+#[utoipa::path(get, path = "/v1/destination-kinds", tag = "destinations", operation_id = "listDestinationKinds",
+    responses((status = OK, description = "All kinds", body = KindsView)))]
+async fn list(_: SecretAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<KindsView>, Problem> {
+    let items = state.kinds().map(KindView::from).collect();
+    Ok(Json(KindsView { items }))
+}

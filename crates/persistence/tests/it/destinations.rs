@@ -1,0 +1,316 @@
+//! Destinations that clients make, change and delete.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sensei_domain::{ClientId, DeliveryState, DestinationId, DestinationStatus, RateLimit, RetryPolicy};
+use sensei_persistence::{
+    Actor, Answer, ChangeError, Destination, DestinationChange, LEAD_WEBHOOK, NewDestination, Store,
+};
+use serde_json::{Value, json};
+
+use crate::fixtures::{ALL, TestDatabase, acme, capture, on_both, states};
+use crate::lanes::Lanes;
+
+on_both!(
+    made_destination_gets_what_is_captured_from_then_on,
+    name_is_unique_among_the_living_of_a_client,
+    each_change_is_another_version_and_told,
+    saving_what_is_there_changes_nothing,
+    resuming_forgets_why_it_was_stopped,
+    lead_webhook_changes_in_step_with_the_settings_and_keeps_its_name,
+    deleted_destination_cancels_what_is_bound_for_it,
+    destination_of_another_client_is_out_of_reach,
+);
+
+pub(crate) fn new_destination(name: &str) -> NewDestination {
+    NewDestination {
+        kind: "webhook".to_owned(),
+        name: name.parse().expect("a name"),
+        config: json!({"url": "https://crm.example.com/"}),
+        retry: RetryPolicy::Standard,
+        rate_limit: None,
+        ordered: false,
+    }
+}
+
+pub(crate) fn named(destination: &Destination) -> Answer {
+    Answer {
+        status: 201,
+        body: Bytes::from(destination.id.to_string()),
+        holds_secret: false,
+    }
+}
+
+pub(crate) async fn make(store: &Store, client: ClientId, name: &str) -> Result<Destination, ChangeError> {
+    let new = new_destination(name);
+    let once = store.create_destination(client, &new, None, named, &Actor::System);
+    Ok(once.await?.done.expect("without a key it always takes effect"))
+}
+
+async fn change(store: &Store, of: &Destination, change: DestinationChange) -> Result<Arc<Destination>, ChangeError> {
+    store
+        .change_destination(of.client_id, of.id, &change, &Actor::System)
+        .await
+}
+
+fn limit() -> RateLimit {
+    RateLimit::from_json(&json!({"requests": 5, "per": "second"}), "").expect("a limit")
+}
+
+fn renamed(name: &str) -> DestinationChange {
+    DestinationChange {
+        name: Some(name.parse().expect("a name")),
+        ..DestinationChange::default()
+    }
+}
+
+async fn lead_webhook(store: &Store, client: ClientId) -> Arc<Destination> {
+    let all = store.destinations(client, ALL).await.expect("read");
+    let found = all.into_iter().find(|destination| destination.name == LEAD_WEBHOOK);
+    found.expect("it has a URL")
+}
+
+async fn made_destination_gets_what_is_captured_from_then_on(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    capture(&store, client.id).await;
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    assert_eq!((made.version, made.status), (1, DestinationStatus::Active));
+    let read = store
+        .destination(client.id, made.id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(
+        (&*read.name, &read.config, &read.retry),
+        ("CRM", &made.config, &RetryPolicy::Standard)
+    );
+    assert_eq!(read.secret.expose(), made.secret.expose());
+    capture(&store, client.id).await;
+    let bound = format!(
+        "SELECT count(*) FROM deliveries d JOIN destinations t ON t.id = d.destination_id WHERE t.name = '{}'",
+        made.name
+    );
+    assert_eq!(database.number(&bound).await, 1);
+    let nobody = ClientId::new(store.now());
+    let failed = make(&store, nobody, "CRM").await;
+    assert!(matches!(failed, Err(ChangeError::UnknownClient)), "{failed:?}");
+}
+
+async fn name_is_unique_among_the_living_of_a_client(database: &TestDatabase) {
+    let store = database.open().await;
+    let (client, other) = (acme(&store).await, acme(&store).await);
+    let first = make(&store, client.id, "CRM").await.expect("made");
+    make(&store, other.id, "CRM").await.expect("another client's");
+    let taken = make(&store, client.id, "CRM").await;
+    assert!(matches!(taken, Err(ChangeError::NameTaken)), "{taken:?}");
+    let second = make(&store, client.id, "Board").await.expect("made");
+    let taken = change(&store, &second, renamed("CRM")).await;
+    assert!(matches!(taken, Err(ChangeError::NameTaken)), "{taken:?}");
+    for reserved in [LEAD_WEBHOOK, "Lead-Webhook"] {
+        let refused = change(&store, &second, renamed(reserved)).await;
+        assert!(matches!(refused, Err(ChangeError::NameReserved)), "{refused:?}");
+        let refused = make(&store, client.id, reserved).await;
+        assert!(matches!(refused, Err(ChangeError::NameReserved)), "{refused:?}");
+    }
+    let is_deleted = store.delete_destination(client.id, first.id, &Actor::System).await;
+    assert!(is_deleted.expect("deleted"));
+    let renamed = change(&store, &second, renamed("CRM")).await.expect("the name is free");
+    assert_eq!(renamed.name, "CRM");
+}
+
+async fn each_change_is_another_version_and_told(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    let (lanes, _jobs) = Lanes::with_room(0, &store);
+    let none = DestinationChange::default;
+    let config: Value = json!({"url": "https://crm.example.com/v2"});
+    let changes = [
+        renamed("Customers"),
+        DestinationChange {
+            config: Some(config.clone()),
+            ..none()
+        },
+        DestinationChange {
+            retry: Some(RetryPolicy::None),
+            ..none()
+        },
+        DestinationChange {
+            rate_limit: Some(Some(limit())),
+            ..none()
+        },
+        DestinationChange {
+            ordered: Some(true),
+            ..none()
+        },
+        DestinationChange {
+            is_paused: Some(true),
+            ..none()
+        },
+    ];
+    for (version, wanted) in (2..).zip(changes) {
+        database.clock.advance(Duration::from_secs(1));
+        let changed = change(&store, &made, wanted).await.expect("changed");
+        assert_eq!((changed.version, changed.updated_at), (version, store.now()));
+    }
+    let read = store
+        .destination(client.id, made.id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(
+        (&*read.name, &read.config, &read.retry),
+        ("Customers", &config, &RetryPolicy::None)
+    );
+    assert_eq!((read.rate_limit, read.ordered), (Some(limit()), true));
+    assert_eq!(
+        (read.status, read.status_since),
+        (DestinationStatus::Paused, store.now())
+    );
+    assert_eq!(read.secret.expose(), made.secret.expose(), "the secret stays");
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 6]);
+    let actions = database
+        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 7")
+        .await;
+    assert_eq!(actions[0], "destination.paused");
+    assert_eq!(actions[6], "destination.created");
+    let unlimited = DestinationChange {
+        rate_limit: Some(None),
+        ..none()
+    };
+    assert_eq!(
+        change(&store, &made, unlimited).await.expect("changed").rate_limit,
+        None
+    );
+}
+
+async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    let audited = database.number("SELECT count(*) FROM audit_log").await;
+    let (lanes, _jobs) = Lanes::with_room(0, &store);
+    database.clock.advance(Duration::from_secs(1));
+    let same = DestinationChange {
+        name: Some("CRM".parse().expect("a name")),
+        config: Some(made.config.clone()),
+        retry: Some(made.retry.clone()),
+        rate_limit: Some(None),
+        ordered: Some(false),
+        is_paused: Some(false),
+    };
+    let after = change(&store, &made, same).await.expect("no error");
+    assert_eq!((after.version, after.updated_at), (1, made.updated_at));
+    assert!(lanes.changed.lock().expect("no panic").is_empty());
+    assert_eq!(database.number("SELECT count(*) FROM audit_log").await, audited);
+}
+
+async fn resuming_forgets_why_it_was_stopped(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    database
+        .execute("UPDATE destinations SET status = 'disabled', status_reason = 'gone', version = 2 WHERE name = 'CRM'")
+        .await;
+    database
+        .execute(
+            "INSERT INTO destination_health (destination_id, client_id, failing_since, failed_attempts, is_gone, \
+             is_announced) SELECT id, client_id, 1, 1, true, false FROM destinations",
+        )
+        .await;
+    let stopped = store
+        .destination(client.id, made.id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(stopped.status, DestinationStatus::Disabled);
+    database.clock.advance(Duration::from_secs(1));
+    let resume = DestinationChange {
+        is_paused: Some(false),
+        ..DestinationChange::default()
+    };
+    let resumed = change(&store, &made, resume).await.expect("resumed");
+    assert_eq!(
+        (resumed.status, &resumed.status_reason),
+        (DestinationStatus::Active, &None)
+    );
+    assert_eq!((resumed.status_since, resumed.version), (store.now(), 3));
+    let unwell = database
+        .texts("SELECT name FROM destinations WHERE id IN (SELECT destination_id FROM destination_health)")
+        .await;
+    assert_eq!(unwell, [LEAD_WEBHOOK], "nobody else's health is forgotten");
+}
+
+async fn lead_webhook_changes_in_step_with_the_settings_and_keeps_its_name(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let webhook = lead_webhook(&store, client.id).await;
+    database.clock.advance(Duration::from_secs(1));
+    let wanted = DestinationChange {
+        name: Some(LEAD_WEBHOOK.parse().expect("a name")),
+        config: Some(json!({"url": "https://example.com/b"})),
+        retry: Some(RetryPolicy::Standard),
+        ..DestinationChange::default()
+    };
+    change(&store, &webhook, wanted)
+        .await
+        .expect("its own name is no change");
+    let settings = store.settings(client.id).await.expect("read").expect("there");
+    assert_eq!(settings.destination_id, Some(webhook.id));
+    assert_eq!(
+        settings.lead_webhook_url.expect("a URL").as_str(),
+        "https://example.com/b"
+    );
+    assert_eq!(settings.updated_at, store.now());
+    let refused = change(&store, &webhook, renamed("CRM")).await;
+    assert!(matches!(refused, Err(ChangeError::NameFixed)), "{refused:?}");
+
+    let is_deleted = store.delete_destination(client.id, webhook.id, &Actor::System).await;
+    assert!(is_deleted.expect("deleted"));
+    let settings = store.settings(client.id).await.expect("read").expect("there");
+    assert_eq!((settings.destination_id, settings.lead_webhook_url), (None, None));
+}
+
+async fn deleted_destination_cancels_what_is_bound_for_it(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    capture(&store, client.id).await;
+    let (lanes, _jobs) = Lanes::with_room(0, &store);
+    let delete = async || store.delete_destination(client.id, made.id, &Actor::System).await;
+    assert!(delete().await.expect("deleted"));
+    assert!(!delete().await.expect("no error"), "twice");
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id]);
+    let mut found = states(&store, client.id).await;
+    found.sort_by_key(|state| state.name());
+    assert_eq!(found, [DeliveryState::Cancelled, DeliveryState::Pending]);
+    assert!(store.destination(client.id, made.id).await.expect("read").is_none());
+    let after = change(&store, &made, renamed("CRM 2")).await;
+    assert!(matches!(after, Err(ChangeError::UnknownDestination)), "{after:?}");
+    let kept = "SELECT config || sealed_secret FROM destinations WHERE deleted_at IS NOT NULL";
+    assert_eq!(database.texts(kept).await, ["{}"]);
+}
+
+async fn destination_of_another_client_is_out_of_reach(database: &TestDatabase) {
+    let store = database.open().await;
+    let (client, other) = (acme(&store).await, acme(&store).await);
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    let change = renamed("Mine");
+    for stranger in [other.id, ClientId::new(store.now())] {
+        let change = store.change_destination(stranger, made.id, &change, &Actor::System);
+        assert!(matches!(change.await, Err(ChangeError::UnknownDestination)));
+        let delete = store.delete_destination(stranger, made.id, &Actor::System);
+        assert!(!delete.await.expect("no error"));
+    }
+    let nothing = store.change_destination(client.id, DestinationId::new(store.now()), &change, &Actor::System);
+    assert!(matches!(nothing.await, Err(ChangeError::UnknownDestination)));
+    let read = store
+        .destination(client.id, made.id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!((&*read.name, read.version), ("CRM", 1));
+}
