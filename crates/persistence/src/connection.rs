@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
@@ -147,6 +148,11 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
         .max_lifetime(None)
         .test_before_acquire(false)
         .sqlx_logging(false)
+        .map_sqlx_sqlite_pool_opts(|options| {
+            // SQLite ends a transaction by itself when the disk is full. The library goes on to count it, so the next
+            // transactions would be savepoints in one that nobody commits: such a connection is closed instead.
+            options.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        })
         .map_sqlx_sqlite_opts(move |options| {
             options
                 .filename(&path)
@@ -307,5 +313,27 @@ mod tests {
             .expect("and large again");
         assert_eq!(capture().await.expect("service resumes"), Captured::Now);
         assert_eq!(leads().await.expect("read").len(), 100);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_transaction_that_sqlite_ended_by_itself_takes_no_later_one_along() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = DatabaseUrl::Sqlite(folder.path().join("sensei.db"));
+        let connections = Connections::open(&database).await.expect("opened");
+        for _ in 0..2 {
+            let transaction = connections.begin().await.expect("begun");
+            // As SQLite does on a full disk.
+            transaction.execute_unprepared("ROLLBACK").await.expect("ended");
+            drop(transaction);
+            let transaction = connections.begin().await.expect("begun");
+            drop(transaction);
+        }
+        let transaction = connections.begin().await.expect("begun");
+        let insert = "INSERT INTO store_facts (name, value) VALUES ('fact', 'kept')";
+        transaction.execute_unprepared(insert).await.expect("written");
+        transaction.commit().await.expect("committed");
+        let seen = Statement::from_string(DatabaseBackend::Sqlite, "SELECT 1 FROM store_facts WHERE name = 'fact'");
+        let seen = connections.reader.query_one_raw(seen).await.expect("read");
+        assert!(seen.is_some(), "what is committed is there for everybody");
     }
 }

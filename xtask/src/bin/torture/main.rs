@@ -34,6 +34,9 @@ struct Arguments {
     /// How many times each other fault happens, at least
     #[arg(long, default_value_t = 10)]
     each: usize,
+    /// Only this fault, beside the kills
+    #[arg(long, value_enum)]
+    only: Option<fault::Fault>,
     /// What chance is drawn from; printed, so that a run can be made again
     #[arg(long)]
     seed: Option<u64>,
@@ -59,7 +62,9 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     let mut world = world::World::new(&arguments.program, &arguments.directory)?;
-    for (number, plan) in fault::plan(seed, arguments.kills, arguments.each, &world.means())
+    let mut means = world.means();
+    means.retain(|fault| arguments.only.is_none_or(|only| only == *fault));
+    for (number, plan) in fault::plan(seed, arguments.kills, arguments.each, &means)
         .into_iter()
         .enumerate()
     {
