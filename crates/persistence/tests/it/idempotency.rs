@@ -245,11 +245,11 @@ async fn parallel_request_waits_for_the_first_and_takes_effect_if_that_fails(dat
                  ('00000000-0000-0000-0000-000000000000', 'POST', '/v1/clients/x/leads', 'k', '', 0, '', 9000000000000)";
     connection.execute_unprepared(other).await.expect("written");
     let request = keyed_request("k", 1);
-    let waiting = Box::pin(store.create_client_once(acme_corp(), Some(&request), told, &Actor::System));
+    let waiting = store.create_client_once(acme_corp(), Some(&request), told, &Actor::System);
     let failing = async {
         database.somebody_waits_for_a_lock().await;
         connection.execute_unprepared("ROLLBACK").await.expect("rolled back");
     };
-    let (waited, ()) = soon(futures_util::future::join(waiting, failing)).await;
+    let (waited, ()) = soon(Box::pin(futures_util::future::join(waiting, failing))).await;
     assert!(waited.expect("answered").done.is_some());
 }
