@@ -19,7 +19,7 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
         .zip(config)
         .and_then(|(kind, config)| fields.nested(state.config(kind, config)));
     let retry = retry(&mut fields);
-    let rate_limit = rate_limit(&mut fields).flatten();
+    let rate_limit = rate_limit(&mut fields);
     let ordered = fields.optional_bool("ordered");
     fields.finish()?;
 
@@ -46,6 +46,7 @@ pub(crate) fn destination_change(body: &Value, kind: &str, state: &ApiState) -> 
     let config = fields.value("config");
     let config = config.and_then(|config| fields.nested(state.config(kind, config)));
     let retry = retry(&mut fields);
+    let is_rate_limit_changed = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
     let ordered = fields.optional_bool("ordered");
     let is_paused = is_paused(&mut fields);
@@ -54,7 +55,7 @@ pub(crate) fn destination_change(body: &Value, kind: &str, state: &ApiState) -> 
         name,
         config,
         retry,
-        rate_limit,
+        rate_limit: is_rate_limit_changed.then_some(rate_limit),
         ordered,
         is_paused,
     })
@@ -70,11 +71,11 @@ fn retry(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
     fields.nested(RetryPolicy::from_json(policy, "/retry"))
 }
 
-/// `Some(None)` is null: no limit.
-fn rate_limit(fields: &mut Fields<'_>) -> Option<Option<RateLimit>> {
+/// Null is no limit.
+fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
     match fields.value("rateLimit")? {
-        Value::Null => Some(None),
-        limit => fields.nested(RateLimit::from_json(limit, "/rateLimit")).map(Some),
+        Value::Null => None,
+        limit => fields.nested(RateLimit::from_json(limit, "/rateLimit")),
     }
 }
 
@@ -84,7 +85,7 @@ fn is_paused(fields: &mut Fields<'_>) -> Option<bool> {
         Some(Ok(DestinationStatus::Active)) => Some(false),
         Some(Ok(DestinationStatus::Paused)) => Some(true),
         Some(Ok(DestinationStatus::Disabled)) => {
-            fields.fault("status", "can't be set to disabled, which is our own doing: pause it");
+            fields.fault("status", "can't be set to disabled, which only we do: pause it instead");
             None
         }
         Some(Err(_)) | None => {

@@ -57,7 +57,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<Once<CreatedClient>, ChangeError> {
         let transaction = self.connections().begin().await?;
-        let effect = async { Ok::<_, ChangeError>(create(&transaction, self.shared(), new, actor).await?) };
+        let effect = Box::pin(async { Ok::<_, ChangeError>(create(&transaction, self.shared(), new, actor).await?) });
         let once = idempotency::once(&transaction, self.shared(), None, request, effect, answer).await?;
         transaction.commit().await?;
         Ok(once)

@@ -69,7 +69,7 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let locked = clients::lock(&transaction, client).await?;
         locked.ok_or(ChangeError::UnknownClient)?;
-        let effect = async {
+        let effect = Box::pin(async {
             if new.name.as_str().eq_ignore_ascii_case(LEAD_WEBHOOK) {
                 return Err(ChangeError::NameReserved);
             }
@@ -77,7 +77,7 @@ impl Store {
             let row = destinations::create(&transaction, directory.master_key(), client, new, now).await?;
             audit::log(&transaction, now, actor, "destination.created", Some(client), row.id).await?;
             Ok(directory.uncommitted(row)?)
-        };
+        });
         let once = idempotency::once(&transaction, self.shared(), Some(client), request, effect, answer).await?;
         transaction.commit().await?;
         Ok(once)

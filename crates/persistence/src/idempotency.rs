@@ -89,7 +89,8 @@ type Scope<'a> = (Uuid, &'a str, &'a str, &'a str);
 /// with the effect's statements, commit. An equal request waits for that commit, on the key's row at the latest. When
 /// `effect` fails, let the transaction go: neither the key nor anything else is kept, and the caller may correct
 /// the request under the same key. Without a key (`request` is `None`) the effect just takes place. What must
-/// follow the commit (telling the lanes) follows only if `done` is there.
+/// follow the commit (telling the lanes) follows only if `done` is there. Box a large effect: each future around it
+/// would hold it once more.
 pub(crate) async fn once<T, E: From<DbErr> + From<KeyReused>>(
     transaction: &DatabaseTransaction,
     shared: &Shared,

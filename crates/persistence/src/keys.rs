@@ -168,13 +168,13 @@ impl Store {
         actor: &Actor,
     ) -> Result<Once<CreatedKey>, ChangeError> {
         let transaction = self.connections().begin().await?;
-        let effect = async {
+        let effect = Box::pin(async {
             if let Scope::Client(client) = new.scope {
                 let locked = clients::lock(&transaction, client).await?;
                 locked.ok_or(ChangeError::UnknownClient)?;
             }
             Ok::<_, ChangeError>(create(&transaction, new, actor, self.now()).await?)
-        };
+        });
         let once = idempotency::once(&transaction, self.shared(), None, request, effect, answer).await?;
         transaction.commit().await?;
         Ok(once)

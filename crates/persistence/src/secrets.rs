@@ -40,7 +40,7 @@ impl Store {
         let (now, directory) = (self.now(), &self.shared().directory);
         let transaction = self.connections().begin().await?;
         let row = locked(&transaction, client, id).await?;
-        let effect = async {
+        let effect = Box::pin(async {
             let master_key = directory.master_key();
             let (place, previous_place) = (secret_place(row.id), previous_secret_place(row.id));
             let overlaps = !rotation.overlap.is_zero();
@@ -58,7 +58,7 @@ impl Store {
             let row = destinations::write(&transaction, row, now).await?;
             audit::log(&transaction, now, actor, "secret.rotated", Some(client), id).await?;
             Ok::<_, ChangeError>(directory.uncommitted(row)?)
-        };
+        });
         let once = idempotency::once(&transaction, self.shared(), Some(client), request, effect, answer).await?;
         transaction.commit().await?;
         self.shared().changed(once.done.is_some().then_some(id));

@@ -107,7 +107,6 @@ async fn every_fault_of_a_new_destination_is_told() {
             &["/config/url", "/config/token"],
         ),
         (with("config", json!({"url": "https://10.0.0.1/x"})), &["/config/url"]),
-        (with("config", json!({"url": "http://acme.example/"})), &["/config/url"]),
         (with("retry", json!({"policy": "never"})), &["/retry/policy"]),
         (
             with("retry", json!({"policy": "custom", "delays": ["5s", "8d"]})),

@@ -250,6 +250,6 @@ async fn parallel_request_waits_for_the_first_and_takes_effect_if_that_fails(dat
         database.somebody_waits_for_a_lock().await;
         connection.execute_unprepared("ROLLBACK").await.expect("rolled back");
     };
-    let (waited, ()) = soon(futures_util::future::join(waiting, failing)).await;
+    let (waited, ()) = soon(Box::pin(futures_util::future::join(waiting, failing))).await;
     assert!(waited.expect("answered").done.is_some());
 }
