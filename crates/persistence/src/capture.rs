@@ -293,7 +293,7 @@ impl Births {
         let place = handover
             .zip(bound.destination.as_ref())
             .and_then(|(handover, destination)| {
-                let place = handover.reserve(destination)?;
+                let place = handover.reserve(destination, body.len())?;
                 Some((place, Arc::clone(destination)))
             });
         let (due_at, lease) = if place.is_some() {

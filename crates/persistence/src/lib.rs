@@ -17,6 +17,7 @@ mod directory;
 mod entities;
 mod error;
 mod group_commit;
+mod head;
 mod idempotency;
 mod job;
 mod key_cache;

@@ -10,6 +10,7 @@ mod keys;
 mod lanes;
 mod leads;
 mod opening;
+mod ordered;
 mod outage;
 mod record;
 mod settings;
