@@ -279,19 +279,19 @@ impl<T: Waiting> Lanes<T> {
             let (terms, changed_at) = (first.terms(), lane.changed_at);
             let at_once = if terms.is_ordered { 1 } else { lane.pace.at_once() };
             let may_start = matches!(lane.breaker.stand(now), Stand::Closed | Stand::Ready);
-            if lane.is_reading || lane.running >= at_once || !may_start {
+            let is_changed = |waiting: &T| changed_at.is_some_and(|changed_at| waiting.read_at() <= changed_at);
+            let is_stale = |waiting: &T| now.duration_since(waiting.read_at()) > FRESH_FOR || is_changed(waiting);
+            // What was changed is read at once: it may be wanted elsewhere, or no more.
+            let is_first_changed = is_changed(first);
+            if lane.is_reading || !is_first_changed && (lane.running >= at_once || !may_start) {
                 continue;
             }
-            if !has_slow_share && lane.pace.is_slow() {
+            if !has_slow_share && lane.pace.is_slow() && !is_first_changed {
                 lane.has_turn = true;
                 self.slow_turns.push_back(destination);
                 continue;
             }
-            let is_changed = |waiting: &T| changed_at.is_some_and(|changed_at| waiting.read_at() <= changed_at);
-            let is_stale = |waiting: &T| now.duration_since(waiting.read_at()) > FRESH_FOR || is_changed(waiting);
-            if !is_changed(first)
-                && let Some(at) = lane.pace.next_token(terms.rate_limit, now)
-            {
+            if !is_first_changed && let Some(at) = lane.pace.next_token(terms.rate_limit, now) {
                 self.has_new_first |= self.parked.first().is_none_or(|&(first, _)| at < first);
                 self.parked.insert((at, destination));
                 continue;

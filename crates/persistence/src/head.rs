@@ -41,15 +41,18 @@ pub(crate) async fn due_head(
     let backend = transaction.get_database_backend();
     let postgres = backend == DatabaseBackend::Postgres;
     let (of, now) = (destination.as_uuid(), now.as_millis());
-    // Two processes that look at once would each see no lease of the other. Whoever comes second doesn't wait.
-    let alone = "SELECT id FROM destinations WHERE id = $1 FOR UPDATE SKIP LOCKED";
-    let alone = Statement::from_sql_and_values(backend, alone, [of.into()]);
-    if postgres && transaction.query_one_raw(alone).await?.is_none() {
+    let blocked = Statement::from_sql_and_values(backend, BLOCKED, [of.into(), now.into()]);
+    if transaction.query_one_raw(blocked.clone()).await?.is_some() {
         return Ok(none);
     }
-    let blocked = Statement::from_sql_and_values(backend, BLOCKED, [of.into(), now.into()]);
-    if transaction.query_one_raw(blocked).await?.is_some() {
-        return Ok(none);
+    if postgres {
+        // Two processes that look at once would each see no lease of the other. Whoever comes second doesn't wait, and
+        // whoever comes first looks again: somebody may have been there before.
+        let alone = "SELECT id FROM destinations WHERE id = $1 FOR UPDATE SKIP LOCKED";
+        let alone = Statement::from_sql_and_values(backend, alone, [of.into()]);
+        if transaction.query_one_raw(alone).await?.is_none() || transaction.query_one_raw(blocked).await?.is_some() {
+            return Ok(none);
+        }
     }
     let tried = Statement::from_sql_and_values(backend, TRIED, [of.into()]);
     let untried = Statement::from_sql_and_values(backend, UNTRIED, [of.into(), now.into()]);

@@ -360,8 +360,9 @@ fn a_receiver_that_is_away_gets_nothing_until_one_probe_finds_it_back() {
     let (mut lanes, now) = lanes(wide());
     let (away, other) = (destination(1), destination(2));
     assert!(lanes.take_new(away, PLAIN, 1, now), "a place taken before it opens");
-    assert_eq!(opened(&mut lanes, away, 7, now), 7, "what waits is given out");
-    for _ in 0..7 {
+    // Four at a time: two run beside the tenth that fails.
+    assert_eq!(opened(&mut lanes, away, 7, now), 5, "what waits is given out");
+    for _ in 0..5 {
         lanes.give_back(away, 1, false, now);
     }
     assert!(
