@@ -129,6 +129,7 @@ const STATEMENTS: &[&str] = &[
         prior_state TEXT,
         prior_due_at BIGINT,
         replayed BOOLEAN NOT NULL DEFAULT FALSE,
+        was_head BOOLEAN NOT NULL DEFAULT FALSE,
         failure_reason TEXT,
         created_at BIGINT NOT NULL,
         completed_at BIGINT
@@ -137,9 +138,10 @@ const STATEMENTS: &[&str] = &[
     "CREATE INDEX deliveries_due ON deliveries (destination_id, due_at, id) WHERE state = 'pending'",
     // What is released when its destination is active again, in order.
     "CREATE INDEX deliveries_held ON deliveries (destination_id, id) WHERE state = 'held'",
-    // What waits after an attempt: the head of an ordered lane. Partial: a delivery that succeeds at once never
-    // touches it.
-    "CREATE INDEX deliveries_tried ON deliveries (destination_id, id) WHERE state = 'pending' AND attempt_count > 0",
+    // The head of an ordered lane: what was attempted before, or leased for it (`was_head`), whatever its due time.
+    // Partial: a delivery to an unordered destination that succeeds at once never touches it.
+    "CREATE INDEX deliveries_tried ON deliveries (destination_id, id) \
+     WHERE state = 'pending' AND (attempt_count > 0 OR was_head)",
     // A client's log, newest first.
     "CREATE INDEX deliveries_of_client ON deliveries (client_id, id)",
     // What went wrong for a client, or is held. Partial: a delivery that succeeds never touches it. With OR,

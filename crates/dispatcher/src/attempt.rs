@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use sensei_domain::{Jitter, Outcome, Timestamp, judge};
 use sensei_persistence::{AttemptRecord, Recording};
 
+use crate::breaker::Sign;
 use crate::egress::Failure;
 use crate::engine::Engine;
 use crate::place::Held;
@@ -15,8 +16,8 @@ use crate::transport::Attempted;
 /// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Makes one attempt and judges it.
-pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
+/// Makes one attempt and judges it; also tells what it says of the receiver.
+pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
     let Held { job, place } = held;
     let (started_at, begun) = (engine.clock.now(), Instant::now());
     let attempted = match engine.transports.of(&job.destination) {
@@ -47,7 +48,8 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
         Jitter::new(rand::random()),
     );
     log(&job.delivery_id, started_at, &attempted);
-    Recording {
+    let sign = Sign::of(&attempted);
+    let recording = Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
         attempt: AttemptRecord {
@@ -62,7 +64,8 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> Recording {
         },
         verdict,
         place: Box::new(place),
-    }
+    };
+    (recording, sign)
 }
 
 fn ours(why: &str) -> Attempted {

@@ -13,18 +13,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sensei_domain::{Clock, DeliveryId, DestinationId};
-use sensei_persistence::{Refreshed, Store};
+use sensei_domain::{Clock, DeliveryId, DestinationId, Timestamp};
+use sensei_persistence::{Destination, Refreshed, Store};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::bound::BoundTransports;
+use crate::breaker::{Sign, Stand};
 use crate::egress::Egress;
-use crate::lanes::{Lanes, Next};
+use crate::lanes::{Lanes, Next, Turn};
 use crate::limits::Limits;
+use crate::pace::Terms;
 use crate::place::{EngineHandover, Held, Taken};
+use crate::rate_timer;
 use crate::sweeper;
 use crate::transports::Registry;
 
@@ -52,6 +55,8 @@ pub(crate) struct Engine {
     held: Mutex<HashSet<DeliveryId>>,
     /// Something is due in the database that the sweeper should fetch now.
     pub(crate) fetch: Notify,
+    /// A lane waits for a token, and maybe for an earlier one than any other.
+    pub(crate) waits_for_token: Notify,
     /// No new work.
     pub(crate) stopping: CancellationToken,
     /// Attempts under way are given up.
@@ -69,6 +74,20 @@ pub(crate) struct Engine {
 pub struct LeaseTooShort {
     lease: Duration,
     deadline: Duration,
+}
+
+/// What a destination's circuit breaker lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everything.
+    Closed,
+    /// Nothing: the receiver is away.
+    Open {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// One attempt, which decides.
+    HalfOpen,
 }
 
 impl Dispatcher {
@@ -91,9 +110,10 @@ impl Dispatcher {
             egress,
             clock,
             transports: BoundTransports::new(registry),
-            lanes: Mutex::new(Lanes::new(limits)),
+            lanes: Mutex::new(Lanes::new(limits, lease.saturating_sub(deadline + LEASE_MARGIN))),
             held: Mutex::default(),
             fetch: Notify::new(),
+            waits_for_token: Notify::new(),
             stopping: CancellationToken::new(),
             given_up: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -102,7 +122,20 @@ impl Dispatcher {
         });
         store.set_handover(Arc::new(EngineHandover(Arc::downgrade(&engine))));
         engine.tasks.spawn(sweeper::run(Arc::clone(&engine)));
+        engine.tasks.spawn(rate_timer::run(Arc::clone(&engine)));
         Ok(Self { engine })
+    }
+
+    /// What this destination's circuit breaker lets through in this process.
+    pub fn breaker(&self, destination: DestinationId) -> BreakerState {
+        let (now, begun) = (self.engine.clock.now(), Instant::now());
+        match self.engine.lanes().breaker(destination, begun) {
+            Stand::Closed => BreakerState::Closed,
+            Stand::Open { until } => BreakerState::Open {
+                until: now.after(until.saturating_duration_since(begun)),
+            },
+            Stand::Ready | Stand::Probing => BreakerState::HalfOpen,
+        }
     }
 
     /// Waits until nothing is in memory: all attempts have ended and are recorded.
@@ -145,28 +178,33 @@ impl Engine {
     /// Offers a delivery that this process holds.
     pub(crate) fn offer(self: &Arc<Self>, held: Held) {
         let destination = held.job.destination.id;
-        let refused = self.lanes().enqueue(destination, held);
+        let refused = self.lanes().enqueue(destination, held, Instant::now());
         match refused {
             Ok(()) => self.begin(),
-            Err(late) => {
-                let engine = Arc::clone(self);
-                self.tasks.spawn(async move { engine.give_up(vec![late]).await });
-            }
+            Err(late) => self.give_up_soon(vec![late]),
         }
     }
 
     /// Begins all that may begin now.
     pub(crate) fn begin(self: &Arc<Self>) {
         loop {
-            let next = self.lanes().next(Instant::now());
+            let (next, is_earlier) = {
+                let mut lanes = self.lanes();
+                (lanes.next(Instant::now()), lanes.waits_for_earlier_token())
+            };
+            if is_earlier {
+                self.waits_for_token.notify_one();
+            }
             match next {
                 None => return,
-                Some(Next::Start(destination, held)) => {
+                Some(Next::Start(turn, mut held)) => {
+                    held.place.begin();
                     let running = Running {
                         engine: Arc::clone(self),
-                        destination,
+                        turn,
+                        sign: Sign::Nothing,
                     };
-                    self.tasks.spawn(async move { running.engine.attempt(held).await });
+                    self.tasks.spawn(running.attempt(held));
                 }
                 Some(Next::Reread(destination, stale)) => {
                     let engine = Arc::clone(self);
@@ -176,7 +214,7 @@ impl Engine {
                             tracing::error!("reading waiting deliveries again panicked; their leases will run out");
                             Vec::new()
                         });
-                        let refused = engine.lanes().reread(destination, fresh);
+                        let refused = engine.lanes().reread(destination, fresh, Instant::now());
                         if let Err(late) = refused {
                             engine.give_up(late).await;
                         }
@@ -187,13 +225,17 @@ impl Engine {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, held: Held) {
+    async fn attempt(self: &Arc<Self>, held: Held) -> Sign {
         if !self.outlasts_an_attempt(&held) {
-            return self.give_up(vec![held]).await;
+            self.give_up(vec![held]).await;
+            return Sign::Nothing;
         }
         tokio::select! {
-            recording = attempt::make(self, held) => self.store.record(recording),
-            () = self.given_up.cancelled() => {}
+            (recording, sign) = attempt::make(self, held) => {
+                self.store.record(recording);
+                sign
+            }
+            () = self.given_up.cancelled() => Sign::Nothing,
         }
     }
 
@@ -203,7 +245,7 @@ impl Engine {
     }
 
     /// Reads deliveries again that have waited: what is no longer ours is dropped, and what has waited too long for its
-    /// lease is given back, all of it at once.
+    /// lease is given back, all of it at once. So is what is to go in order from now on: the database knows the order.
     async fn reread(self: &Arc<Self>, stale: Vec<Held>) -> Vec<Held> {
         let (stale, late) = stale
             .into_iter()
@@ -216,18 +258,21 @@ impl Engine {
         let read_at = Instant::now();
         match self.store.refresh(&leases).await {
             Ok(read) => {
-                let fresh = stale
-                    .into_iter()
-                    .zip(read)
-                    .filter_map(|(mut held, refreshed)| match refreshed {
-                        Refreshed::Current(destination) => {
-                            held.job.destination = destination;
-                            held.job.read_at = read_at;
-                            Some(held)
-                        }
-                        Refreshed::Gone => None,
-                    });
-                fresh.collect()
+                let (mut fresh, mut unordered) = (Vec::with_capacity(stale.len()), Vec::new());
+                for (mut held, refreshed) in stale.into_iter().zip(read) {
+                    let Refreshed::Current(destination) = refreshed else {
+                        continue;
+                    };
+                    let was_ordered = held.job.destination.ordered;
+                    (held.job.destination, held.job.read_at) = (destination, read_at);
+                    if held.job.destination.ordered && !was_ordered {
+                        unordered.push(held);
+                    } else {
+                        fresh.push(held);
+                    }
+                }
+                self.give_up(unordered).await;
+                fresh
             }
             Err(error) => {
                 tracing::debug!(
@@ -242,6 +287,12 @@ impl Engine {
                 stale
             }
         }
+    }
+
+    /// As [`Engine::give_up`], without waiting for it.
+    fn give_up_soon(self: &Arc<Self>, waiting: Vec<Held>) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move { engine.give_up(waiting).await });
     }
 
     /// Gives leases back, so that the deliveries are due at once for whoever has room.
@@ -267,25 +318,35 @@ impl Engine {
         }
     }
 
-    /// Takes places for deliveries that are due in the database.
-    pub(crate) fn take_places(self: &Arc<Self>, destination: DestinationId, wanted: usize) -> Vec<Taken> {
-        let taken = self.lanes().take(destination, wanted);
-        (0..taken).map(|_| Taken::new(Arc::clone(self), destination)).collect()
+    /// For how many deliveries that are due in the database this lane has room.
+    pub(crate) fn room(&self, destination: DestinationId) -> usize {
+        self.lanes().room(destination, Instant::now())
+    }
+
+    /// Takes a place for a delivery that is due in the database.
+    pub(crate) fn take_place(self: &Arc<Self>, destination: &Destination, bytes: usize) -> Option<Taken> {
+        let taken = self
+            .lanes()
+            .take(destination.id, Terms::of(destination), bytes, Instant::now());
+        taken.then(|| Taken::new(Arc::clone(self), destination.id, bytes))
     }
 
     /// Takes a place for a delivery that is being captured.
-    pub(crate) fn take_new_place(self: &Arc<Self>, destination: DestinationId) -> Option<Taken> {
-        let taken = self.lanes().take_new(destination);
-        taken.then(|| Taken::new(Arc::clone(self), destination))
+    pub(crate) fn take_new_place(self: &Arc<Self>, destination: &Destination, bytes: usize) -> Option<Taken> {
+        let taken = self
+            .lanes()
+            .take_new(destination.id, Terms::of(destination), bytes, Instant::now());
+        taken.then(|| Taken::new(Arc::clone(self), destination.id, bytes))
     }
 
     /// A place is free again.
-    pub(crate) fn give_back(&self, destination: DestinationId) {
-        let (has_room, is_empty) = {
+    pub(crate) fn give_back(&self, destination: DestinationId, bytes: usize, has_begun: bool) {
+        let (wants_more, is_empty) = {
             let mut lanes = self.lanes();
-            (lanes.give_back(destination), lanes.is_empty())
+            let wants_more = lanes.give_back(destination, bytes, has_begun, Instant::now());
+            (wants_more, lanes.is_empty())
         };
-        if has_room {
+        if wants_more {
             self.fetch.notify_one();
         }
         if is_empty {
@@ -294,8 +355,9 @@ impl Engine {
     }
 
     /// What waits for this destination must be read again.
-    pub(crate) fn changed(&self, destination: DestinationId) {
+    pub(crate) fn changed(self: &Arc<Self>, destination: DestinationId) {
         self.lanes().changed(destination, Instant::now());
+        self.begin();
     }
 
     /// Deliveries are due that have no place; the sweeper is told.
@@ -306,16 +368,21 @@ impl Engine {
 
     /// Deliveries are due that have no place, as the sweeper knows.
     pub(crate) fn note_behind(&self, destination: DestinationId) {
-        self.lanes().fell_behind(destination);
+        self.lanes().fell_behind(destination, Instant::now());
     }
 
     pub(crate) fn caught_up(&self, destination: DestinationId) {
-        self.lanes().caught_up(destination);
+        self.lanes().caught_up(destination, Instant::now());
     }
 
     /// Nothing at all is due in the database.
     pub(crate) fn all_caught_up(&self) {
-        self.lanes().all_caught_up();
+        self.lanes().all_caught_up(Instant::now());
+    }
+
+    /// When a lane that waits for a token may go on.
+    pub(crate) fn next_token(&self) -> Option<Instant> {
+        self.lanes().next_token()
     }
 
     pub(crate) fn holds(&self, delivery: DeliveryId) -> bool {
@@ -341,12 +408,26 @@ impl std::fmt::Debug for Engine {
 /// An attempt's turn, over when dropped, however that comes about.
 struct Running {
     engine: Arc<Engine>,
-    destination: DestinationId,
+    turn: Turn,
+    sign: Sign,
+}
+
+impl Running {
+    async fn attempt(mut self, held: Held) {
+        self.sign = self.engine.attempt(held).await;
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.engine.lanes().ended(self.destination);
+        let stopped = self
+            .engine
+            .lanes()
+            .ended(self.turn, self.sign, Instant::now(), rand::random());
+        if !stopped.is_empty() {
+            tracing::debug!(destination = %self.turn.destination, "a receiver is away; what waits for it is given back");
+            self.engine.give_up_soon(stopped);
+        }
         self.engine.begin();
     }
 }

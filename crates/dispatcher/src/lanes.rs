@@ -1,161 +1,203 @@
 //! The lanes: which deliveries are in memory, and which of them may start now.
 //!
 //! Promises that no more attempts run than the limits allow, that lanes start in turn, that what was read too
-//! long ago is given out to be read again and not to be attempted, and that nothing waits here that isn't also
-//! a row in the database. A plain data structure: no clock, no task, no lock. Losing it loses time, never a lead.
+//! long ago is given out to be read again and not to be attempted, that no rate is exceeded, that nothing starts while
+//! a breaker is open, and that nothing waits here that isn't also a row in the database. A plain data structure: no clock,
+//! no task, no lock. Losing it loses time, never a lead.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sensei_domain::DestinationId;
 
+use crate::breaker::{Change, Era, Sign, Stand};
+use crate::lane::Lane;
 use crate::limits::Limits;
+use crate::pace::Terms;
 
 /// After this time in memory a delivery and its destination are read again before an attempt.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// One lane may use this part of the places that are free: however many are full, there is room for others.
 /// (Dynamic thresholds: Choudhury and Hahne, 1998.)
 const SHARE_OF_FREE: usize = 4;
+/// Lanes beyond this many are looked through for those that needn't be known any more; those in which nothing is go then.
+const KNOWN: usize = 20_000;
 
 /// What waits in a lane.
 pub(crate) trait Waiting {
     /// When the delivery and its destination were last read.
     fn read_at(&self) -> Instant;
+
+    /// What the destination asked for then.
+    fn terms(&self) -> Terms;
 }
 
 /// All lanes of a dispatcher.
 #[derive(Debug)]
 pub(crate) struct Lanes<T> {
     limits: Limits,
+    /// A delivery in memory should start within this time.
+    patience: Duration,
     by_destination: HashMap<DestinationId, Lane<T>>,
     /// Lanes that may have something to start, each once.
     turns: VecDeque<DestinationId>,
+    /// Those whose turn came while slow ones had their share of all attempts.
+    slow_turns: VecDeque<DestinationId>,
+    /// When lanes that wait for a token may go on.
+    parked: BTreeSet<(Instant, DestinationId)>,
+    /// Nobody was told yet of the earliest of them.
+    has_new_first: bool,
     running: usize,
+    /// Of these, in lanes that timed out lately.
+    slow_running: usize,
     places: usize,
+    bytes: usize,
+    /// So many lanes are reason to look for those that can be forgotten.
+    crowd: usize,
     closed: bool,
-}
-
-#[derive(Debug)]
-struct Lane<T> {
-    waiting: VecDeque<T>,
-    running: usize,
-    places: usize,
-    /// More deliveries are due in the database: until they were fetched, nothing new comes in past them.
-    is_behind: bool,
-    has_turn: bool,
-    /// Some of it is being read again; nothing starts meanwhile.
-    is_reading: bool,
-    /// When somebody changed the destination.
-    changed_at: Option<Instant>,
-}
-
-impl<T> Default for Lane<T> {
-    fn default() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            running: 0,
-            places: 0,
-            is_behind: false,
-            has_turn: false,
-            is_reading: false,
-            changed_at: None,
-        }
-    }
 }
 
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<T> {
     /// Attempt this one.
-    Start(DestinationId, T),
+    Start(Turn, T),
     /// Read these again.
     Reread(DestinationId, Vec<T>),
 }
 
+/// An attempt that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) destination: DestinationId,
+    era: Era,
+}
+
 impl<T: Waiting> Lanes<T> {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, patience: Duration) -> Self {
         Self {
             limits,
+            patience,
             by_destination: HashMap::new(),
             turns: VecDeque::new(),
+            slow_turns: VecDeque::new(),
+            parked: BTreeSet::new(),
+            has_new_first: false,
             running: 0,
+            slow_running: 0,
             places: 0,
+            bytes: 0,
+            crowd: KNOWN,
             closed: false,
         }
     }
 
-    /// Takes a place for a new delivery, unless there is none or others wait in the database before it.
-    pub(crate) fn take_new(&mut self, destination: DestinationId) -> bool {
+    /// Takes a place for a new delivery, unless there is none or others wait in the database before it. An ordered
+    /// destination's deliveries all come from there.
+    pub(crate) fn take_new(&mut self, destination: DestinationId, terms: Terms, bytes: usize, now: Instant) -> bool {
         let is_behind = self.by_destination.get(&destination).is_some_and(|lane| lane.is_behind);
-        !is_behind && self.take(destination, 1) == 1
+        !is_behind && !terms.is_ordered && self.take(destination, terms, bytes, now)
     }
 
-    /// Takes up to `wanted` places; says how many.
-    pub(crate) fn take(&mut self, destination: DestinationId, wanted: usize) -> usize {
+    /// Takes a place for a delivery with a body of so many bytes, if there is one.
+    pub(crate) fn take(&mut self, destination: DestinationId, terms: Terms, bytes: usize, now: Instant) -> bool {
         if self.closed {
+            return false;
+        }
+        if let Some(lane) = self.by_destination.get_mut(&destination) {
+            lane.pace.keep_to(terms.rate_limit, now);
+            if terms.is_ordered && lane.places > 0 {
+                return false;
+            }
+        }
+        if !self.has_bytes(destination, bytes) || self.room(destination, now) == 0 {
+            return false;
+        }
+        self.places += 1;
+        self.bytes += bytes;
+        let lane = self.lane(destination, now);
+        lane.pace.keep_to(terms.rate_limit, now);
+        lane.places += 1;
+        lane.bytes += bytes;
+        true
+    }
+
+    /// How many deliveries this lane can take in, as far as can be told before they are read.
+    pub(crate) fn room(&self, destination: DestinationId, now: Instant) -> usize {
+        let free = self.limits.total_capacity.saturating_sub(self.places);
+        if self.closed || !self.has_bytes(destination, 0) {
             return 0;
         }
-        let free = self.limits.total_capacity.saturating_sub(self.places);
-        let taken = self.by_destination.get(&destination).map_or(0, |lane| lane.places);
         let share = self.limits.lane_capacity.min(free.div_ceil(SHARE_OF_FREE));
-        let granted = share.saturating_sub(taken).min(wanted).min(free);
-        if granted > 0 {
-            self.places += granted;
-            self.by_destination.entry(destination).or_default().places += granted;
-        }
-        granted
+        let Some(lane) = self.by_destination.get(&destination) else {
+            return share.min(free);
+        };
+        let room = share.saturating_sub(lane.places).min(free);
+        room.min(lane.startable(self.patience / 2, now))
+    }
+
+    /// Whether these bytes fit beside what is there: within a lane's share of what is free, and whatever is alone.
+    fn has_bytes(&self, destination: DestinationId, bytes: usize) -> bool {
+        let free = self.limits.total_bytes.saturating_sub(self.bytes);
+        let taken = self.by_destination.get(&destination).map_or(0, |lane| lane.bytes);
+        let share = if taken == 0 { free } else { free / SHARE_OF_FREE };
+        self.places == 0 || (free > 0 && bytes <= free && taken + bytes <= share)
     }
 
     /// Gives a place back. True if the lane is behind and has room again for a good part of what waits.
-    pub(crate) fn give_back(&mut self, destination: DestinationId) -> bool {
+    pub(crate) fn give_back(
+        &mut self,
+        destination: DestinationId,
+        bytes: usize,
+        has_begun: bool,
+        now: Instant,
+    ) -> bool {
         self.places = self.places.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
         let Some(lane) = self.by_destination.get_mut(&destination) else {
             return false;
         };
         lane.places = lane.places.saturating_sub(1);
-        if lane.places == 0 && !lane.is_behind {
-            // Its turn, if it has one, finds nobody and passes.
-            self.by_destination.remove(&destination);
-            return false;
-        }
-        lane.is_behind && lane.places <= self.limits.lane_capacity / 2
+        lane.bytes = lane.bytes.saturating_sub(bytes);
+        lane.begun = lane.begun.saturating_sub(usize::from(has_begun));
+        let wants_more = lane.wants_more(&self.limits, now);
+        self.forget(destination, now);
+        wants_more
     }
 
     /// Deliveries are due in the database that have no place here.
-    pub(crate) fn fell_behind(&mut self, destination: DestinationId) {
+    pub(crate) fn fell_behind(&mut self, destination: DestinationId, now: Instant) {
         if !self.closed {
-            self.by_destination.entry(destination).or_default().is_behind = true;
+            self.lane(destination, now).is_behind = true;
         }
     }
 
     /// The database has nothing at all that is due: what waited there was taken by others, or cancelled.
-    pub(crate) fn all_caught_up(&mut self) {
+    pub(crate) fn all_caught_up(&mut self, now: Instant) {
         self.by_destination.retain(|_, lane| {
             lane.is_behind = false;
-            lane.places > 0
+            !lane.is_forgettable(now)
         });
     }
 
     /// The database has nothing more that is due for this destination.
-    pub(crate) fn caught_up(&mut self, destination: DestinationId) {
+    pub(crate) fn caught_up(&mut self, destination: DestinationId, now: Instant) {
         if let Some(lane) = self.by_destination.get_mut(&destination) {
             lane.is_behind = false;
-            if lane.places == 0 {
-                self.by_destination.remove(&destination);
-            }
+            self.forget(destination, now);
         }
     }
 
-    /// Lets a delivery that has a place wait for its turn. Once closed, gives it back.
-    pub(crate) fn enqueue(&mut self, destination: DestinationId, waiting: T) -> Result<(), T> {
+    /// Lets a delivery that has a place wait for its turn. Once closed, or while nothing starts, gives it back.
+    pub(crate) fn enqueue(&mut self, destination: DestinationId, waiting: T, now: Instant) -> Result<(), T> {
         if self.closed {
             return Err(waiting);
         }
-        self.by_destination
-            .entry(destination)
-            .or_default()
-            .waiting
-            .push_back(waiting);
+        let lane = self.lane(destination, now);
+        if let Stand::Open { .. } = lane.breaker.stand(now) {
+            return Err(waiting);
+        }
+        lane.waiting.push_back(waiting);
         self.queue_up(destination);
         Ok(())
     }
@@ -164,16 +206,21 @@ impl<T: Waiting> Lanes<T> {
     pub(crate) fn changed(&mut self, destination: DestinationId, now: Instant) {
         if let Some(lane) = self.by_destination.get_mut(&destination) {
             lane.changed_at = Some(now);
+            lane.pace.forget_limit();
+            self.queue_up(destination);
         }
     }
 
-    /// What was read again goes back to the front. Once closed, gives it back.
-    pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>) -> Result<(), Vec<T>> {
+    /// What was read again goes back to the front. Once closed, or while nothing starts, gives it back.
+    pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>, now: Instant) -> Result<(), Vec<T>> {
         if self.closed {
             return Err(fresh);
         }
-        let lane = self.by_destination.entry(destination).or_default();
+        let lane = self.lane(destination, now);
         lane.is_reading = false;
+        if let Stand::Open { .. } = lane.breaker.stand(now) {
+            return Err(fresh);
+        }
         for waiting in fresh.into_iter().rev() {
             lane.waiting.push_front(waiting);
         }
@@ -181,44 +228,107 @@ impl<T: Waiting> Lanes<T> {
         Ok(())
     }
 
-    /// An attempt has ended. Its place stays taken until it is recorded.
-    pub(crate) fn ended(&mut self, destination: DestinationId) {
+    /// An attempt has ended, and said this of its receiver. Its place stays taken until it is recorded. Gives out what
+    /// waits if nothing starts for now. `chance` was drawn from 0 to 1.
+    pub(crate) fn ended(&mut self, turn: Turn, sign: Sign, now: Instant, chance: f64) -> Vec<T> {
+        let Turn { destination, era } = turn;
         self.running = self.running.saturating_sub(1);
-        if let Some(lane) = self.by_destination.get_mut(&destination) {
-            lane.running = lane.running.saturating_sub(1);
-        }
+        let Some(lane) = self.by_destination.get_mut(&destination) else {
+            return Vec::new();
+        };
+        lane.running = lane.running.saturating_sub(1);
+        lane.used_at = now;
+        let was_slow = lane.pace.is_slow();
+        lane.pace.learn(sign);
+        self.slow_running = match (was_slow, lane.pace.is_slow()) {
+            (false, false) => self.slow_running,
+            (true, true) => self.slow_running.saturating_sub(1),
+            (false, true) => self.slow_running + lane.running,
+            (true, false) => self.slow_running.saturating_sub(lane.running + 1),
+        };
+        let stopped = match lane.breaker.end(era, sign, now, chance) {
+            Change::None => Vec::new(),
+            Change::Closed => {
+                lane.pace.came_back();
+                Vec::new()
+            }
+            Change::Opened => lane.waiting.drain(..).collect(),
+        };
         self.queue_up(destination);
+        self.forget(destination, now);
+        stopped
     }
 
     /// What may begin now, if anything.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Next<T>> {
+        self.unpark(now);
         while !self.closed && self.running < self.limits.total_concurrency {
-            let destination = self.turns.pop_front()?;
+            // Receivers that time out hold their attempts for long: a part of all is kept from them.
+            let has_slow_share = self.slow_running < (self.limits.total_concurrency * 3 / 4).max(1);
+            let waited = if has_slow_share {
+                self.slow_turns.pop_front()
+            } else {
+                None
+            };
+            let destination = waited.or_else(|| self.turns.pop_front())?;
             let Some(lane) = self.by_destination.get_mut(&destination) else {
                 continue;
             };
             lane.has_turn = false;
-            if lane.is_reading || lane.running >= self.limits.lane_concurrency {
+            let Some(first) = lane.waiting.front() else { continue };
+            let (terms, changed_at) = (first.terms(), lane.changed_at);
+            let at_once = if terms.is_ordered { 1 } else { lane.pace.at_once() };
+            let may_start = matches!(lane.breaker.stand(now), Stand::Closed | Stand::Ready);
+            let is_changed = |waiting: &T| changed_at.is_some_and(|changed_at| waiting.read_at() <= changed_at);
+            let is_stale = |waiting: &T| now.duration_since(waiting.read_at()) > FRESH_FOR || is_changed(waiting);
+            // What was changed is read at once: it may be wanted elsewhere, or no more.
+            let is_first_changed = is_changed(first);
+            if lane.is_reading || !is_first_changed && (lane.running >= at_once || !may_start) {
                 continue;
             }
-            let Some(first) = lane.waiting.front() else { continue };
-            let changed_at = lane.changed_at;
-            let is_stale = |waiting: &T| {
-                now.duration_since(waiting.read_at()) > FRESH_FOR
-                    || changed_at.is_some_and(|changed_at| waiting.read_at() <= changed_at)
-            };
+            if !has_slow_share && lane.pace.is_slow() && !is_first_changed {
+                lane.has_turn = true;
+                self.slow_turns.push_back(destination);
+                continue;
+            }
+            if !is_first_changed && let Some(at) = lane.pace.next_token(terms.rate_limit, now) {
+                self.has_new_first |= self.parked.first().is_none_or(|&(first, _)| at < first);
+                self.parked.insert((at, destination));
+                continue;
+            }
             if is_stale(first) {
                 let stale = lane.waiting.iter().take_while(|waiting| is_stale(waiting)).count();
                 lane.is_reading = true;
                 return Some(Next::Reread(destination, lane.waiting.drain(..stale).collect()));
             }
             let first = lane.waiting.pop_front()?;
+            lane.pace.take_token(now);
             lane.running += 1;
+            lane.begun += 1;
+            lane.used_at = now;
             self.running += 1;
+            self.slow_running += usize::from(lane.pace.is_slow());
+            let era = lane.breaker.start();
             self.queue_up(destination);
-            return Some(Next::Start(destination, first));
+            return Some(Next::Start(Turn { destination, era }, first));
         }
         None
+    }
+
+    /// When a lane that waits for a token may go on, the earliest of them.
+    pub(crate) fn next_token(&self) -> Option<Instant> {
+        self.parked.first().map(|&(at, _)| at)
+    }
+
+    /// Whether that came to be earlier since this was last asked.
+    pub(crate) const fn waits_for_earlier_token(&mut self) -> bool {
+        std::mem::replace(&mut self.has_new_first, false)
+    }
+
+    /// Where the breaker of a destination stands.
+    pub(crate) fn breaker(&self, destination: DestinationId, now: Instant) -> Stand {
+        let lane = self.by_destination.get(&destination);
+        lane.map_or(Stand::Closed, |lane| lane.breaker.stand(now))
     }
 
     /// Starts nothing any more, and gives out what waits.
@@ -234,6 +344,15 @@ impl<T: Waiting> Lanes<T> {
         self.places == 0
     }
 
+    fn unpark(&mut self, now: Instant) {
+        while let Some(&(at, destination)) = self.parked.first()
+            && at <= now
+        {
+            self.parked.pop_first();
+            self.queue_up(destination);
+        }
+    }
+
     fn queue_up(&mut self, destination: DestinationId) {
         if let Some(lane) = self.by_destination.get_mut(&destination)
             && !lane.has_turn
@@ -243,128 +362,34 @@ impl<T: Waiting> Lanes<T> {
             self.turns.push_back(destination);
         }
     }
+
+    /// The lane of a destination, a new one if need be.
+    fn lane(&mut self, destination: DestinationId, now: Instant) -> &mut Lane<T> {
+        if self.by_destination.len() >= self.crowd && !self.by_destination.contains_key(&destination) {
+            self.by_destination.retain(|_, lane| !lane.is_forgettable(now));
+            if self.by_destination.len() >= KNOWN {
+                self.by_destination.retain(|_, lane| !lane.is_idle());
+            }
+            self.crowd = KNOWN.max(self.by_destination.len() * 2);
+        }
+        let limits = &self.limits;
+        self.by_destination
+            .entry(destination)
+            .or_insert_with(|| Lane::new(limits, now))
+    }
+
+    /// A lane in which nothing is isn't kept, unless its receiver must be spared.
+    fn forget(&mut self, destination: DestinationId, now: Instant) {
+        // Its turn, if it has one, finds nobody and passes.
+        if self
+            .by_destination
+            .get(&destination)
+            .is_some_and(|lane| lane.is_forgettable(now))
+        {
+            self.by_destination.remove(&destination);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        lane_concurrency: 2,
-        lane_capacity: 8,
-        total_concurrency: 3,
-        total_capacity: 64,
-    };
-
-    #[derive(Debug, PartialEq, Eq)]
-    struct Read(u32, Instant);
-
-    impl Waiting for Read {
-        fn read_at(&self) -> Instant {
-            self.1
-        }
-    }
-
-    fn destination(number: u128) -> DestinationId {
-        DestinationId::from_uuid(uuid::Uuid::from_u128(number))
-    }
-
-    fn filled(lanes: &mut Lanes<Read>, destination: DestinationId, numbers: std::ops::Range<u32>, at: Instant) {
-        for number in numbers {
-            assert!(lanes.take_new(destination), "a place for {number}");
-            lanes.enqueue(destination, Read(number, at)).expect("open");
-        }
-    }
-
-    fn started(lanes: &mut Lanes<Read>, now: Instant) -> Vec<u32> {
-        std::iter::from_fn(|| match lanes.next(now)? {
-            Next::Start(_, Read(number, _)) => Some(number),
-            Next::Reread(..) => panic!("nothing is stale"),
-        })
-        .collect()
-    }
-
-    #[test]
-    fn lanes_start_in_turn_and_within_their_limits() {
-        let (mut lanes, now) = (Lanes::new(LIMITS), Instant::now());
-        filled(&mut lanes, destination(1), 10..15, now);
-        filled(&mut lanes, destination(2), 20..25, now);
-        assert_eq!(started(&mut lanes, now), [10, 20, 11], "in turn, three in all");
-        lanes.ended(destination(1));
-        assert_eq!(started(&mut lanes, now), [21]);
-        lanes.ended(destination(2));
-        lanes.ended(destination(2));
-        assert_eq!(started(&mut lanes, now), [12, 22], "two a lane");
-    }
-
-    #[test]
-    fn a_full_lane_refuses_and_leaves_room_for_others() {
-        let (mut lanes, now) = (Lanes::new(LIMITS), Instant::now());
-        filled(&mut lanes, destination(1), 0..8, now);
-        assert!(!lanes.take_new(destination(1)));
-        assert!(lanes.take_new(destination(2)));
-        let mut granted = 9;
-        for number in 3..1_000 {
-            granted += lanes.take(destination(number), 8);
-        }
-        assert!(granted <= 64, "never more than in all: {granted}");
-        assert!(lanes.take(destination(3), 8) < 8, "what is scarce is shared");
-    }
-
-    #[test]
-    fn whoever_fell_behind_takes_nothing_new_until_caught_up() {
-        let (mut lanes, now) = (Lanes::new(LIMITS), Instant::now());
-        filled(&mut lanes, destination(1), 0..6, now);
-        lanes.fell_behind(destination(1));
-        assert!(!lanes.take_new(destination(1)));
-        assert!(!lanes.give_back(destination(1)), "five of eight are still taken");
-        assert!(lanes.give_back(destination(1)), "half is free: worth fetching");
-        assert_eq!(lanes.take(destination(1), 100), 4, "the sweeper may fill it up");
-        lanes.caught_up(destination(1));
-        for _ in 0..8 {
-            lanes.give_back(destination(1));
-        }
-        assert!(lanes.take_new(destination(1)));
-    }
-
-    #[test]
-    fn what_was_read_long_ago_or_before_a_change_is_read_again() {
-        let (mut lanes, begin) = (Lanes::new(LIMITS), Instant::now());
-        filled(&mut lanes, destination(1), 0..3, begin);
-        let later = begin + Duration::from_millis(1_500);
-        filled(&mut lanes, destination(1), 3..4, later);
-        let Some(Next::Reread(_, stale)) = lanes.next(later) else {
-            panic!("three are stale")
-        };
-        assert_eq!(stale.iter().map(|read| read.0).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(lanes.next(later), None, "nothing starts meanwhile");
-        lanes
-            .reread(
-                destination(1),
-                stale
-                    .into_iter()
-                    .filter(|read| read.0 != 1)
-                    .map(|Read(n, _)| Read(n, later))
-                    .collect(),
-            )
-            .expect("open");
-        assert_eq!(started(&mut lanes, later), [0, 2]);
-        lanes.changed(destination(1), later);
-        lanes.ended(destination(1));
-        assert!(matches!(lanes.next(later), Some(Next::Reread(_, stale)) if stale[0].0 == 3));
-    }
-
-    #[test]
-    fn nothing_starts_once_closed() {
-        let (mut lanes, now) = (Lanes::new(LIMITS), Instant::now());
-        filled(&mut lanes, destination(1), 0..3, now);
-        assert!(matches!(lanes.next(now), Some(Next::Start(_, Read(0, _)))));
-        assert_eq!(lanes.close().len(), 2);
-        assert_eq!(lanes.next(now), None);
-        assert!(!lanes.take_new(destination(2)));
-        for _ in 0..3 {
-            lanes.give_back(destination(1));
-        }
-        assert!(lanes.is_empty());
-    }
-}
+mod tests;

@@ -6,11 +6,15 @@
 
 mod attempt;
 mod bound;
+mod breaker;
 mod egress;
 mod engine;
+mod lane;
 mod lanes;
 mod limits;
+mod pace;
 mod place;
+mod rate_timer;
 mod sweeper;
 mod transport;
 mod transports;
@@ -18,7 +22,7 @@ mod transports;
 pub use egress::{
     ATTEMPT_DEADLINE, Answer, Denied, Egress, EgressError, EgressOptions, Failure, Refusal, USER_AGENT, is_public,
 };
-pub use engine::{Dispatcher, LeaseTooShort};
+pub use engine::{BreakerState, Dispatcher, LeaseTooShort};
 pub use limits::Limits;
-pub use transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
+pub use transport::{Attempted, ConfigError, Descriptor, Kind, Strain, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

@@ -11,11 +11,14 @@ use sensei_persistence::{Destination, Handover, Job, Place};
 
 use crate::engine::Engine;
 use crate::lanes::Waiting;
+use crate::pace::Terms;
 
 /// A place in a lane, given back when dropped.
 pub(crate) struct Taken {
     engine: Arc<Engine>,
     destination: DestinationId,
+    bytes: usize,
+    has_begun: bool,
     delivery: Option<DeliveryId>,
 }
 
@@ -27,12 +30,19 @@ pub(crate) struct Held {
 
 impl Taken {
     /// For a place that was taken in the engine's lanes.
-    pub(crate) const fn new(engine: Arc<Engine>, destination: DestinationId) -> Self {
+    pub(crate) const fn new(engine: Arc<Engine>, destination: DestinationId, bytes: usize) -> Self {
         Self {
             engine,
             destination,
+            bytes,
+            has_begun: false,
             delivery: None,
         }
+    }
+
+    /// Its delivery's attempt begins.
+    pub(crate) const fn begin(&mut self) {
+        self.has_begun = true;
     }
 
     /// Fills the place.
@@ -48,7 +58,7 @@ impl Drop for Taken {
         if let Some(delivery) = self.delivery {
             self.engine.held().remove(&delivery);
         }
-        self.engine.give_back(self.destination);
+        self.engine.give_back(self.destination, self.bytes, self.has_begun);
     }
 }
 
@@ -56,14 +66,18 @@ impl Waiting for Held {
     fn read_at(&self) -> Instant {
         self.job.read_at
     }
+
+    fn terms(&self) -> Terms {
+        Terms::of(&self.job.destination)
+    }
 }
 
 /// The engine as the store sees it. The store doesn't keep a dispatcher alive that its owner has dropped.
 pub(crate) struct EngineHandover(pub(crate) Weak<Engine>);
 
 impl Handover for EngineHandover {
-    fn reserve(&self, destination: &Arc<Destination>) -> Option<Box<dyn Place>> {
-        let place = self.0.upgrade()?.take_new_place(destination.id)?;
+    fn reserve(&self, destination: &Arc<Destination>, bytes: usize) -> Option<Box<dyn Place>> {
+        let place = self.0.upgrade()?.take_new_place(destination, bytes)?;
         Some(Box::new(place))
     }
 

@@ -1,18 +1,17 @@
 //! The sweeper: fetches deliveries that are due and held by nobody.
 //!
 //! One rule covers a crash between commit and hand-over, a dead process, a full lane and a scheduled retry: a row
-//! that is due is leased, for each destination as many as its lane has places for, and attempted like any other.
+//! that is due is leased, for each destination as many as its lane has places for (none while its breaker is open), and
+//! attempted like any other.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sensei_persistence::{Claim, StoreError};
+use sensei_persistence::{Claim, Destination, StoreError};
 
 use crate::engine::Engine;
-use crate::place::Taken;
 
 /// Between two looks when nobody asks for one: how late a retry may come.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -69,7 +68,6 @@ async fn sweep_on(engine: &Arc<Engine>) {
 
 /// Releases what is held for active destinations, then fetches what there is room for. True if another look at once is worth it: more is due, and there was room for it.
 async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
-    let mut places = HashMap::new();
     let mut claims = Vec::new();
     let mut more = engine.store.free_held().await?;
     let due = engine.store.due_destinations().await?;
@@ -77,34 +75,28 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         engine.all_caught_up();
     }
     for destination_id in due {
-        let taken = engine.take_places(destination_id, BATCH);
-        if taken.is_empty() {
+        let room = engine.room(destination_id).min(BATCH);
+        if room == 0 {
             // Fetched when its lane has room: a place that is given back wakes us.
             engine.note_behind(destination_id);
             continue;
         }
-        claims.push(Claim {
-            destination_id,
-            room: taken.len(),
-        });
-        places.insert(destination_id, taken);
+        claims.push(Claim { destination_id, room });
     }
     if claims.is_empty() {
         return Ok(more);
     }
-    for claimed in engine.store.claim(&claims, |delivery| engine.holds(delivery)).await? {
-        let mut taken: Vec<Taken> = places.remove(&claimed.destination_id).unwrap_or_default();
+    let is_held = |delivery| engine.holds(delivery);
+    let reserve = |destination: &Arc<Destination>, bytes| engine.take_place(destination, bytes);
+    for claimed in engine.store.claim(&claims, is_held, reserve).await? {
         if claimed.left {
             engine.note_behind(claimed.destination_id);
             more |= !claimed.jobs.is_empty();
         } else {
             engine.caught_up(claimed.destination_id);
         }
-        for job in claimed.jobs {
-            // As many were claimed as there are places; one without would be found again when its lease ends.
-            if let Some(place) = taken.pop() {
-                engine.offer(place.hold(job));
-            }
+        for (job, place) in claimed.jobs {
+            engine.offer(place.hold(job));
         }
     }
     Ok(more)

@@ -65,6 +65,15 @@ pub enum ConfigError {
     },
 }
 
+/// What a failure says of the load that a receiver can bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strain {
+    /// It didn't answer in time.
+    TimedOut,
+    /// It refused the connection, or cut it off.
+    Cut,
+}
+
 /// What came of an attempt, and the facts for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempted {
@@ -78,6 +87,8 @@ pub struct Attempted {
     pub response_snippet: Option<String>,
     /// Where it was sent, less what may be secret.
     pub request_url: Option<String>,
+    /// Whether the receiver may be under too much load.
+    pub strain: Option<Strain>,
 }
 
 impl Attempted {
@@ -89,6 +100,7 @@ impl Attempted {
             error,
             response_snippet: answer.snippet(),
             request_url: None,
+            strain: None,
         }
     }
 
@@ -100,6 +112,7 @@ impl Attempted {
             error: Some(failure.to_string()),
             response_snippet: None,
             request_url: None,
+            strain: failure.strain(),
         }
     }
 

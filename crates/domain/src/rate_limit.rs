@@ -10,7 +10,8 @@ use crate::fields::Fields;
 use crate::named::named;
 
 /// So many requests a unit of time, and so many at once after a rest. In JSON:
-/// `{"requests":10,"per":"second","burst":20}`; without `burst` it is as large as `requests`.
+/// `{"requests":10,"per":"second","burst":20}`; without `burst` it is as large as `requests`. Each process keeps
+/// to it by itself: two that send to the same destination send up to twice as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct RateLimit {

@@ -295,7 +295,7 @@ impl Births {
             handover
                 .zip(bound.destination.as_ref().filter(|_| !is_held))
                 .and_then(|(handover, destination)| {
-                    let place = handover.reserve(destination)?;
+                    let place = handover.reserve(destination, body.len())?;
                     Some((place, Arc::clone(destination)))
                 });
         let (state, due_at, lease) = if is_held {

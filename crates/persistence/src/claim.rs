@@ -2,7 +2,8 @@
 //!
 //! Promises that a delivery is leased to one process at a time: rows are leased by guarded, counted
 //! updates, under an immediate transaction (SQLite) or `FOR UPDATE SKIP LOCKED` (PostgreSQL). A lease
-//! that ran out is due like any other row: `due_at` is then the lease's end.
+//! that ran out is due like any other row: `due_at` is then the lease's end. Of an ordered destination
+//! only the head is leased ([`crate::head`]).
 //! Leaves to others: which lanes have room, and when to look (the sweeper).
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::connection::in_time;
 use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
+use crate::head::due_head;
 use crate::held;
 use crate::job::{Job, Lease};
 use crate::multi_row::{LARGEST_CHUNK, chunk, write_placeholders, write_rows};
@@ -57,11 +59,11 @@ pub struct Claim {
 
 /// What a claim got.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct Claimed<P> {
     /// Of which destination.
     pub destination_id: DestinationId,
-    /// The deliveries, leased, what is due longest first.
-    pub jobs: Vec<Job>,
+    /// The deliveries, leased, what is due longest first, each with its place.
+    pub jobs: Vec<(Job, P)>,
     /// Whether more due deliveries stayed behind.
     pub left: bool,
 }
@@ -102,22 +104,25 @@ impl Store {
         Ok(due.into_iter().map(DestinationId::from_uuid).collect())
     }
 
-    /// Leases due deliveries of some destinations, for each as many as there is room for; none that this
-    /// process holds already (`is_held`), due as they may be: an attempt of them may be under way. What is
-    /// due for a destination that was deleted is cancelled, for one that isn't active it is held.
-    pub async fn claim(
+    /// Leases due deliveries of some destinations, for each as many as there is room for and as find a place
+    /// (`reserve`, told the size of the body); none that this process holds already (`is_held`), due as they may be:
+    /// an attempt of them may be under way. What is due for a destination that was deleted is cancelled, for one
+    /// that isn't active it is held.
+    pub async fn claim<P: Send>(
         &self,
         claims: &[Claim],
         is_held: impl Fn(DeliveryId) -> bool + Send + Sync,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        in_time(self.claim_now(claims, is_held)).await
+        reserve: impl Fn(&Arc<Destination>, usize) -> Option<P> + Send + Sync,
+    ) -> Result<Vec<Claimed<P>>, StoreError> {
+        in_time(self.claim_now(claims, is_held, reserve)).await
     }
 
-    async fn claim_now(
+    async fn claim_now<P: Send>(
         &self,
         claims: &[Claim],
         is_held: impl Fn(DeliveryId) -> bool + Send + Sync,
-    ) -> Result<Vec<Claimed>, StoreError> {
+        reserve: impl Fn(&Arc<Destination>, usize) -> Option<P> + Send + Sync,
+    ) -> Result<Vec<Claimed<P>>, StoreError> {
         // Before the first read: a lease's age counts from there.
         let (begun, now) = (Instant::now(), self.now());
         let leased_until = begun + self.lease();
@@ -132,11 +137,19 @@ impl Store {
                     if row.status != DestinationStatus::Active.name() {
                         held::hold_due(&transaction, destination_id, now).await?;
                     } else if let Some(destination) = self.shared().directory.readable(row) {
-                        let due = due_deliveries(&transaction, destination_id, room, &is_held, now).await?;
-                        left = due.len() > room;
-                        for row in due.iter().take(room) {
-                            jobs.push(job(row, &destination, lease, leased_until, begun)?);
+                        let due = if destination.ordered {
+                            due_head(&transaction, destination_id, &is_held, now).await?
+                        } else {
+                            due_deliveries(&transaction, destination_id, room, &is_held, now).await?
+                        };
+                        for row in due.rows.iter().take(room) {
+                            let job = job(row, &destination, lease, leased_until, begun)?;
+                            let Some(place) = reserve(&destination, job.body.len()) else {
+                                break;
+                            };
+                            jobs.push((job, place));
                         }
+                        left = due.left || due.rows.len() > jobs.len();
                     }
                 }
             }
@@ -149,7 +162,7 @@ impl Store {
         let mut ids = claimed
             .iter()
             .flat_map(|claimed| &claimed.jobs)
-            .map(|job| job.delivery_id.as_uuid())
+            .map(|(job, _)| job.delivery_id.as_uuid())
             .collect::<Vec<_>>();
         ids.sort_unstable();
         lease_deliveries(&transaction, &ids, lease, now, now.after(self.lease())).await?;
@@ -270,6 +283,12 @@ impl Store {
     }
 }
 
+/// Rows that may be leased, and whether there are more.
+pub(crate) struct Due {
+    pub(crate) rows: Vec<QueryResult>,
+    pub(crate) left: bool,
+}
+
 /// The due deliveries of a destination that this process doesn't hold, one more than there is room for.
 async fn due_deliveries(
     transaction: &DatabaseTransaction,
@@ -277,7 +296,7 @@ async fn due_deliveries(
     room: usize,
     is_held: &(impl Fn(DeliveryId) -> bool + Sync),
     now: Timestamp,
-) -> Result<Vec<QueryResult>, DbErr> {
+) -> Result<Due, DbErr> {
     let backend = transaction.get_database_backend();
     let lock = if backend == DatabaseBackend::Postgres {
         " FOR UPDATE OF d SKIP LOCKED"
@@ -299,7 +318,10 @@ async fn due_deliveries(
             }
         }
         if free.len() > room || found < limit {
-            return Ok(free);
+            return Ok(Due {
+                rows: free,
+                left: false,
+            });
         }
         // Those that are held hide others behind them.
         limit = limit.saturating_mul(2).saturating_add(found);

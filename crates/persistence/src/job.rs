@@ -53,8 +53,8 @@ pub struct Job {
 /// Somebody who attempts deliveries in this process, as the store sees him. Called from the task that
 /// commits, so no method may wait.
 pub trait Handover: Send + Sync {
-    /// A place for one delivery to this destination; `None` when there is no room now.
-    fn reserve(&self, destination: &Arc<Destination>) -> Option<Box<dyn Place>>;
+    /// A place for one delivery to this destination, with a body of so many bytes; `None` when there is no room now.
+    fn reserve(&self, destination: &Arc<Destination>, bytes: usize) -> Option<Box<dyn Place>>;
 
     /// Deliveries to this destination were committed without a place: they wait in the database.
     fn left_behind(&self, destination: DestinationId);

@@ -18,6 +18,7 @@ mod directory;
 mod entities;
 mod error;
 mod group_commit;
+mod head;
 mod health;
 mod health_keeper;
 mod held;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::claim::{DUE_DELIVERIES, DUE_DESTINATIONS};
 use crate::deliveries::{self, DeliveryFilter};
+use crate::head;
 use crate::leads;
 use crate::master_key::MasterKey;
 use crate::options::{DatabaseUrl, StoreOptions};
@@ -36,7 +37,7 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let none = DeliveryFilter::default();
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let log = |filter| deliveries::query(client, filter, page).build(backend);
-    let due = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
+    let due: Vec<Value> = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
     let moved = |row: i64| -> [Value; 11] {
         let (id, state, number, text) = (Uuid::from_u128(7), "pending", Some(row), None::<String>);
         [
@@ -59,7 +60,8 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     } else {
         "deliveries_pkey"
     };
-    vec![
+    let ordered = of_ordered(backend, due[0].clone(), due[1].clone());
+    let others = vec![
         Hot {
             what: "due destinations",
             statement: raw(DUE_DESTINATIONS, due.clone()),
@@ -117,6 +119,35 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
                 ..none
             }),
             names: "deliveries_of_lead",
+        },
+    ];
+    others.into_iter().chain(ordered).collect()
+}
+
+/// How the head of an ordered destination is found.
+fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot; 4] {
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let due = vec![destination.clone(), now];
+    [
+        Hot {
+            what: "what blocks an ordered destination: leases and retries",
+            statement: raw(head::BLOCKED, due.clone()),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "what blocks an ordered destination: held ones",
+            statement: raw(head::BLOCKED, due.clone()),
+            names: "deliveries_held",
+        },
+        Hot {
+            what: "the head that was tried",
+            statement: raw(head::TRIED, vec![destination]),
+            names: "deliveries_tried",
+        },
+        Hot {
+            what: "the head that wasn't tried",
+            statement: raw(head::UNTRIED, due),
+            names: "deliveries_due",
         },
     ]
 }

@@ -12,6 +12,7 @@ use sensei_domain::Outcome;
 
 use super::policy::Refusal;
 use super::resolver::ResolveError;
+use crate::transport::Strain;
 
 /// The request wasn't answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +73,21 @@ impl Failure {
             | Self::Closed
             | Self::Protocol
             | Self::Io(_) => Outcome::Unavailable { retry_after: None },
+        }
+    }
+
+    /// What it says of the load that the receiver can bear, if anything.
+    pub const fn strain(&self) -> Option<Strain> {
+        match self {
+            Self::Timeout { .. } | Self::ConnectTimeout { .. } => Some(Strain::TimedOut),
+            Self::Refused | Self::Closed => Some(Strain::Cut),
+            Self::Blocked(_)
+            | Self::Dns(_)
+            | Self::Unreachable
+            | Self::Tls(_)
+            | Self::Protocol
+            | Self::Io(_)
+            | Self::Ours(_) => None,
         }
     }
 

@@ -3,8 +3,9 @@
 //! No network: what it is sent stays in memory. It can hold its attempts until they are released, so that
 //! a test sees how many run at once without waiting for a time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sensei_domain::{DeliveryId, DestinationId, EventId, Outcome, Timestamp, Trigger};
@@ -12,7 +13,7 @@ use sensei_persistence::Job;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::egress::Egress;
+use crate::egress::{Egress, Failure};
 use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 
 /// What the next attempt does.
@@ -20,6 +21,8 @@ use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 pub enum Step {
     /// Ends with this outcome.
     Answer(Outcome),
+    /// Ends as if no answer came in time.
+    TimedOut,
     /// Panics.
     Panic,
 }
@@ -53,12 +56,22 @@ struct Shared {
     memory: Mutex<Memory>,
     begun: watch::Sender<usize>,
     ended: watch::Sender<usize>,
-    is_held: watch::Sender<bool>,
+    held: watch::Sender<Hold>,
+}
+
+/// Whose attempts don't end.
+#[derive(Debug, Clone, Copy)]
+enum Hold {
+    Nobody,
+    All,
+    One(DestinationId),
 }
 
 #[derive(Debug, Default)]
 struct Memory {
     script: VecDeque<Step>,
+    /// Goes before the script.
+    always: HashMap<DestinationId, Step>,
     attempts: Vec<ScriptedAttempt>,
     running: usize,
     most_at_once: usize,
@@ -85,7 +98,7 @@ impl Scripted {
                 memory: Mutex::default(),
                 begun: watch::Sender::new(0),
                 ended: watch::Sender::new(0),
-                is_held: watch::Sender::new(false),
+                held: watch::Sender::new(Hold::Nobody),
             }),
         }
     }
@@ -95,14 +108,24 @@ impl Scripted {
         self.shared.memory().script.extend(steps);
     }
 
+    /// Answers all attempts to this destination so, whatever the script says, until it is told otherwise.
+    pub fn always(&self, destination: DestinationId, step: Step) {
+        self.shared.memory().always.insert(destination, step);
+    }
+
     /// Lets attempts begin but not end, until [`Scripted::release`].
     pub fn hold(&self) {
-        self.shared.is_held.send_replace(true);
+        self.shared.held.send_replace(Hold::All);
+    }
+
+    /// Lets attempts to this destination begin but not end, until [`Scripted::release`].
+    pub fn hold_only(&self, destination: DestinationId) {
+        self.shared.held.send_replace(Hold::One(destination));
     }
 
     /// Lets attempts end.
     pub fn release(&self) {
-        self.shared.is_held.send_replace(false);
+        self.shared.held.send_replace(Hold::Nobody);
     }
 
     /// The attempts that began, in their order.
@@ -154,11 +177,13 @@ struct ScriptedTransport(Arc<Shared>);
 impl Transport for ScriptedTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, _egress: &Egress) -> Attempted {
         let (step, _running) = self.0.begin(job, now);
-        let mut is_held = self.0.is_held.subscribe();
-        is_held
-            .wait_for(|is_held| !is_held)
-            .await
-            .expect("the sender lives as long as self");
+        let mut held = self.0.held.subscribe();
+        let is_free = |held: &Hold| match *held {
+            Hold::Nobody => true,
+            Hold::All => false,
+            Hold::One(destination) => destination != job.destination.id,
+        };
+        held.wait_for(is_free).await.expect("the sender lives as long as self");
         match step {
             Step::Answer(outcome) => Attempted {
                 outcome,
@@ -166,7 +191,11 @@ impl Transport for ScriptedTransport {
                 error: (outcome != Outcome::Delivered).then(|| format!("scripted: {}", outcome.name())),
                 response_snippet: None,
                 request_url: None,
+                strain: None,
             },
+            Step::TimedOut => Attempted::unanswered(&Failure::Timeout {
+                after: Duration::from_secs(15),
+            }),
             Step::Panic => panic!("the script says so"),
         }
     }
@@ -189,7 +218,10 @@ impl Shared {
         });
         memory.running += 1;
         memory.most_at_once = memory.most_at_once.max(memory.running);
-        let step = memory.script.pop_front().unwrap_or(Step::Answer(Outcome::Delivered));
+        let step = match memory.always.get(&job.destination.id) {
+            Some(&step) => step,
+            None => memory.script.pop_front().unwrap_or(Step::Answer(Outcome::Delivered)),
+        };
         drop(memory);
         self.begun.send_modify(|count| *count += 1);
         (step, Running(Arc::clone(self)))

@@ -17,6 +17,7 @@ fn limits() -> Limits {
         lane_capacity: 8,
         total_concurrency: 64,
         total_capacity: 256,
+        ..Limits::default()
     }
 }
 

@@ -11,5 +11,6 @@ mod names;
 mod reading;
 mod tls;
 mod trap;
+mod trouble;
 mod webhook;
 mod world;

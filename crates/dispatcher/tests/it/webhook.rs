@@ -42,6 +42,7 @@ async fn a_receiver_gets_the_stored_bytes_with_exactly_these_headers() {
             error: None,
             response_snippet: None,
             request_url: Some(receiver.url()),
+            strain: None,
         }
     );
 

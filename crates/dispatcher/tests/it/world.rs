@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, QueryResult, Statement};
 use sensei_dispatcher::{Dispatcher, Egress, EgressOptions, Limits, Registry, Scripted, Step};
-use sensei_domain::{ClientId, Clock as _, DeliveryState, LeadId, ManualClock, NewLead, Outcome, WebhookUrl};
+use sensei_domain::{
+    ClientId, Clock as _, DeliveryState, DestinationId, LeadId, ManualClock, NewLead, Outcome, WebhookUrl,
+};
 use sensei_persistence::{
     Actor, CaptureLead, CaptureRequest, Captured, Delivery, DeliveryFilter, MasterKey, NewClient, Page, SettingsChange,
     Store, StoreOptions,
@@ -20,6 +23,7 @@ pub(crate) struct World {
     pub(crate) receiver: Scripted,
     pub(crate) dispatcher: Option<Dispatcher>,
     pub(crate) limits: Limits,
+    database: String,
 }
 
 impl World {
@@ -55,6 +59,7 @@ impl World {
             receiver,
             dispatcher: None,
             limits,
+            database: database.to_owned(),
         };
         world.start();
         world
@@ -79,6 +84,60 @@ impl World {
             .expect("created")
             .client
             .id
+    }
+
+    /// Where a client's leads are sent.
+    pub(crate) async fn destination(&self, client: ClientId) -> DestinationId {
+        let settings = self.store.settings(client).await.expect("read").expect("a client");
+        settings.destination_id.expect("it has a URL")
+    }
+
+    /// Writes into the rows of a client's destinations what no call of the store changes yet.
+    pub(crate) async fn set_destination(&self, client: ClientId, what: &str) {
+        let id = client.as_uuid().simple().to_string();
+        let of_client = match &*self.database {
+            sqlite if sqlite.starts_with("sqlite:") => format!("x'{id}'"),
+            _ => format!("'{id}'::uuid"),
+        };
+        self.rows(&format!(
+            "UPDATE destinations SET {what}, version = version + 1 WHERE client_id = {of_client}"
+        ))
+        .await;
+    }
+
+    /// The one number that a query gives.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.rows(sql).await[0].try_get_by_index(0).expect("a number")
+    }
+
+    async fn rows(&self, sql: &str) -> Vec<QueryResult> {
+        let mut options = ConnectOptions::new(&self.database);
+        options.max_connections(1).sqlx_logging(false);
+        let connection = Database::connect(options).await.expect("another connection");
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        let rows = connection.query_all_raw(statement).await.expect(sql);
+        connection.close().await.expect("it closes");
+        rows
+    }
+
+    /// Waits until a query gives this number.
+    pub(crate) async fn until_number(&self, sql: &str, wanted: i64) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let number = self.number(sql).await;
+            if number == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{sql}: {number}, not {wanted}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A client whose leads come and go by way of the sweeper, so that it has looked at all that is due.
+    pub(crate) async fn passer_by(&self) {
+        let other = self.client().await;
+        self.capture(other, 2 * self.limits.lane_capacity).await;
+        self.until_all(other, &[DeliveryState::Succeeded]).await;
     }
 
     pub(crate) async fn set_url(&self, client: ClientId, url: Option<&str>) {

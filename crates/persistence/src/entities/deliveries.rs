@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub(crate) prior_state: Option<String>,
     pub(crate) prior_due_at: Option<i64>,
     pub(crate) replayed: bool,
+    pub(crate) was_head: bool,
     pub(crate) failure_reason: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) completed_at: Option<i64>,

@@ -78,10 +78,11 @@ mod tests {
                     room: 1,
                 }],
                 |_| false,
+                |_, _| Some(()),
             )
             .await
             .expect("claimed");
-        let job = &claimed[0].jobs[0];
+        let (job, ()) = &claimed[0].jobs[0];
         let (place, stored) = oneshot::channel::<()>();
         store.record(Recording {
             delivery_id: job.delivery_id,

@@ -40,7 +40,11 @@ async fn claim_takes_as_much_as_there_is_room_for(database: &TestDatabase) {
     let claims = claims.map(|(destination_id, room)| Claim { destination_id, room });
     let mut found = Vec::new();
     for claim in claims {
-        let claimed = store.claim(&[claim], |_| false).await.expect("claimed").remove(0);
+        let claimed = store
+            .claim(&[claim], |_| false, |_, _| Some(()))
+            .await
+            .expect("claimed")
+            .remove(0);
         assert_eq!(claimed.destination_id, claim.destination_id);
         found.push((claimed.jobs.len(), claimed.left));
     }
@@ -252,8 +256,12 @@ async fn delivery_that_this_process_holds_is_not_claimed(database: &TestDatabase
     let mut counts = Vec::new();
     for room in [2, 3, 1] {
         let claims = [Claim { destination_id, room }];
-        let claimed = store.claim(&claims, is_held).await.expect("claimed").remove(0);
-        assert!(claimed.jobs.iter().all(|job| !held.contains(&job.delivery_id)));
+        let claimed = store
+            .claim(&claims, is_held, |_, _| Some(()))
+            .await
+            .expect("claimed")
+            .remove(0);
+        assert!(claimed.jobs.iter().all(|(job, ())| !held.contains(&job.delivery_id)));
         counts.push((claimed.jobs.len(), claimed.left));
     }
     assert_eq!(counts, [(2, true), (3, false), (0, false)]);
@@ -298,7 +306,7 @@ async fn unreadable_destination_spoils_nobody_elses_claim(database: &TestDatabas
         destination_id,
         room: 1,
     });
-    let claimed = store.claim(&claims, |_| false).await.expect("claimed");
+    let claimed = store.claim(&claims, |_| false, |_, _| Some(())).await.expect("claimed");
     let counts = claimed
         .iter()
         .map(|claimed| (claimed.jobs.len(), claimed.left))

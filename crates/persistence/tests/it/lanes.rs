@@ -43,7 +43,7 @@ impl Lanes {
 }
 
 impl Handover for Lanes {
-    fn reserve(&self, _: &Arc<Destination>) -> Option<Box<dyn Place>> {
+    fn reserve(&self, _: &Arc<Destination>, _: usize) -> Option<Box<dyn Place>> {
         self.room
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(1))
             .ok()?;
@@ -81,11 +81,11 @@ impl Drop for Reserved {
 
 /// Claims up to `room` of what is due for a destination.
 pub(crate) async fn claim(store: &Store, destination_id: DestinationId, room: usize) -> Vec<Job> {
-    let mut claimed = soon(store.claim(&[Claim { destination_id, room }], |_| false))
+    let mut claimed = soon(store.claim(&[Claim { destination_id, room }], |_| false, |_, _| Some(())))
         .await
         .expect("it can be claimed");
     assert_eq!(claimed.len(), 1);
-    claimed.remove(0).jobs
+    claimed.remove(0).jobs.into_iter().map(|(job, ())| job).collect()
 }
 
 /// Claims all that is due, of whatever destination.

@@ -13,6 +13,7 @@ mod keys;
 mod lanes;
 mod leads;
 mod opening;
+mod ordered;
 mod outage;
 mod record;
 mod retention;

@@ -71,6 +71,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
             lane_concurrency: lane_concurrency?,
             total_capacity: total_capacity?,
             total_concurrency: total_concurrency?,
+            ..Limits::default()
         },
         retention: Retention {
             attempts: keep_attempts?,
