@@ -6,6 +6,7 @@
 //! Leaves to others: making attempts and judging them (`sensei-dispatcher`), and what a lead is
 //! (`sensei-domain`).
 
+mod advance;
 mod audit;
 mod capture;
 mod claim;
@@ -30,6 +31,8 @@ mod options;
 mod plans;
 mod record;
 mod records;
+mod recoveries;
+mod redeliver;
 mod settings;
 mod storable;
 mod store;
@@ -46,6 +49,8 @@ pub use job::{AttemptRecord, Handover, Job, Lease, Place, Recording};
 pub use keys::{Access, CreatedKey, KeyKind, NewKey, Scope};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use options::{DatabaseUrl, DatabaseUrlError, StoreOptions};
-pub use records::{ApiKey, Attempt, Client, Delivery, Destination, Lead, Page};
+pub use records::{ApiKey, Attempt, Client, Delivery, Destination, Lead, Page, Recovery, RecoveryCriteria};
+pub use recoveries::{NewRecovery, RecoveryError};
+pub use redeliver::{NotRedelivered, RedeliverError};
 pub use settings::{Settings, SettingsChange};
 pub use store::Store;

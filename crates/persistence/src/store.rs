@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) background: TaskTracker,
     /// Where the search for due destinations goes on.
     pub(crate) due_after: Mutex<Uuid>,
+    /// Where the turns of recoveries go on.
+    pub(crate) recovered_after: Mutex<Uuid>,
     handover: Mutex<Option<Arc<dyn Handover>>>,
     closing: CancellationToken,
     lock: Mutex<Option<DatabaseLock>>,
@@ -71,6 +73,15 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn handover(&self) -> Option<Arc<dyn Handover>> {
         self.handover.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the lanes of this process that deliveries are due for these destinations.
+    pub(crate) fn left_behind(&self, destinations: impl IntoIterator<Item = DestinationId>) {
+        if let Some(handover) = self.handover() {
+            destinations
+                .into_iter()
+                .for_each(|destination| handover.left_behind(destination));
+        }
     }
 
     /// Tells the lanes of this process that what they hold for these destinations may be out of date.
@@ -103,6 +114,7 @@ impl Store {
             lease: options.lease,
             background: TaskTracker::new(),
             due_after: Mutex::new(Uuid::nil()),
+            recovered_after: Mutex::new(Uuid::nil()),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),
             lock: Mutex::new(lock),

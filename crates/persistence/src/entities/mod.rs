@@ -11,7 +11,6 @@ pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
-#[allow(dead_code, reason = "read soon")]
 pub(crate) mod recoveries;
 
 #[cfg(test)]

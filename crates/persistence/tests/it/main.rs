@@ -12,4 +12,6 @@ mod leads;
 mod opening;
 mod outage;
 mod record;
+mod recoveries;
+mod redeliver;
 mod settings;
