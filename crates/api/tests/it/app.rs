@@ -22,13 +22,14 @@ pub(crate) const ADMIN: &str = "sk_admin-of-the-tests-0123456789abcdef";
 /// What the egress guard of the tests lets through.
 pub(crate) const RECEIVER: &str = "http://127.0.0.1:9/leads";
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "clients",
     "destinations",
     "leads",
     "events",
     "deliveries",
     "attempts",
+    "recoveries",
     "api_keys",
     "idempotency_keys",
     "audit_log",

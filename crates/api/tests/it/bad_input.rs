@@ -169,7 +169,10 @@ async fn an_unknown_client_is_not_found() {
         .refused(404, "not-found")
         .await;
     app.delete(path).refused(404, "not-found").await;
-    for list in ["", "/settings", "/leads", "/destinations", "/deliveries"] {
+    app.post(format!("{path}/deliveries/redeliver"), &json!({"state": "failed"}))
+        .refused(404, "not-found")
+        .await;
+    for list in ["", "/settings", "/leads", "/destinations", "/deliveries", "/recoveries"] {
         app.get(format!("{path}{list}")).refused(404, "not-found").await;
     }
 }
@@ -226,6 +229,7 @@ async fn an_id_that_is_no_uuid_is_told() {
         ("destinations/1", "destinationId"),
         ("destinations/1/secret", "destinationId"),
         ("deliveries/1", "deliveryId"),
+        ("recoveries/1", "recoveryId"),
     ] {
         let problem = app
             .get(format!("{}/{path}", client.path))

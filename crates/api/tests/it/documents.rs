@@ -62,6 +62,13 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
         ("GET", format!("{client}/deliveries")),
         ("GET", format!("{client}/deliveries/{{deliveryId}}")),
+        ("POST", format!("{client}/deliveries/{{deliveryId}}/redeliver")),
+        ("POST", format!("{client}/deliveries/redeliver")),
+        ("POST", format!("{client}/destinations/{{destinationId}}/replay")),
+        ("POST", format!("{client}/destinations/{{destinationId}}/discard")),
+        ("GET", format!("{client}/recoveries")),
+        ("GET", format!("{client}/recoveries/{{recoveryId}}")),
+        ("POST", format!("{client}/recoveries/{{recoveryId}}/cancel")),
         ("GET", "/v1/keys".to_owned()),
         ("POST", "/v1/keys".to_owned()),
         ("DELETE", "/v1/keys/{keyId}".to_owned()),
@@ -199,6 +206,12 @@ async fn answers_have_the_documented_fields() {
         .send()
         .await
         .expect(201);
+    let redeliver = format!("{}/deliveries/redeliver", client.path);
+    let recovery = app
+        .post(redeliver, &json!({"state": "failed"}))
+        .send()
+        .await
+        .expect(202);
     let problem = app.post(client.leads(), &json!({})).send().await.json();
     for (schema, answer) in [
         ("CreatedClient", &created),
@@ -209,6 +222,8 @@ async fn answers_have_the_documented_fields() {
         ("Destination", &destination),
         ("Delivery", &deliveries["items"][0]),
         ("DeliveryWithAttempts", &delivery),
+        ("Recovery", &recovery),
+        ("RecoveryCriteria", &recovery["criteria"]),
         ("CreatedKey", &key),
         ("Key", &read("/v1/keys".to_owned()).await["items"][0]),
         ("Problem", &problem),
@@ -234,6 +249,9 @@ async fn bodies_take_the_documented_fields() {
         "custom": {"a": 1}
     });
     let url = "http://127.0.0.1:9/x";
+    let (at, later) = ("2024-11-24T10:30:00Z", "2024-11-25T10:30:00Z");
+    let destination = app.get(client.settings()).send().await.expect(200);
+    let destination = text(&destination, "/destinationId");
     for (schema, required, call) in [
         (
             "NewLead",
@@ -270,6 +288,33 @@ async fn bodies_take_the_documented_fields() {
                 Method::PATCH,
                 client.settings(),
                 json!({"leadWebhookUrl": url, "includeCustomFields": true}),
+            ),
+        ),
+        (
+            "Redelivery",
+            &["state"],
+            (
+                Method::POST,
+                format!("{}/deliveries/redeliver", client.path),
+                json!({"state": "failed", "destinationId": destination, "since": at, "until": later}),
+            ),
+        ),
+        (
+            "Replay",
+            &[],
+            (
+                Method::POST,
+                format!("{}/destinations/{destination}/replay", client.path),
+                json!({"since": at, "until": later}),
+            ),
+        ),
+        (
+            "Discard",
+            &[],
+            (
+                Method::POST,
+                format!("{}/destinations/{destination}/discard", client.path),
+                json!({}),
             ),
         ),
         (
@@ -336,10 +381,10 @@ fn every_operation_documents_its_problems() {
                 .for_each(|status| *by_status.entry(status.clone()).or_default() += 1);
         }
     }
-    let with_body = 6;
+    let with_body = 9;
     assert_eq!(
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 20);
+    assert_eq!(by_status["401"], 27);
 }

@@ -11,4 +11,5 @@ mod keys;
 mod lists;
 mod nested;
 mod outage;
+mod recovery;
 mod settings;

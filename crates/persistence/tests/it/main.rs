@@ -9,6 +9,7 @@ mod idempotency;
 mod keys;
 mod lanes;
 mod leads;
+mod lifecycle;
 mod opening;
 mod outage;
 mod record;
