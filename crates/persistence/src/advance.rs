@@ -28,10 +28,9 @@ use sensei_domain::{
 };
 use uuid::Uuid;
 
-use crate::clients;
 use crate::connection::in_time;
 use crate::deliveries::{self, CANCELLED};
-use crate::entities::{destinations, recoveries};
+use crate::entities::{clients, destinations, recoveries};
 use crate::error::StoreError;
 use crate::multi_row::{self, chunk, write_placeholders};
 use crate::records::Recovery;
@@ -40,7 +39,7 @@ use crate::redeliver::{self, NotRedelivered};
 use crate::store::Store;
 
 /// Recoveries that get a step at one look; where there are more, the next look goes on with them.
-const TURNS: usize = 16;
+const TURNS: usize = 8;
 /// Rows that one walk reads in a step.
 const PAGE: usize = 512;
 /// Walks of one recovery that read a page in a step.
@@ -145,8 +144,7 @@ impl Store {
     async fn advance(&self, id: RecoveryId, client: ClientId) -> Result<bool, StoreError> {
         let now = self.now();
         let transaction = self.connections().begin().await?;
-        // Destinations stay as they are meanwhile, and no lead is erased.
-        if !clients::lock_shared(&transaction, client).await? {
+        if !is_at_rest(&transaction, client).await? {
             return Ok(false);
         }
         let Some(row) = running(&transaction, id).await? else {
@@ -209,6 +207,16 @@ impl Store {
         }
         Ok(transaction.commit().await?)
     }
+}
+
+/// Keeps a client's destinations as they are and its leads from being erased. False when somebody changes them just now, which
+/// may take long: nobody waits for that here, where all deliveries wait for us.
+async fn is_at_rest(transaction: &DatabaseTransaction, client: ClientId) -> Result<bool, DbErr> {
+    let found = clients::Entity::find_by_id(client.as_uuid())
+        .lock_with_behavior(LockType::Share, LockBehavior::SkipLocked)
+        .one(transaction)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Reads a running recovery and keeps it from others; `None` when it has ended, or another node is at it.

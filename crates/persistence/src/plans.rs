@@ -140,7 +140,7 @@ fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
     vec![
         Hot {
             what: "running recoveries",
-            statement: raw(RUNNING, vec![id.into(), 16_i64.into()]),
+            statement: raw(RUNNING, vec![id.into(), 8_i64.into()]),
             names: "recoveries_running",
         },
         Hot {

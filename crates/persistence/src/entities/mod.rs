@@ -26,7 +26,7 @@ mod tests {
     use super::*;
     use crate::{
         Actor, Answer, AttemptRecord, CaptureLead, CaptureRequest, Claim, DatabaseUrl, Idempotency, MasterKey,
-        NewClient, Recording, Store, StoreOptions,
+        NewClient, NewRecovery, Recording, Store, StoreOptions,
     };
 
     /// Every table, filled by the store and read by its entity: each column is there, and of its type.
@@ -98,6 +98,12 @@ mod tests {
         });
         stored.await.expect_err("a place is dropped once the outcome is stored");
 
+        let discard = NewRecovery::Discard { destination_id };
+        store
+            .start_recovery(created.client.id, discard, &Actor::System)
+            .await
+            .expect("started");
+
         let reader = &store.connections().reader;
         assert_eq!(clients::Entity::find().all(reader).await.expect("clients").len(), 1);
         assert_eq!(
@@ -124,7 +130,11 @@ mod tests {
                 .len(),
             1
         );
-        assert_eq!(audit_log::Entity::find().all(reader).await.expect("audit_log").len(), 3);
+        assert_eq!(
+            recoveries::Entity::find().all(reader).await.expect("recoveries").len(),
+            1
+        );
+        assert_eq!(audit_log::Entity::find().all(reader).await.expect("audit_log").len(), 4);
     }
 
     #[tokio::test(flavor = "multi_thread")]
