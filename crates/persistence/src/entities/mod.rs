@@ -105,36 +105,13 @@ mod tests {
             .expect("started");
 
         let reader = &store.connections().reader;
-        assert_eq!(clients::Entity::find().all(reader).await.expect("clients").len(), 1);
-        assert_eq!(
-            destinations::Entity::find()
-                .all(reader)
-                .await
-                .expect("destinations")
-                .len(),
-            1
-        );
-        assert_eq!(leads::Entity::find().all(reader).await.expect("leads").len(), 1);
-        assert_eq!(events::Entity::find().all(reader).await.expect("events").len(), 1);
-        assert_eq!(
-            deliveries::Entity::find().all(reader).await.expect("deliveries").len(),
-            1
-        );
-        assert_eq!(attempts::Entity::find().all(reader).await.expect("attempts").len(), 1);
-        assert_eq!(api_keys::Entity::find().all(reader).await.expect("api_keys").len(), 1);
-        assert_eq!(
-            idempotency_keys::Entity::find()
-                .all(reader)
-                .await
-                .expect("idempotency_keys")
-                .len(),
-            1
-        );
-        assert_eq!(
-            recoveries::Entity::find().all(reader).await.expect("recoveries").len(),
-            1
-        );
-        assert_eq!(audit_log::Entity::find().all(reader).await.expect("audit_log").len(), 4);
+        macro_rules! rows {
+            ($($entity:ident)+) => {
+                [$($entity::Entity::find().all(reader).await.expect(stringify!($entity)).len()),+]
+            };
+        }
+        assert_eq!(rows!(clients destinations leads events deliveries attempts), [1; 6]);
+        assert_eq!(rows!(api_keys idempotency_keys recoveries audit_log), [1, 1, 1, 4]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
