@@ -34,6 +34,7 @@ mod records;
 mod recoveries;
 mod redeliver;
 mod settings;
+mod step;
 mod storable;
 mod store;
 

@@ -10,7 +10,7 @@ use sensei_domain::{ClientId, DeliveryState, DestinationId, LeadId, ManualClock,
 use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
-use crate::advance::{self, HELD, IN_THE_WAY, LEADS, RUNNING};
+use crate::advance::RUNNING;
 use crate::claim::{DUE_DELIVERIES, DUE_DESTINATIONS};
 use crate::deliveries::{self, DeliveryFilter};
 use crate::leads;
@@ -19,6 +19,7 @@ use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record;
 use crate::records::Page;
 use crate::redeliver;
+use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
 
 /// A query, and what its plan must name.
@@ -170,12 +171,12 @@ fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "failures to redeliver",
-            statement: raw(&advance::log_sql(DeliveryState::Failed), walked.clone()),
+            statement: raw(&step::log_sql(DeliveryState::Failed), walked.clone()),
             names: "deliveries_stuck",
         },
         Hot {
             what: "successes to redeliver",
-            statement: raw(&advance::log_sql(DeliveryState::Succeeded), walked),
+            statement: raw(&step::log_sql(DeliveryState::Succeeded), walked),
             names: "deliveries_of_client",
         },
         Hot {
