@@ -1,6 +1,6 @@
 //! Work on many deliveries: each once, none missed, live traffic first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sensei_domain::{
@@ -16,6 +16,7 @@ on_both!(
     successes_are_sent_again_when_asked_for,
     lead_captured_meanwhile_is_not_behind_them_all,
     stuck_destination_keeps_no_other_waiting,
+    slow_destinations_keep_no_other_waiting,
     only_what_is_asked_for_is_sent_again,
     what_cannot_be_sent_is_skipped_and_counted,
     recovery_goes_on_after_a_restart,
@@ -229,6 +230,26 @@ async fn stuck_destination_keeps_no_other_waiting(database: &TestDatabase) {
     let attempted = run(&store, &recovery, |_| DELIVERED).await;
     assert_eq!(attempted.len(), 200);
     assert_eq!(database.number(succeeded).await, 400, "and those of {stuck} come too");
+}
+
+async fn slow_destinations_keep_no_other_waiting(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    for _ in 0..5 {
+        another_destination(database, &store, client).await;
+    }
+    ended(&store, client, 70, REFUSED).await;
+    start(&store, client, FAILED).await;
+    let mut reached = HashSet::new();
+    for _ in 0..3 {
+        step(&store).await;
+        for destination in store.due_destinations().await.expect("read") {
+            let jobs = claim(&store, destination, 1_000).await;
+            reached.insert(destination);
+            record_all(&store, &jobs[..1], |_| DELIVERED).await;
+        }
+    }
+    assert_eq!(reached.len(), 6);
 }
 
 async fn only_what_is_asked_for_is_sent_again(database: &TestDatabase) {
