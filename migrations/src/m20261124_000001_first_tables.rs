@@ -173,7 +173,7 @@ const STATEMENTS: &[&str] = &[
         kind TEXT NOT NULL,
         state TEXT NOT NULL,
         criteria TEXT NOT NULL,
-        position {id},
+        positions TEXT NOT NULL,
         done BIGINT NOT NULL,
         skipped BIGINT NOT NULL,
         error TEXT,

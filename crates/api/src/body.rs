@@ -56,6 +56,11 @@ impl<const MAX: usize, S: Sync> FromRequest<S> for JsonBody<MAX> {
     }
 }
 
+/// What stands for the fingerprint of a request that has no body.
+pub(crate) fn empty_fingerprint() -> [u8; 32] {
+    Sha256::digest([]).into()
+}
+
 /// `application/json` or a type that is JSON by its suffix (RFC 6839); parameters say nothing, JSON is UTF-8.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let declared = headers

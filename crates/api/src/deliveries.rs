@@ -2,18 +2,23 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::response::Response;
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp, Trigger};
-use sensei_persistence::{Attempt, Delivery, DeliveryFilter};
+use sensei_persistence::{Attempt, Delivery, DeliveryFilter, KeyReused, RedeliverError};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
+use crate::body::empty_fingerprint;
+use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
+use crate::problem_kind::ProblemKind;
 use crate::query::{NoQuery, Parameters};
 use crate::schema;
 use crate::state::ApiState;
@@ -22,7 +27,10 @@ use crate::state::ApiState;
 type DeliveryList = List<DeliveryView>;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(redeliver))
 }
 
 /// One event bound for one destination.
@@ -237,4 +245,45 @@ async fn read(
         delivery: delivery.into(),
         attempts,
     }))
+}
+
+/// Redeliver a delivery
+///
+/// One attempt more, at once and outside the schedule, of a delivery that failed, succeeded, or waits for its next
+/// attempt. Unless it is delivered, the delivery goes back to where it was: the retries that are left stay.
+#[utoipa::path(post, path = "/v1/clients/{clientId}/deliveries/{deliveryId}/redeliver", tag = "deliveries",
+    operation_id = "redeliverDelivery",
+    params(("clientId" = Uuid, Path, description = "Whose delivery"),
+        ("deliveryId" = Uuid, Path, description = "The delivery")),
+    responses((status = ACCEPTED, description = "The delivery, due now", body = DeliveryView),
+        (status = CONFLICT, description = "It can't be redelivered as things are: an attempt is under way, it is being \
+            redelivered already, it is held or cancelled, its lead was erased, or its destination isn't active",
+            body = crate::problem::ProblemView, content_type = "application/problem+json")))]
+async fn redeliver(
+    access: ClientAccess,
+    PathId(delivery_id): PathId<DeliveryId>,
+    _: NoQuery,
+    key: IdempotencyKey,
+    State(state): State<ApiState>,
+) -> Result<Response, Problem> {
+    let client_id = access.client_id;
+    let path = format!("/v1/clients/{client_id}/deliveries/{delivery_id}/redeliver");
+    let request = key.request(path, empty_fingerprint);
+    let answer = |delivery: &Delivery| idempotency::answer(StatusCode::ACCEPTED, &DeliveryView::from(delivery.clone()));
+    let once = state
+        .store
+        .redeliver_once(client_id, delivery_id, request.as_ref(), answer, &access.actor())
+        .await?;
+    Ok(idempotency::respond(once))
+}
+
+impl From<RedeliverError> for Problem {
+    fn from(error: RedeliverError) -> Self {
+        match error {
+            RedeliverError::Unknown => Self::not_found("delivery"),
+            RedeliverError::Refused(why) => Self::new(ProblemKind::Conflict, why.to_string()),
+            RedeliverError::KeyReused(KeyReused) => Self::key_reused(),
+            RedeliverError::Store(error) => error.into(),
+        }
+    }
 }

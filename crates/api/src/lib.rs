@@ -28,6 +28,7 @@ mod path_id;
 mod problem;
 mod problem_kind;
 mod query;
+mod recoveries;
 mod request_id;
 mod router;
 mod schema;

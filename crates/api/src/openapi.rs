@@ -29,6 +29,7 @@ use crate::webhook::{LeadCreatedBody, LeadDataBody, webhooks};
         (name = "leads", description = "What visitors left"),
         (name = "destinations", description = "Where events are sent"),
         (name = "deliveries", description = "The log of what was sent"),
+        (name = "recoveries", description = "Work on many deliveries: sent again, replayed, discarded"),
         (name = "keys", description = "Who may call"),
         (name = "health", description = "How the service is; no key needed"),
         (name = "webhooks", description = "What receivers get"),
@@ -62,6 +63,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::destination_secrets::routes())
         .merge(crate::destination_kinds::routes())
         .merge(crate::deliveries::routes())
+        .merge(crate::recoveries::routes())
         .merge(crate::keys::routes())
         .merge(crate::health::routes())
         .routes(routes!(document))

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use sensei_domain::{ClientId, DeliveryId, DestinationId, KeyId, LeadId};
+use sensei_domain::{ClientId, DeliveryId, DestinationId, KeyId, LeadId, RecoveryId};
 
 use crate::problem::{Problem, ProblemError};
 use crate::problem_kind::ProblemKind;
@@ -29,6 +29,10 @@ impl InPath for DestinationId {
 
 impl InPath for DeliveryId {
     const PARAMETER: &'static str = "deliveryId";
+}
+
+impl InPath for RecoveryId {
+    const PARAMETER: &'static str = "recoveryId";
 }
 
 impl InPath for KeyId {

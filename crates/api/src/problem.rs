@@ -122,7 +122,7 @@ impl Problem {
         Self::not_found("client")
     }
 
-    fn key_reused() -> Self {
+    pub(crate) fn key_reused() -> Self {
         Self::new(
             ProblemKind::IdempotencyKeyReused,
             "this Idempotency-Key came with another body within the last 24 hours; nothing was stored",

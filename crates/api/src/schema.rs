@@ -1,6 +1,8 @@
 //! Pieces of schemas whose truth is a type of the domain, so that they can't drift from it.
 
-use sensei_domain::{DeliveryState, DestinationStatus, RateUnit, SignatureVersion, Trigger};
+use sensei_domain::{
+    DeliveryState, DestinationStatus, RateUnit, RecoveryKind, RecoveryState, SignatureVersion, Trigger,
+};
 use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 pub(crate) fn delivery_state() -> Object {
@@ -12,6 +14,28 @@ pub(crate) fn destination_status() -> Object {
     let names = DestinationStatus::ALL.iter().map(|status| status.name());
     one_of(names)
         .description(Some("Whether events are sent to it now."))
+        .build()
+}
+
+pub(crate) fn recovery_kind() -> Object {
+    let names = RecoveryKind::ALL.iter().map(|kind| kind.name());
+    one_of(names)
+        .description(Some(
+            "What it does: sends deliveries again, sends a destination the leads from before it existed, or cancels what is held.",
+        ))
+        .build()
+}
+
+pub(crate) fn recovery_state() -> Object {
+    let names = RecoveryState::ALL.iter().map(|state| state.name());
+    one_of(names).description(Some("How far it is.")).build()
+}
+
+/// The states that deliveries are redelivered from in numbers.
+pub(crate) fn redelivered_state() -> Object {
+    let names = [DeliveryState::Failed, DeliveryState::Succeeded].map(DeliveryState::name);
+    one_of(names.into_iter())
+        .description(Some("Which deliveries are sent again."))
         .build()
 }
 

@@ -33,13 +33,22 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 async fn sweep_on(engine: &Arc<Engine>) {
     let mut is_away = false;
     let mut tidied_at = Instant::now();
+    let (mut recovered_at, mut is_recovering) = (Instant::now(), true);
     while !engine.stopping.is_cancelled() {
+        if !is_away && (is_recovering || recovered_at.elapsed() >= INTERVAL) {
+            recovered_at = Instant::now();
+            is_recovering = recover(engine).await;
+        }
         let pause = match sweep(engine).await {
             Ok(found) => {
                 if std::mem::take(&mut is_away) {
                     tracing::info!("the database answers again");
                 }
-                if found { Duration::ZERO } else { INTERVAL }
+                if found || is_recovering {
+                    Duration::ZERO
+                } else {
+                    INTERVAL
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut is_away, true) {
@@ -100,6 +109,20 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         }
     }
     Ok(more)
+}
+
+/// Brings recoveries on. True if there is more to do that need not wait.
+async fn recover(engine: &Arc<Engine>) -> bool {
+    match engine.store.advance_recoveries().await {
+        Ok(more) => more,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "recoveries could not go on; they will"
+            );
+            false
+        }
+    }
 }
 
 /// Does what is due about failing destinations, and removes what has outlived its time.

@@ -97,6 +97,10 @@ id! {
     DeliveryId
 }
 id! {
+    /// Names a recovery.
+    RecoveryId
+}
+id! {
     /// Names an API key.
     KeyId
 }

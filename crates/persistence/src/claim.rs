@@ -18,6 +18,7 @@ use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Stand
 use uuid::Uuid;
 
 use crate::connection::in_time;
+use crate::deliveries::CANCELLED;
 use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
@@ -45,7 +46,7 @@ pub(crate) const DUE_DESTINATIONS: &str = "WITH RECURSIVE hop (destination_id) A
     WHERE deliveries.destination_id = hop.destination_id AND state = 'pending' AND due_at <= $2) LIMIT $3";
 /// What is due at `$2` for the destination `$1`, the longest due first.
 pub(crate) const DUE_DELIVERIES: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, \
-    d.ours_since, e.body FROM deliveries d JOIN events e ON e.id = d.event_id \
+    d.ours_since, d.prior_state, d.replayed, e.body FROM deliveries d JOIN events e ON e.id = d.event_id \
     WHERE d.state = 'pending' AND d.destination_id = $1 AND d.due_at <= $2 ORDER BY d.due_at, d.id LIMIT $3";
 
 /// A wish for due deliveries.
@@ -342,7 +343,7 @@ async fn cancel_orphans(
     };
     // Asked again where the rows are chosen, so that the answer is of the same moment.
     let sql = format!(
-        "UPDATE deliveries SET state = 'cancelled', due_at = NULL, lease = NULL, completed_at = $1 \
+        "UPDATE deliveries SET {CANCELLED} \
          WHERE state = 'pending' AND id IN (SELECT id FROM deliveries WHERE state = 'pending' \
          AND destination_id = $2 AND due_at <= $1 AND NOT EXISTS \
          (SELECT 1 FROM destinations WHERE id = $2 AND deleted_at IS NULL) LIMIT $3 {lock})"
@@ -379,13 +380,26 @@ fn job(
         read_at,
         destination: Arc::clone(destination),
         body: row.try_get::<Vec<u8>>("", "body")?.into(),
-        trigger: if attempts == 0 { Trigger::First } else { Trigger::Retry },
+        trigger: trigger(row, attempts)?,
         standing: Standing {
             scheduled_attempt: u32::try_from(scheduled + 1).unwrap_or(u32::MAX),
             ours_since: row
                 .try_get::<Option<i64>>("", "ours_since")?
                 .map(Timestamp::from_millis),
         },
+    })
+}
+
+/// Why the next attempt is made.
+fn trigger(row: &QueryResult, attempts: i64) -> Result<Trigger, DbErr> {
+    Ok(if row.try_get::<Option<String>>("", "prior_state")?.is_some() {
+        Trigger::Manual
+    } else if attempts > 0 {
+        Trigger::Retry
+    } else if row.try_get("", "replayed")? {
+        Trigger::Replay
+    } else {
+        Trigger::First
     })
 }
 

@@ -127,7 +127,7 @@ impl Store {
             .all(&transaction)
             .await?;
         let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES);
-        for sql in locking.iter().chain(DELETIONS) {
+        for sql in [DELETE_RECOVERIES].iter().chain(&locking).chain(DELETIONS) {
             let values = [id.as_uuid().into()];
             let statement = Statement::from_sql_and_values(transaction.get_database_backend(), *sql, values);
             transaction.execute_raw(statement).await?;
@@ -141,6 +141,8 @@ impl Store {
     }
 }
 
+/// Before the deliveries, as a recovery's step locks its own row before theirs.
+const DELETE_RECOVERIES: &str = "DELETE FROM recoveries WHERE client_id = $1";
 /// Who records an attempt locks its delivery first, so nobody adds one after this. In the order of ids, as
 /// everybody does who locks several.
 const LOCK_DELIVERIES: &str =
@@ -196,6 +198,16 @@ async fn create(
         settings: change.settings,
         publishable_key,
     })
+}
+
+/// Keeps a client and its destinations as they are until the transaction ends, as a capture does. False when there is no
+/// such client.
+pub(crate) async fn lock_shared(transaction: &DatabaseTransaction, id: ClientId) -> Result<bool, DbErr> {
+    let found = clients::Entity::find_by_id(id.as_uuid())
+        .lock_shared()
+        .one(transaction)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Reads a client's row and keeps it from others until the transaction ends.

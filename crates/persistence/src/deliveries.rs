@@ -90,12 +90,12 @@ pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Sel
     if let Some(since) = filter.since {
         query = query
             .filter(Column::CreatedAt.gte(since.as_millis()))
-            .filter(Column::Id.gte(first_id(since.as_millis() - CLOCK_STEP_MILLIS)));
+            .filter(Column::Id.gte(first_id_since(since)));
     }
     if let Some(until) = filter.until {
         query = query
             .filter(Column::CreatedAt.lt(until.as_millis()))
-            .filter(Column::Id.lt(first_id(until.as_millis() + CLOCK_STEP_MILLIS)));
+            .filter(Column::Id.lt(first_id_after(until)));
     }
     if let Some(before) = page.before {
         query = query.filter(Column::Id.lt(before));
@@ -103,11 +103,28 @@ pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Sel
     query.order_by_desc(Column::Id).limit(u64::from(page.limit))
 }
 
+/// No row of this time or later has a smaller id.
+pub(crate) fn first_id_since(since: Timestamp) -> Uuid {
+    first_id(since.as_millis() - CLOCK_STEP_MILLIS)
+}
+
+/// No row of this time or earlier has such an id, or a greater one.
+pub(crate) fn first_id_after(until: Timestamp) -> Uuid {
+    first_id(until.as_millis() + CLOCK_STEP_MILLIS)
+}
+
 /// The smallest id of a millisecond: a UUID v7 begins with its time.
 pub(crate) fn first_id(millis: i64) -> Uuid {
     let millis = u128::try_from(millis).unwrap_or(0).min((1 << 48) - 1);
     Uuid::from_u128(millis << 80)
 }
+
+/// What cancelling at `$1` sets. What is being redelivered goes back to what it was if that was final: a receiver that
+/// has a lead keeps having it.
+pub(crate) const CANCELLED: &str = "\
+    state = CASE WHEN prior_state IN ('succeeded', 'failed') THEN prior_state ELSE 'cancelled' END, \
+    completed_at = CASE WHEN prior_state IN ('succeeded', 'failed') THEN completed_at ELSE $1 END, \
+    due_at = NULL, lease = NULL, prior_state = NULL, prior_due_at = NULL";
 
 /// Cancels what is pending or held for a destination or of a lead (`column` says which).
 pub(crate) async fn cancel(
@@ -124,7 +141,7 @@ pub(crate) async fn cancel(
         ""
     };
     let sql = format!(
-        "UPDATE deliveries SET state = 'cancelled', due_at = NULL, lease = NULL, completed_at = $1 \
+        "UPDATE deliveries SET {CANCELLED} \
          WHERE state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE {column} = $2 \
          AND state IN ('pending', 'held') {lock})"
     );
@@ -135,12 +152,13 @@ pub(crate) async fn cancel(
         .map(drop)
 }
 
-fn delivery(row: Model) -> Result<Delivery, StoreError> {
+pub(crate) fn delivery(row: Model) -> Result<Delivery, StoreError> {
     let state = row
         .state
         .parse()
         .map_err(|_| StoreError::Unreadable { what: "delivery state" })?;
-    let waits = state == DeliveryState::Pending && row.lease.is_none();
+    let is_pending = state == DeliveryState::Pending;
+    let waits = is_pending && row.lease.is_none();
     Ok(Delivery {
         id: DeliveryId::from_uuid(row.id),
         client_id: ClientId::from_uuid(row.client_id),
@@ -150,9 +168,10 @@ fn delivery(row: Model) -> Result<Delivery, StoreError> {
         state,
         attempt_count: u32::try_from(row.attempt_count).unwrap_or(u32::MAX),
         due_at: row.due_at.filter(|_| waits).map(Timestamp::from_millis),
-        failure_reason: row.failure_reason,
+        // One that is redelivered keeps what it may go back to.
+        failure_reason: row.failure_reason.filter(|_| !is_pending),
         created_at: Timestamp::from_millis(row.created_at),
-        completed_at: row.completed_at.map(Timestamp::from_millis),
+        completed_at: row.completed_at.filter(|_| !is_pending).map(Timestamp::from_millis),
     })
 }
 

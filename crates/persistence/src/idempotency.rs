@@ -64,6 +64,22 @@ pub struct Once<T> {
     pub done: Option<T>,
 }
 
+impl Answer {
+    /// For who asks without a key, and isn't answered over HTTP.
+    pub(crate) const NONE: Self = Self {
+        status: 0,
+        body: Bytes::new(),
+        holds_secret: false,
+    };
+}
+
+impl<T> Once<T> {
+    /// The effect of a request without a key.
+    pub(crate) fn unkeyed(self) -> T {
+        self.done.expect("without a key it takes effect")
+    }
+}
+
 /// The idempotency key came with another body before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the idempotency key was used with another body")]
@@ -102,12 +118,7 @@ pub(crate) async fn once<T, E: From<DbErr> + From<KeyReused>>(
     let master_key = shared.directory.master_key();
     let scope = request.map(|request| scope(client, request));
     if let Some((scope, request)) = scope.zip(request) {
-        let unknown = Answer {
-            status: 0,
-            body: Bytes::new(),
-            holds_secret: false,
-        };
-        let kept = Kept::of(&unknown, master_key, scope);
+        let kept = Kept::of(&Answer::NONE, master_key, scope);
         if !insert(transaction, scope, &request.fingerprint, kept, shared.clock.now()).await? {
             let (fingerprint, answer) = stored(transaction, master_key, scope).await?;
             return if fingerprint == request.fingerprint {

@@ -6,6 +6,7 @@
 //! Leaves to others: making attempts and judging them (`sensei-dispatcher`), and what a lead is
 //! (`sensei-domain`).
 
+mod advance;
 mod audit;
 mod capture;
 mod claim;
@@ -36,9 +37,12 @@ mod options;
 mod plans;
 mod record;
 mod records;
+mod recoveries;
+mod redeliver;
 mod retention;
 mod secrets;
 mod settings;
+mod step;
 mod storable;
 mod store;
 
@@ -56,7 +60,9 @@ pub use job::{AttemptRecord, Handover, Job, Lease, Place, Recording};
 pub use keys::{Access, CreatedKey, KeyKind, NewKey, Scope};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use options::{DatabaseUrl, DatabaseUrlError, StoreOptions};
-pub use records::{ApiKey, Attempt, Client, Delivery, Destination, Lead, Page};
+pub use records::{ApiKey, Attempt, Client, Delivery, Destination, Lead, Page, Recovery, RecoveryCriteria};
+pub use recoveries::{NewRecovery, RecoveryError};
+pub use redeliver::{NotRedelivered, RedeliverError};
 pub use retention::Retention;
 pub use secrets::Rotation;
 pub use settings::{Settings, SettingsChange};

@@ -10,6 +10,7 @@ use sensei_domain::{ClientId, DeliveryState, DestinationId, LeadId, ManualClock,
 use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
+use crate::advance::RUNNING;
 use crate::claim::{DUE_DELIVERIES, DUE_DESTINATIONS};
 use crate::deliveries::{self, DeliveryFilter};
 use crate::head;
@@ -18,6 +19,8 @@ use crate::master_key::MasterKey;
 use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record;
 use crate::records::Page;
+use crate::redeliver;
+use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
 
 /// A query, and what its plan must name.
@@ -38,7 +41,7 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let log = |filter| deliveries::query(client, filter, page).build(backend);
     let due: Vec<Value> = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
-    let moved = |row: i64| -> [Value; 11] {
+    let moved = |row: i64| -> [Value; 13] {
         let (id, state, number, text) = (Uuid::from_u128(7), "pending", Some(row), None::<String>);
         [
             id.into(),
@@ -50,16 +53,14 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             row.into(),
             row.into(),
             number.into(),
+            text.clone().into(),
+            number.into(),
             text.into(),
             number.into(),
         ]
     };
     let moved = (0..4).flat_map(moved).collect::<Vec<_>>();
-    let primary = if backend == DatabaseBackend::Sqlite {
-        "sqlite_autoindex_deliveries_1"
-    } else {
-        "deliveries_pkey"
-    };
+    let primary = primary(backend);
     let ordered = of_ordered(backend, due[0].clone(), due[1].clone());
     let others = vec![
         Hot {
@@ -152,6 +153,79 @@ fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot;
     ]
 }
 
+fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
+    [hot(backend), hot_of_recoveries(backend)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let (id, millis) = (LeadId::new(now).as_uuid(), now.as_millis());
+    let in_the_way = vec![id.into(), millis.into(), millis.into(), 64_i64.into()];
+    let held = vec![id.into(), id.into(), id.into(), millis.into(), 512_i64.into()];
+    let walked: Vec<Value> = vec![id.into(), id.into(), id.into(), 512_i64.into()];
+    let replayed = vec![millis.into(), millis.into(), id.into()];
+    let replayed = walked.iter().cloned().chain(replayed).collect::<Vec<Value>>();
+    vec![
+        Hot {
+            what: "running recoveries",
+            statement: raw(RUNNING, vec![id.into(), 8_i64.into()]),
+            names: "recoveries_running",
+        },
+        Hot {
+            what: "what is in a recovery's way",
+            statement: raw(IN_THE_WAY, in_the_way),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "held deliveries to discard",
+            statement: raw(HELD, held),
+            names: "deliveries_held",
+        },
+        Hot {
+            what: "leads to replay",
+            statement: raw(LEADS, replayed.clone()),
+            names: "leads_of_client",
+        },
+        Hot {
+            what: "events to replay",
+            statement: raw(LEADS, replayed.clone()),
+            names: "events_of_lead",
+        },
+        Hot {
+            what: "what was replayed before",
+            statement: raw(LEADS, replayed),
+            names: "deliveries_of_lead",
+        },
+        Hot {
+            what: "failures to redeliver",
+            statement: raw(&step::log_sql(DeliveryState::Failed), walked.clone()),
+            names: "deliveries_stuck",
+        },
+        Hot {
+            what: "successes to redeliver",
+            statement: raw(&step::log_sql(DeliveryState::Succeeded), walked),
+            names: "deliveries_of_client",
+        },
+        Hot {
+            what: "making due",
+            statement: redeliver::make_due_statement(backend, &[id; 4], DeliveryState::Failed, now),
+            names: primary(backend),
+        },
+    ]
+}
+
+fn primary(backend: DatabaseBackend) -> &'static str {
+    if backend == DatabaseBackend::Sqlite {
+        "sqlite_autoindex_deliveries_1"
+    } else {
+        "deliveries_pkey"
+    }
+}
+
 async fn open(database: DatabaseUrl) -> Store {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
     let lease = std::time::Duration::from_mins(1);
@@ -172,7 +246,7 @@ async fn hot_queries_go_by_their_indexes_on_sqlite() {
         what,
         mut statement,
         names,
-    } in hot(DatabaseBackend::Sqlite)
+    } in all_hot(DatabaseBackend::Sqlite)
     {
         statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
         let rows = store.connections().writer.query_all_raw(statement).await.expect(what);
@@ -183,7 +257,7 @@ async fn hot_queries_go_by_their_indexes_on_sqlite() {
         assert!(plan.iter().any(|step| step.contains(names)), "{what}: {plan:#?}");
         // What a statement makes for itself may be read whole; a table may not, and nothing is sorted.
         let is_whole = |step: &&String| {
-            let own = ["hop", "moved", "nearest", "CONSTANT"];
+            let own = ["hop", "moved", "nearest", "page", "CONSTANT"];
             step.starts_with("SCAN") && !step.contains("USING") && !own.iter().any(|name| step.contains(name))
         };
         assert!(!plan.iter().any(|step| is_whole(&step)), "{what}: {plan:#?}");
@@ -208,7 +282,7 @@ async fn hot_queries_go_by_their_indexes_on_postgres() {
         what,
         mut statement,
         names,
-    } in hot(DatabaseBackend::Postgres)
+    } in all_hot(DatabaseBackend::Postgres)
     {
         statement.sql = format!("EXPLAIN {}", statement.sql);
         let rows = transaction.query_all_raw(statement).await.expect(what);

@@ -3,7 +3,8 @@
 //! Promises that an outcome is stored once, however often it has to be tried: a lease carries one
 //! attempt, so an attempt that is logged under its lease already was written by a commit whose answer
 //! got lost. A stale attempt (the lease is somebody else's by now) is logged, but moves nothing,
-//! except that a success still succeeds a delivery that is pending. The place in the lane is given
+//! except that a success still succeeds a delivery that is pending. An attempt that somebody asked for is outside
+//! the schedule: unless it succeeds, the delivery goes back to where it was (`redeliver`). The place in the lane is given
 //! back after the commit: when the log can't be written, delivery stops, bounded.
 
 use std::collections::{BTreeMap, HashSet};
@@ -69,8 +70,9 @@ impl Batched for Recordings {
             // Who was deleted meanwhile has no log either.
             let Some(row) = rows.get_mut(&id) else { continue };
             if logged.insert((id, item.lease.as_column())) {
+                let was_pending = row.after.state == DeliveryState::Pending;
                 row.after.apply(item);
-                attempts.push(attempt_row(id, row, item));
+                attempts.push(attempt_row(id, row, item, was_pending));
                 facts.push(fact(row, &item.attempt));
             }
         }
@@ -153,6 +155,9 @@ struct Progress {
     attempt_count: i64,
     scheduled_attempts: i64,
     ours_since: Option<i64>,
+    /// Set while somebody's wish to redeliver it is carried out: where it goes back to unless that succeeds.
+    prior_state: Option<DeliveryState>,
+    prior_due_at: Option<i64>,
     failure_reason: Option<String>,
     completed_at: Option<i64>,
 }
@@ -181,9 +186,18 @@ impl Progress {
             return;
         }
         let ended_at = attempt.started_at.after(attempt.duration).as_millis();
-        (self.state, self.lease) = (to, None);
+        self.lease = None;
+        let is_over = matches!(verdict, Verdict::Failed(_) | Verdict::Retry { .. });
+        if is_over && let Some(prior) = self.prior_state.take() {
+            (self.state, self.due_at, self.ours_since) = (prior, self.prior_due_at.take(), None);
+            return;
+        }
+        self.state = to;
         match verdict {
-            Verdict::Succeeded => (self.due_at, self.completed_at) = (None, Some(ended_at)),
+            Verdict::Succeeded => {
+                (self.due_at, self.completed_at, self.failure_reason) = (None, Some(ended_at), None);
+                (self.prior_state, self.prior_due_at) = (None, None);
+            }
             Verdict::Failed(reason) => {
                 (self.due_at, self.completed_at) = (None, Some(ended_at));
                 self.failure_reason = Some(reason.name().to_owned());
@@ -211,8 +225,8 @@ async fn lock_deliveries(transaction: &DatabaseTransaction, mut ids: Vec<Uuid>) 
     while !left.is_empty() {
         let (now, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let mut sql = "SELECT id, client_id, destination_id, state, due_at, lease, attempt_count, scheduled_attempts, ours_since, \
-                       failure_reason, completed_at FROM deliveries WHERE id IN ("
+        let mut sql = "SELECT id, client_id, destination_id, state, due_at, lease, attempt_count, scheduled_attempts, \
+                       ours_since, prior_state, prior_due_at, failure_reason, completed_at FROM deliveries WHERE id IN ("
             .to_owned();
         write_placeholders(&mut sql, 0, now.len());
         sql.push_str(if backend == DatabaseBackend::Postgres {
@@ -239,16 +253,19 @@ async fn lock_deliveries(transaction: &DatabaseTransaction, mut ids: Vec<Uuid>) 
 }
 
 fn progress(row: &QueryResult) -> Result<Progress, DbErr> {
+    let state = |name: String| name.parse().map_err(|_| DbErr::Type("a delivery's state".to_owned()));
     Ok(Progress {
-        state: row
-            .try_get::<String>("", "state")?
-            .parse()
-            .map_err(|_| DbErr::Type("a delivery's state".to_owned()))?,
+        state: state(row.try_get("", "state")?)?,
         due_at: row.try_get("", "due_at")?,
         lease: row.try_get("", "lease")?,
         attempt_count: row.try_get("", "attempt_count")?,
         scheduled_attempts: row.try_get("", "scheduled_attempts")?,
         ours_since: row.try_get("", "ours_since")?,
+        prior_state: row
+            .try_get::<Option<String>>("", "prior_state")?
+            .map(state)
+            .transpose()?,
+        prior_due_at: row.try_get("", "prior_due_at")?,
         failure_reason: row.try_get("", "failure_reason")?,
         completed_at: row.try_get("", "completed_at")?,
     })
@@ -292,12 +309,9 @@ fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
     }
 }
 
-fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording) -> [Value; 12] {
-    // An erased lead's data must not come back in what its receiver answers.
-    let snippet = attempt
-        .response_snippet
-        .as_deref()
-        .filter(|_| row.after.state != DeliveryState::Cancelled);
+fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording, was_pending: bool) -> [Value; 12] {
+    // An erased lead's data must not come back in what its receiver answers; erasing leaves nothing pending.
+    let snippet = attempt.response_snippet.as_deref().filter(|_| was_pending);
     [
         id.into(),
         row.after.attempt_count.into(),
@@ -328,7 +342,7 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
     while !left.is_empty() {
         let (now, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let values = now.iter().flat_map(|(id, Row { before, after, .. })| -> [Value; 11] {
+        let values = now.iter().flat_map(|(id, Row { before, after, .. })| -> [Value; 13] {
             [
                 (*id).into(),
                 before.state.name().into(),
@@ -339,6 +353,8 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
                 after.attempt_count.into(),
                 after.scheduled_attempts.into(),
                 after.ours_since.into(),
+                after.prior_state.map(DeliveryState::name).into(),
+                after.prior_due_at.into(),
                 after.failure_reason.clone().into(),
                 after.completed_at.into(),
             ]
@@ -359,13 +375,14 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, Row
 /// The statement that moves so many deliveries on.
 pub(crate) fn update_sql(rows: usize) -> String {
     let mut sql = "WITH moved (id, state_before, lease_before, state, due_at, lease, attempt_count, \
-                   scheduled_attempts, ours_since, failure_reason, completed_at) AS (VALUES "
+                   scheduled_attempts, ours_since, prior_state, prior_due_at, failure_reason, completed_at) AS (VALUES "
         .to_owned();
-    write_rows(&mut sql, rows, 11);
+    write_rows(&mut sql, rows, 13);
     sql.push_str(
         ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = moved.lease, \
          attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \
-         ours_since = moved.ours_since, failure_reason = moved.failure_reason, \
+         ours_since = moved.ours_since, prior_state = moved.prior_state, prior_due_at = moved.prior_due_at, \
+         failure_reason = moved.failure_reason, \
          completed_at = moved.completed_at FROM moved WHERE deliveries.id = moved.id \
          AND deliveries.state = moved.state_before AND deliveries.lease IS NOT DISTINCT FROM moved.lease_before",
     );

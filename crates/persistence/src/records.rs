@@ -7,7 +7,7 @@ use std::fmt;
 
 use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, KeyId, LeadId, RateLimit,
-    RetryPolicy, Signer, Timestamp, Trigger,
+    RecoveryId, RecoveryKind, RecoveryState, RetryPolicy, Signer, Timestamp, Trigger,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -152,7 +152,7 @@ pub struct Delivery {
     pub due_at: Option<Timestamp>,
     /// Why it failed, when it did.
     pub failure_reason: Option<String>,
-    /// When the event was captured.
+    /// When it was made: at the lead's capture, or by a replay.
     pub created_at: Timestamp,
     /// When it reached a state that nothing follows by itself.
     pub completed_at: Option<Timestamp>,
@@ -179,6 +179,46 @@ pub struct Attempt {
     pub response_snippet: Option<String>,
     /// Where it was sent, less what may be secret.
     pub request_url: Option<String>,
+}
+
+/// Work on many deliveries that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// The recovery's id.
+    pub id: RecoveryId,
+    /// Whose deliveries.
+    pub client_id: ClientId,
+    /// What it does.
+    pub kind: RecoveryKind,
+    /// How far it is.
+    pub state: RecoveryState,
+    /// On which of them.
+    pub criteria: RecoveryCriteria,
+    /// How many deliveries it has sent on their way, made or cancelled.
+    pub done: u64,
+    /// How many it had to leave as they were.
+    pub skipped: u64,
+    /// Why it ended before its end, when nobody cancelled it.
+    pub error: Option<String>,
+    /// When it was asked for: what came later isn't touched.
+    pub created_at: Timestamp,
+    /// When it last came on.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Which deliveries a recovery is about; what is `None` doesn't matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecoveryCriteria {
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// To this destination.
+    pub destination_id: Option<DestinationId>,
+    /// Of a delivery or, for a replay, of a lead made then or later.
+    pub since: Option<Timestamp>,
+    /// Made before then.
+    pub until: Option<Timestamp>,
 }
 
 /// An API key, less the key itself.

@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) background: TaskTracker,
     /// Where the search for due destinations goes on.
     pub(crate) due_after: Mutex<Uuid>,
+    /// Where the turns of recoveries go on.
+    pub(crate) recovered_after: Mutex<Uuid>,
     handover: Mutex<Option<Arc<dyn Handover>>>,
     closing: CancellationToken,
     lock: Mutex<Option<DatabaseLock>>,
@@ -117,6 +119,7 @@ impl Store {
             lease: options.lease,
             background: TaskTracker::new(),
             due_after: Mutex::new(Uuid::nil()),
+            recovered_after: Mutex::new(Uuid::nil()),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),
             lock: Mutex::new(lock),

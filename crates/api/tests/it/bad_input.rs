@@ -172,7 +172,10 @@ async fn an_unknown_client_is_not_found() {
     app.post(format!("{path}/destinations"), &new_destination("CRM"))
         .refused(404, "not-found")
         .await;
-    for list in ["", "/settings", "/leads", "/destinations", "/deliveries"] {
+    app.post(format!("{path}/deliveries/redeliver"), &json!({"state": "failed"}))
+        .refused(404, "not-found")
+        .await;
+    for list in ["", "/settings", "/leads", "/destinations", "/deliveries", "/recoveries"] {
         app.get(format!("{path}{list}")).refused(404, "not-found").await;
     }
 }
@@ -229,6 +232,7 @@ async fn an_id_that_is_no_uuid_is_told() {
         ("destinations/1", "destinationId"),
         ("destinations/1/secret", "destinationId"),
         ("deliveries/1", "deliveryId"),
+        ("recoveries/1", "recoveryId"),
     ] {
         let problem = app
             .get(format!("{}/{path}", client.path))

@@ -67,6 +67,13 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
         ("GET", format!("{client}/deliveries")),
         ("GET", format!("{client}/deliveries/{{deliveryId}}")),
+        ("POST", format!("{client}/deliveries/{{deliveryId}}/redeliver")),
+        ("POST", format!("{client}/deliveries/redeliver")),
+        ("POST", format!("{client}/destinations/{{destinationId}}/replay")),
+        ("POST", format!("{client}/destinations/{{destinationId}}/discard")),
+        ("GET", format!("{client}/recoveries")),
+        ("GET", format!("{client}/recoveries/{{recoveryId}}")),
+        ("POST", format!("{client}/recoveries/{{recoveryId}}/cancel")),
         ("GET", "/v1/keys".to_owned()),
         ("POST", "/v1/keys".to_owned()),
         ("DELETE", "/v1/keys/{keyId}".to_owned()),
@@ -204,6 +211,12 @@ async fn answers_have_the_documented_fields() {
         .send()
         .await
         .expect(201);
+    let redeliver = format!("{}/deliveries/redeliver", client.path);
+    let recovery = app
+        .post(redeliver, &json!({"state": "failed"}))
+        .send()
+        .await
+        .expect(202);
     let problem = app.post(client.leads(), &json!({})).send().await.json();
     for (schema, answer) in [
         ("CreatedClient", &created),
@@ -218,6 +231,8 @@ async fn answers_have_the_documented_fields() {
         ),
         ("Delivery", &deliveries["items"][0]),
         ("DeliveryWithAttempts", &delivery),
+        ("Recovery", &recovery),
+        ("RecoveryCriteria", &recovery["criteria"]),
         ("CreatedKey", &key),
         ("Key", &read("/v1/keys".to_owned()).await["items"][0]),
         ("Problem", &problem),
@@ -233,6 +248,42 @@ async fn answers_have_the_documented_fields() {
     }
 }
 
+/// A schema, its required fields, and a request with all of its fields.
+type Body = (&'static str, &'static [&'static str], (Method, String, Value));
+
+fn recovery_bodies(client: &str, lead_webhook: &str) -> [Body; 3] {
+    let (at, later) = ("2024-11-24T10:30:00Z", "2024-11-25T10:30:00Z");
+    [
+        (
+            "Redelivery",
+            &["state"][..],
+            (
+                Method::POST,
+                format!("{client}/deliveries/redeliver"),
+                json!({"state": "failed", "destinationId": lead_webhook, "since": at, "until": later}),
+            ),
+        ),
+        (
+            "Replay",
+            &[],
+            (
+                Method::POST,
+                format!("{client}/destinations/{lead_webhook}/replay"),
+                json!({"since": at, "until": later}),
+            ),
+        ),
+        (
+            "Discard",
+            &[],
+            (
+                Method::POST,
+                format!("{client}/destinations/{lead_webhook}/discard"),
+                json!({}),
+            ),
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn bodies_take_the_documented_fields() {
     let app = TestApp::new().await;
@@ -244,7 +295,8 @@ async fn bodies_take_the_documented_fields() {
     });
     let destination = app.destination(&client, "CRM").await;
     let url = "http://127.0.0.1:9/x";
-    for (schema, required, call) in [
+    let settings = app.get(client.settings()).send().await.expect(200);
+    let bodies = [
         (
             "NewLead",
             &["email", "name"][..],
@@ -320,7 +372,9 @@ async fn bodies_take_the_documented_fields() {
                 json!({"name": "n", "kind": "publishable", "clientId": client.id}),
             ),
         ),
-    ] {
+    ];
+    let recoveries = recovery_bodies(&client.path, &text(&settings, "/destinationId"));
+    for (schema, required, call) in bodies.into_iter().chain(recoveries) {
         let (method, path, body) = call;
         let (all, documented) = properties(&document, schema);
         assert_eq!(keys(&body), all, "{schema}");
@@ -403,5 +457,5 @@ fn every_operation_documents_its_problems() {
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 25);
+    assert_eq!(by_status["401"], 33);
 }

@@ -46,6 +46,11 @@ async fn every_list_has_its_items_and_a_cursor_or_null() {
     let client = app.client("Acme Corp").await;
     app.client("Other Inc").await;
     app.post(client.leads(), &lead()).send().await.expect(201);
+    let redeliver = format!("{}/deliveries/redeliver", client.path);
+    app.post(redeliver, &json!({"state": "failed"}))
+        .send()
+        .await
+        .expect(202);
     let own = |list: &str| format!("{}/{list}", client.path);
     for (path, items) in [
         ("/v1/clients".to_owned(), 2),
@@ -53,6 +58,7 @@ async fn every_list_has_its_items_and_a_cursor_or_null() {
         (own("leads"), 1),
         (own("destinations"), 1),
         (own("deliveries"), 1),
+        (own("recoveries"), 1),
     ] {
         let page = app.get(path).send().await.expect(200);
         assert_eq!(page["items"].as_array().map(Vec::len), Some(items));

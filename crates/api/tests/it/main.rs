@@ -12,5 +12,6 @@ mod keys;
 mod lists;
 mod nested;
 mod outage;
+mod recovery;
 mod secrets;
 mod settings;

@@ -9,6 +9,7 @@ mod fixture;
 mod guard;
 mod names;
 mod reading;
+mod recovery;
 mod tls;
 mod trap;
 mod trouble;

@@ -10,7 +10,6 @@ pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
-#[allow(dead_code, reason = "read soon")]
 pub(crate) mod recoveries;
 
 #[cfg(test)]
@@ -26,7 +25,7 @@ mod tests {
     use super::*;
     use crate::{
         Actor, Answer, AttemptRecord, CaptureLead, CaptureRequest, Claim, DatabaseUrl, Idempotency, KeyedRequest,
-        MasterKey, NewClient, Recording, Store, StoreOptions,
+        MasterKey, NewClient, NewRecovery, Recording, Store, StoreOptions,
     };
 
     /// Every table, filled by the store and read by its entity: each column is there, and of its type.
@@ -102,33 +101,20 @@ mod tests {
         });
         stored.await.expect_err("a place is dropped once the outcome is stored");
 
+        let discard = NewRecovery::Discard { destination_id };
+        store
+            .start_recovery(created.client.id, discard, &Actor::System)
+            .await
+            .expect("started");
+
         let reader = &store.connections().reader;
-        assert_eq!(clients::Entity::find().all(reader).await.expect("clients").len(), 1);
-        assert_eq!(
-            destinations::Entity::find()
-                .all(reader)
-                .await
-                .expect("destinations")
-                .len(),
-            1
-        );
-        assert_eq!(leads::Entity::find().all(reader).await.expect("leads").len(), 1);
-        assert_eq!(events::Entity::find().all(reader).await.expect("events").len(), 1);
-        assert_eq!(
-            deliveries::Entity::find().all(reader).await.expect("deliveries").len(),
-            1
-        );
-        assert_eq!(attempts::Entity::find().all(reader).await.expect("attempts").len(), 1);
-        assert_eq!(api_keys::Entity::find().all(reader).await.expect("api_keys").len(), 1);
-        assert_eq!(
-            idempotency_keys::Entity::find()
-                .all(reader)
-                .await
-                .expect("idempotency_keys")
-                .len(),
-            1
-        );
-        assert_eq!(audit_log::Entity::find().all(reader).await.expect("audit_log").len(), 3);
+        macro_rules! rows {
+            ($($entity:ident)+) => {
+                [$($entity::Entity::find().all(reader).await.expect(stringify!($entity)).len()),+]
+            };
+        }
+        assert_eq!(rows!(clients destinations leads events deliveries attempts), [1; 6]);
+        assert_eq!(rows!(api_keys idempotency_keys recoveries audit_log), [1, 1, 1, 4]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ pub(crate) struct Model {
     pub(crate) kind: String,
     pub(crate) state: String,
     pub(crate) criteria: String,
-    pub(crate) position: Option<Uuid>,
+    pub(crate) positions: String,
     pub(crate) done: i64,
     pub(crate) skipped: i64,
     pub(crate) error: Option<String>,
