@@ -14,7 +14,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult,
     Statement, Value,
 };
-use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Standing, Timestamp, Trigger};
+use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Standing, Timestamp};
 use uuid::Uuid;
 
 use crate::connection::in_time;
@@ -24,7 +24,7 @@ use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
 use crate::head::due_head;
 use crate::held;
-use crate::job::{Job, Lease};
+use crate::job::{self, Job, Lease};
 use crate::multi_row::{LARGEST_CHUNK, chunk, write_placeholders, write_rows};
 use crate::records::Destination;
 use crate::store::Store;
@@ -372,6 +372,7 @@ fn job(
 ) -> Result<Job, DbErr> {
     let attempts: i64 = row.try_get("", "attempt_count")?;
     let scheduled: i64 = row.try_get("", "scheduled_attempts")?;
+    let is_redelivered = row.try_get::<Option<String>>("", "prior_state")?.is_some();
     Ok(Job {
         delivery_id: DeliveryId::from_uuid(row.try_get("", "id")?),
         event_id: EventId::from_uuid(row.try_get("", "event_id")?),
@@ -380,26 +381,13 @@ fn job(
         read_at,
         destination: Arc::clone(destination),
         body: row.try_get::<Vec<u8>>("", "body")?.into(),
-        trigger: trigger(row, attempts)?,
+        trigger: job::trigger(is_redelivered, attempts, row.try_get("", "replayed")?),
         standing: Standing {
             scheduled_attempt: u32::try_from(scheduled + 1).unwrap_or(u32::MAX),
             ours_since: row
                 .try_get::<Option<i64>>("", "ours_since")?
                 .map(Timestamp::from_millis),
         },
-    })
-}
-
-/// Why the next attempt is made.
-fn trigger(row: &QueryResult, attempts: i64) -> Result<Trigger, DbErr> {
-    Ok(if row.try_get::<Option<String>>("", "prior_state")?.is_some() {
-        Trigger::Manual
-    } else if attempts > 0 {
-        Trigger::Retry
-    } else if row.try_get("", "replayed")? {
-        Trigger::Replay
-    } else {
-        Trigger::First
     })
 }
 

@@ -50,6 +50,16 @@ pub struct Job {
     pub standing: Standing,
 }
 
+/// Why the next attempt of a delivery is made that wasn't handed over at its birth.
+pub(crate) const fn trigger(is_redelivered: bool, attempts: i64, is_replayed: bool) -> Trigger {
+    match (is_redelivered, attempts, is_replayed) {
+        (true, _, _) => Trigger::Manual,
+        (false, 0, true) => Trigger::Replay,
+        (false, 0, false) => Trigger::First,
+        (false, _, _) => Trigger::Retry,
+    }
+}
+
 /// Somebody who attempts deliveries in this process, as the store sees him. Called from the task that
 /// commits, so no method may wait.
 pub trait Handover: Send + Sync {
