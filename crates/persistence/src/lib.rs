@@ -27,6 +27,7 @@ mod lock;
 mod master_key;
 mod multi_row;
 mod options;
+mod orphans;
 #[cfg(test)]
 mod plans;
 mod record;
