@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use sensei_domain::{Clock, DeliveryId, DestinationId, Timestamp};
-use sensei_persistence::{Destination, Refreshed, Store};
+use sensei_persistence::{Destination, Store};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,8 +35,6 @@ use crate::transports::Registry;
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// A lease must exceed an attempt's deadline by this much: what is left is the time that a delivery may wait in memory.
 const LEASE_EXCEEDS_DEADLINE: Duration = Duration::from_secs(10);
-/// Between tries to read again while the database is away.
-const REREAD_PAUSE: Duration = Duration::from_millis(500);
 
 /// Attempts deliveries in this process. Dropped without [`Dispatcher::shutdown`], it stops as a killed process would.
 #[derive(Debug)]
@@ -240,53 +238,8 @@ impl Engine {
     }
 
     /// Whether there is time for an attempt before the lease ends.
-    fn outlasts_an_attempt(&self, held: &Held) -> bool {
+    pub(crate) fn outlasts_an_attempt(&self, held: &Held) -> bool {
         outlasts_an_attempt(held.job.leased_until, Instant::now(), self.egress.deadline())
-    }
-
-    /// Reads deliveries again that have waited: what is no longer ours is dropped, and what has waited too long for its
-    /// lease is given back, all of it at once. So is what is to go in order from now on: the database knows the order.
-    async fn reread(self: &Arc<Self>, stale: Vec<Held>) -> Vec<Held> {
-        let (stale, late) = stale
-            .into_iter()
-            .partition::<Vec<_>, _>(|held| self.outlasts_an_attempt(held));
-        self.give_up(late).await;
-        let leases = stale
-            .iter()
-            .map(|held| (held.job.delivery_id, held.job.lease))
-            .collect::<Vec<_>>();
-        let read_at = Instant::now();
-        match self.store.refresh(&leases).await {
-            Ok(read) => {
-                let (mut fresh, mut unordered) = (Vec::with_capacity(stale.len()), Vec::new());
-                for (mut held, refreshed) in stale.into_iter().zip(read) {
-                    let Refreshed::Current(destination) = refreshed else {
-                        continue;
-                    };
-                    let was_ordered = held.job.destination.ordered;
-                    (held.job.destination, held.job.read_at) = (destination, read_at);
-                    if held.job.destination.ordered && !was_ordered {
-                        unordered.push(held);
-                    } else {
-                        fresh.push(held);
-                    }
-                }
-                self.give_up(unordered).await;
-                fresh
-            }
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "waiting deliveries can't be read again yet"
-                );
-                tokio::select! {
-                    () = tokio::time::sleep(REREAD_PAUSE) => {}
-                    () = self.stopping.cancelled() => {}
-                }
-                // Still stale, so that they come here again, until they are read or too late.
-                stale
-            }
-        }
     }
 
     /// As [`Engine::give_up`], without waiting for it.

@@ -15,6 +15,7 @@ mod limits;
 mod pace;
 mod place;
 mod rate_timer;
+mod reread;
 mod sweeper;
 mod transport;
 mod transports;

@@ -18,7 +18,6 @@ use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Stand
 use uuid::Uuid;
 
 use crate::connection::in_time;
-use crate::deliveries::CANCELLED;
 use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
 use crate::error::StoreError;
@@ -26,13 +25,12 @@ use crate::head::due_head;
 use crate::held;
 use crate::job::{self, Job, Lease};
 use crate::multi_row::{LARGEST_CHUNK, chunk, write_placeholders, write_rows};
+use crate::orphans::cancel_orphans;
 use crate::records::Destination;
 use crate::store::Store;
 
 /// Destinations that one look at what is due names at most.
 const DUE_AT_ONCE: usize = 1_000;
-/// Deliveries of a deleted destination that one claim cancels at most.
-const ORPHANS_AT_ONCE: i64 = 1_000;
 
 /// Destinations after `$1` with something due at `$2`. A loose index scan: it hops from destination to
 /// destination, however many rows each has.
@@ -327,40 +325,6 @@ async fn due_deliveries(
         // Those that are held hide others behind them.
         limit = limit.saturating_mul(2).saturating_add(found);
     }
-}
-
-/// Cancels what is due for a destination that isn't there any more: it would stay pending for ever.
-async fn cancel_orphans(
-    transaction: &DatabaseTransaction,
-    destination: DestinationId,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let backend = transaction.get_database_backend();
-    let lock = if backend == DatabaseBackend::Postgres {
-        "FOR UPDATE SKIP LOCKED"
-    } else {
-        ""
-    };
-    // Asked again where the rows are chosen, so that the answer is of the same moment.
-    let sql = format!(
-        "UPDATE deliveries SET {CANCELLED} \
-         WHERE state = 'pending' AND id IN (SELECT id FROM deliveries WHERE state = 'pending' \
-         AND destination_id = $2 AND due_at <= $1 AND NOT EXISTS \
-         (SELECT 1 FROM destinations WHERE id = $2 AND deleted_at IS NULL) LIMIT $3 {lock})"
-    );
-    let values = [
-        now.as_millis().into(),
-        destination.as_uuid().into(),
-        ORPHANS_AT_ONCE.into(),
-    ];
-    let cancelled = transaction
-        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await?
-        .rows_affected();
-    if cancelled > 0 {
-        tracing::warn!(%destination, deliveries = cancelled, "cancelled what was due for a deleted destination");
-    }
-    Ok(())
 }
 
 fn job(

@@ -33,6 +33,7 @@ mod master_key;
 mod multi_row;
 mod operational;
 mod options;
+mod orphans;
 #[cfg(test)]
 mod plans;
 mod record;
