@@ -29,6 +29,7 @@ mod problem;
 mod problem_kind;
 mod query;
 mod recoveries;
+mod recovery_views;
 mod request_id;
 mod router;
 mod schema;

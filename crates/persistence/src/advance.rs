@@ -18,7 +18,8 @@ use uuid::Uuid;
 use crate::connection::in_time;
 use crate::entities::{clients, recoveries};
 use crate::error::StoreError;
-use crate::recoveries::{end, read_walks, recovery, write_walks};
+use crate::recoveries::end;
+use crate::recovery_rows::{read_walks, recovery, write_walks};
 use crate::step::{Step, bound};
 use crate::store::Store;
 

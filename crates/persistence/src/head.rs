@@ -22,7 +22,8 @@ pub(crate) const TRIED: &str = "SELECT id FROM deliveries WHERE state = 'pending
 pub(crate) const UNTRIED: &str = "SELECT id FROM deliveries WHERE state = 'pending' AND destination_id = $1 \
     AND due_at <= $2 AND NOT (attempt_count > 0 OR was_head) ORDER BY due_at, id LIMIT 2";
 /// The delivery `$1`, if it is due at `$2`.
-const HEAD: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, d.ours_since, e.body \
+const HEAD: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, d.ours_since, \
+    d.prior_state, d.replayed, e.body \
     FROM deliveries d JOIN events e ON e.id = d.event_id \
     WHERE d.state = 'pending' AND d.id = $1 AND d.due_at <= $2";
 const MARK: &str = "UPDATE deliveries SET was_head = TRUE WHERE id = $1 AND NOT was_head";

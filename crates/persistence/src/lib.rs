@@ -39,6 +39,7 @@ mod plans;
 mod record;
 mod records;
 mod recoveries;
+mod recovery_rows;
 mod redeliver;
 mod retention;
 mod secrets;

@@ -3,8 +3,6 @@
 //! A recovery is a row with what is to be done and how far it has come; doing it is left to `advance`. There is one at a
 //! time of a kind and a destination: whoever asks twice is told of the first.
 
-use std::str::FromStr;
-
 use sea_orm::{
     ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
@@ -12,7 +10,6 @@ use sea_orm::{
 use sensei_domain::{
     ClientId, DeliveryState, DestinationId, DestinationStatus, RecoveryId, RecoveryKind, RecoveryState, Timestamp,
 };
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::{self, Actor};
@@ -23,6 +20,7 @@ use crate::entities::recoveries::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
 use crate::idempotency::{self, Answer, KeyReused, KeyedRequest, Once};
 use crate::records::{Page, Recovery, RecoveryCriteria};
+use crate::recovery_rows::{Walk, read_criteria, recovery, write_criteria, write_walks};
 use crate::redeliver::{self, NotRedelivered};
 use crate::store::Store;
 
@@ -131,16 +129,6 @@ impl NewRecovery {
             },
         }
     }
-}
-
-/// How far a recovery has come at one destination. One that is through with it has no walk there any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Walk {
-    pub(crate) destination: Uuid,
-    /// The last id that was dealt with.
-    pub(crate) after: Uuid,
-    /// Whether this pass over the ids found something to do.
-    pub(crate) found: bool,
 }
 
 impl Store {
@@ -357,82 +345,4 @@ async fn running_like(
         }
     }
     Ok(None)
-}
-
-pub(crate) fn recovery(row: Model) -> Result<Recovery, StoreError> {
-    let unreadable = |what| StoreError::Unreadable { what };
-    Ok(Recovery {
-        id: RecoveryId::from_uuid(row.id),
-        client_id: ClientId::from_uuid(row.client_id),
-        kind: row.kind.parse().map_err(|_| unreadable("recovery kind"))?,
-        state: row.state.parse().map_err(|_| unreadable("recovery state"))?,
-        criteria: read_criteria(&row.criteria)?,
-        done: u64::try_from(row.done).unwrap_or(0),
-        skipped: u64::try_from(row.skipped).unwrap_or(0),
-        error: row.error,
-        created_at: Timestamp::from_millis(row.created_at),
-        updated_at: Timestamp::from_millis(row.updated_at),
-        finished_at: row.finished_at.map(Timestamp::from_millis),
-    })
-}
-
-fn write_criteria(criteria: &RecoveryCriteria) -> String {
-    let RecoveryCriteria {
-        state,
-        destination_id,
-        since,
-        until,
-    } = criteria;
-    json!({"state": state, "destinationId": destination_id, "since": since, "until": until}).to_string()
-}
-
-fn read_criteria(text: &str) -> Result<RecoveryCriteria, StoreError> {
-    let value = serde_json::from_str::<Value>(text).map_err(|_| StoreError::Unreadable {
-        what: "recovery's criteria",
-    })?;
-    Ok(RecoveryCriteria {
-        state: parsed(&value["state"])?,
-        destination_id: parsed(&value["destinationId"])?,
-        since: parsed(&value["since"])?,
-        until: parsed(&value["until"])?,
-    })
-}
-
-fn parsed<T: FromStr>(value: &Value) -> Result<Option<T>, StoreError> {
-    let text = match value {
-        Value::Null => return Ok(None),
-        value => value.as_str(),
-    };
-    let parsed = text.and_then(|text| text.parse().ok());
-    parsed.map(Some).ok_or(StoreError::Unreadable {
-        what: "recovery's criteria",
-    })
-}
-
-pub(crate) fn write_walks(walks: impl IntoIterator<Item = Walk>) -> String {
-    let walks = walks.into_iter().map(
-        |Walk {
-             destination,
-             after,
-             found,
-         }| json!({"destination": destination.to_string(), "after": after.to_string(), "found": found}),
-    );
-    Value::Array(walks.collect()).to_string()
-}
-
-pub(crate) fn read_walks(text: &str) -> Result<Vec<Walk>, StoreError> {
-    let unreadable = || StoreError::Unreadable {
-        what: "recovery's position",
-    };
-    let Ok(Value::Array(walks)) = serde_json::from_str(text) else {
-        return Err(unreadable());
-    };
-    let walk = |walk: &Value| {
-        Some(Walk {
-            destination: walk["destination"].as_str()?.parse().ok()?,
-            after: walk["after"].as_str()?.parse().ok()?,
-            found: walk["found"].as_bool()?,
-        })
-    };
-    walks.iter().map(|value| walk(value).ok_or_else(unreadable)).collect()
 }

@@ -21,7 +21,7 @@ use crate::entities::destinations;
 use crate::error::StoreError;
 use crate::multi_row::{self, chunk, write_placeholders};
 use crate::records::Recovery;
-use crate::recoveries::Walk;
+use crate::recovery_rows::Walk;
 use crate::redeliver::{self, NotRedelivered};
 
 /// Rows that one walk reads in a step.

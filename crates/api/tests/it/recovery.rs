@@ -105,10 +105,6 @@ async fn a_delivery_that_cannot_be_sent_again_says_why() {
     }
     let call = app.call(Method::POST, format!("{path}/redeliver?force=1"));
     assert_eq!(places(&call.refused(400, "invalid-request").await), ["force"]);
-    let call = app
-        .call(Method::POST, format!("{path}/redeliver"))
-        .header("idempotency-key", "k");
-    assert_eq!(places(&call.refused(400, "invalid-request").await), ["idempotency-key"]);
     app.patch(client.settings(), &json!({"leadWebhookUrl": null}))
         .send()
         .await
@@ -257,9 +253,45 @@ async fn faulty_recoveries_are_refused() {
         app.post(format!("{}/destinations/1/{what}", client.path), &json!({}))
             .refused(400, "invalid-request")
             .await;
-        app.post(format!("{own}/{what}"), &json!({}))
-            .header("idempotency-key", "k")
-            .refused(400, "invalid-request")
-            .await;
     }
+}
+
+#[tokio::test]
+async fn a_repeated_request_takes_effect_once() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let delivery = failed(&app, &client).await;
+    let redeliver = || {
+        app.call(Method::POST, format!("{delivery}/redeliver"))
+            .header("idempotency-key", "one")
+    };
+    let first = redeliver().send().await;
+    let second = redeliver().send().await;
+    assert_eq!(second.headers["idempotency-replayed"], "true");
+    assert_eq!(first.expect(202), second.expect(202));
+
+    let own = destination(&app, &client).await;
+    let replay = || {
+        app.post(format!("{own}/replay"), &json!({}))
+            .header("idempotency-key", "two")
+    };
+    let first = replay().send().await;
+    let second = replay().send().await;
+    assert_eq!(second.headers["idempotency-replayed"], "true");
+    assert_eq!(second.headers["location"], first.headers["location"]);
+    let recovery = first.expect(202);
+    assert_eq!(recovery, second.expect(202));
+
+    let cancel = || {
+        let path = format!("{}/recoveries/{}/cancel", client.path, text(&recovery, "/id"));
+        app.call(Method::POST, path).header("idempotency-key", "three")
+    };
+    let first = cancel().send().await.expect(200);
+    assert_eq!(first, cancel().send().await.expect(200));
+    let path = format!("{own}/replay");
+    let other = app.post(path, &json!({"since": "2024-11-24T10:30:00Z"}));
+    other
+        .header("idempotency-key", "two")
+        .refused(422, "idempotency-key-reused")
+        .await;
 }

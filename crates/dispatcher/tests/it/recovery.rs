@@ -1,7 +1,8 @@
 //! Deliveries that are sent again, by the engine.
 
-use sensei_dispatcher::Limits;
+use sensei_dispatcher::{Limits, Step};
 use sensei_domain::DeliveryState::{Failed, Succeeded};
+use sensei_domain::Outcome;
 use sensei_persistence::{Actor, NewRecovery};
 
 use crate::world::{SILENT, World};
@@ -32,7 +33,8 @@ async fn a_lead_captured_during_a_recovery_of_many_is_not_behind_them_all() {
     };
     let (world, _folder) = World::new(limits).await;
     let client = world.client().await;
-    world.receiver.then((0..150).map(|_| SILENT));
+    // Refused, not silent: its breaker stays closed.
+    world.receiver.then((0..150).map(|_| Step::Answer(Outcome::Rejected)));
     world.capture(client, 150).await;
     world.until_all(client, &[Failed]).await;
     world.receiver.hold();

@@ -202,7 +202,11 @@ fn values_that_cannot_be_used_are_faults() {
             "never",
             "must be forever, or a duration of at least 1d",
         ),
-        ("SENSEI_KEEP_LEADS", "", "must be forever, or a duration of at least 1d"),
+        (
+            "SENSEI_KEEP_LEADS",
+            "1h",
+            "must be forever, or a duration of at least 1d",
+        ),
     ];
     for (variable, value, reason) in cases {
         let found = faults(&env(&[(variable, value)]));
