@@ -1,13 +1,11 @@
 //! `/v1/clients/{clientId}/destinations`: where a client's events are sent.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sensei_domain::{ClientId, DestinationId, DestinationStatus, RateLimit, RetryPolicy, Timestamp};
-use sensei_persistence::Destination;
+use sensei_persistence::{Destination, Health};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -17,6 +15,7 @@ use utoipa_axum::routes;
 use crate::auth::ClientAccess;
 use crate::body::JsonBody;
 use crate::destination_fields;
+use crate::destination_health::HealthView;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
@@ -55,6 +54,8 @@ struct DestinationView {
     status_reason: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     status_since: Timestamp,
+    /// Whether attempts succeed, and what to do if they don't.
+    health: HealthView,
     /// Grows with every change.
     #[schema(minimum = 1)]
     version: i64,
@@ -122,8 +123,8 @@ struct DestinationChangeBody {
     status: Option<String>,
 }
 
-impl From<&Destination> for DestinationView {
-    fn from(destination: &Destination) -> Self {
+impl DestinationView {
+    fn of(destination: &Destination, health: Option<&Health>) -> Self {
         Self {
             id: destination.id,
             kind: destination.kind.clone(),
@@ -131,6 +132,7 @@ impl From<&Destination> for DestinationView {
             status: destination.status,
             status_reason: destination.status_reason.clone(),
             status_since: destination.status_since,
+            health: HealthView::of(destination, health),
             version: destination.version,
             config: destination.config.clone(),
             retry: destination.retry.clone(),
@@ -140,11 +142,10 @@ impl From<&Destination> for DestinationView {
             updated_at: destination.updated_at,
         }
     }
-}
 
-impl From<Arc<Destination>> for DestinationView {
-    fn from(destination: Arc<Destination>) -> Self {
-        (&*destination).into()
+    async fn with_health(destination: &Destination, state: &ApiState) -> Result<Self, Problem> {
+        let health = state.store.health(&[destination.id]).await?;
+        Ok(Self::of(destination, health.get(&destination.id)))
     }
 }
 
@@ -172,7 +173,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let new = destination_fields::new_destination(&body.value, &state)?;
     let request = key.request(path(access.client_id), || body.fingerprint());
-    let answer = |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::from(made));
+    let answer = |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None));
     let made = state
         .store
         .create_destination(access.client_id, &new, request.as_ref(), answer, &access.actor())
@@ -193,7 +194,17 @@ async fn list(
 ) -> Result<Json<DestinationList>, Problem> {
     state.client(access.client_id).await?;
     let destinations = state.store.destinations(access.client_id, paging.page()).await?;
-    Ok(Json(paging.list(destinations, |destination| destination.id.as_uuid())))
+    let ids = destinations
+        .iter()
+        .map(|destination| destination.id)
+        .collect::<Vec<_>>();
+    let health = state.store.health(&ids).await?;
+    let views = destinations
+        .iter()
+        .map(|destination| DestinationView::of(destination, health.get(&destination.id)));
+    Ok(Json(
+        paging.list(views.collect(), |view: &DestinationView| view.id.as_uuid()),
+    ))
 }
 
 /// Read a destination
@@ -209,9 +220,8 @@ async fn read(
     State(state): State<ApiState>,
 ) -> Result<Json<DestinationView>, Problem> {
     let destination = state.store.destination(access.client_id, destination_id).await?;
-    destination
-        .map(|destination| Json(destination.into()))
-        .ok_or_else(|| Problem::not_found("destination"))
+    let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
+    Ok(Json(DestinationView::with_health(&destination, &state).await?))
 }
 
 /// Change a destination
@@ -241,7 +251,7 @@ async fn change(
         .store
         .change_destination(access.client_id, destination_id, &change, &access.actor())
         .await?;
-    Ok(Json(changed.into()))
+    Ok(Json(DestinationView::with_health(&changed, &state).await?))
 }
 
 /// Delete a destination

@@ -12,6 +12,7 @@ mod body;
 mod clients;
 mod deliveries;
 mod destination_fields;
+mod destination_health;
 mod destination_kinds;
 mod destination_secrets;
 mod destinations;

@@ -12,6 +12,7 @@ use sensei_domain::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::destinations::LEAD_WEBHOOK;
 use crate::keys::KeyKind;
 
 /// A piece of a list, newest first.
@@ -101,6 +102,11 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Whether it is never disabled for failing: the Lead Webhook's contract is that the next lead is sent.
+    pub fn only_warns(&self) -> bool {
+        self.name == LEAD_WEBHOOK && self.retry == RetryPolicy::None
+    }
+
     /// Signs a webhook: the value of its header `webhook-signature`. While a secret is being replaced it holds
     /// two signatures, that of the new secret first.
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {

@@ -6,6 +6,7 @@ mod bad_input;
 mod batch;
 mod destinations;
 mod documents;
+mod health;
 mod idempotency;
 mod journey;
 mod keys;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::app::{TestApp, TestClient, lead, places, text};
 
 /// Captures a lead and lets its delivery fail; says where the delivery is read.
-async fn failed(app: &TestApp, client: &TestClient) -> String {
+pub(crate) async fn failed(app: &TestApp, client: &TestClient) -> String {
     app.post(client.leads(), &lead()).send().await.expect(201);
     attempt(app, Outcome::Gone, Verdict::Failed(FailureReason::DestinationGone)).await;
     let deliveries = app.get(format!("{}/deliveries", client.path)).send().await.expect(200);
@@ -56,7 +56,7 @@ async fn post(app: &TestApp, path: String) -> crate::app::Answer {
     app.call(Method::POST, path).send().await
 }
 
-async fn destination(app: &TestApp, client: &TestClient) -> String {
+pub(crate) async fn destination(app: &TestApp, client: &TestClient) -> String {
     let settings = app.get(client.settings()).send().await.expect(200);
     format!("{}/destinations/{}", client.path, text(&settings, "/destinationId"))
 }
