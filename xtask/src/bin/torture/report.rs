@@ -81,6 +81,9 @@ const FOOT: &str = "
 - A *repeat* is a request beyond the first for the same lead; all of a lead's requests must carry the same `webhook-id`. It is
   *unrecorded* if the log has fewer attempts than the receiver has requests: the process ended between the two.
 - A destination whose receiver must get every lead retries each second (`custom`); the others have the published policy `none`.
+- The full and the read-only disk are a small filesystem of the test's own; slow syncs and a wrong clock come from a library that is
+  preloaded (`LD_PRELOAD`): the release binary has no hook for this. Where the machine lets us mount nothing, or has no C compiler, those
+  faults are left out with a loud line.
 - A database that can't be written at the start must be refused in words; when the disk was full, leads must be acknowledged
   again without a restart once there is room.
 ";
