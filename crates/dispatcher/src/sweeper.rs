@@ -75,7 +75,8 @@ async fn sweep_on(engine: &Arc<Engine>) {
     }
 }
 
-/// Releases what is held for active destinations, then fetches what there is room for. True if another look at once is worth it: more is due, and there was room for it.
+/// Releases what is held for active destinations, then fetches what there is room for. True if another look at once
+/// is worth it: more is due, and there was room for it.
 async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
     let mut claims = Vec::new();
     let mut more = engine.store.free_held().await?;
