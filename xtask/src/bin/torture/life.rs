@@ -15,7 +15,7 @@ pub(crate) const LARGEST_JUMP: u64 = 7_200;
 
 /// Lets the process live as planned, and takes down what callers were told.
 pub(crate) async fn live(world: &mut World, number: usize, plan: &Plan) -> Result<()> {
-    if plan.fault == Fault::ReadOnly && !world.lives.is_empty() {
+    if plan.fault == Fault::ReadOnly {
         refuse_to_start(world).await?;
     }
     if let Some(shim) = &world.shim {
