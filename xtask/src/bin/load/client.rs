@@ -82,6 +82,39 @@ pub(crate) async fn closed_loop(
     Ok(all)
 }
 
+/// Sends so many requests a second for this long, whether the ones before are answered or not: a lead counts as sent
+/// when it should have been, so that a system that stands still is seen to (coordinated omission). Its `took` does too.
+pub(crate) async fn open_loop(
+    time: Duration,
+    rate: u32,
+    request: impl Fn(usize) -> RequestBuilder + Send + 'static,
+) -> Result<Posted> {
+    let (start, period) = (Instant::now(), Duration::from_secs(1) / rate);
+    let mut tasks = tokio::task::JoinSet::new();
+    let count = u32::try_from(time.as_nanos() / period.as_nanos())?;
+    for number in 0..count {
+        let sent = start + period * number;
+        tokio::time::sleep_until(sent.into()).await;
+        let request = request(usize::try_from(number)?);
+        tasks.spawn(async move {
+            let lead = post(request, None).await.ok();
+            lead.map(|lead| Acknowledged {
+                lead,
+                sent,
+                took: sent.elapsed(),
+            })
+        });
+    }
+    let mut all = Posted::default();
+    while let Some(posted) = tasks.join_next().await {
+        match posted.context("a task of the client has failed")? {
+            Some(lead) => all.acknowledged.push(lead),
+            None => all.refused += 1,
+        }
+    }
+    Ok(all)
+}
+
 /// Sends one request; which lead it was, if that isn't known, is read in the answer.
 async fn post(request: RequestBuilder, known: Option<u128>) -> Result<u128> {
     let answer = request.send().await?;

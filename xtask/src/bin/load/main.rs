@@ -4,7 +4,10 @@
 //! Each run measures the bare limit, the release binary on a new database, and the bare limit again. A lead
 //! counts when the receiver got it; afterwards each must be in the delivery log as succeeded, once.
 
+mod api;
+mod backlog;
 mod client;
+mod isolation;
 mod measure;
 mod process;
 mod receiver;
@@ -35,7 +38,13 @@ struct Arguments {
     /// How often everything is measured; the medians count
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Which database
+    /// What is measured
+    #[arg(long, value_enum, default_value_t = Scenario::EndToEnd)]
+    scenario: Scenario,
+    /// Pending deliveries in the scenario `backlog`
+    #[arg(long, default_value_t = 1_000_000)]
+    pending: u32,
+    /// Which database, in the scenario `end-to-end`
     #[arg(long, value_enum, default_value_t = DatabaseKind::Sqlite)]
     database: DatabaseKind,
     /// Requests in flight under load
@@ -44,6 +53,17 @@ struct Arguments {
     /// Attempts at a time for the destination, instead of the server's default
     #[arg(long)]
     lane: Option<usize>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// How many leads a second, against the bare limit.
+    EndToEnd,
+    /// What receivers that hang cost those that answer.
+    Isolation,
+    /// What a million pending deliveries cost.
+    Backlog,
 }
 
 /// A database to measure on.
@@ -64,7 +84,13 @@ impl Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    let held = match arguments.scenario {
+        Scenario::EndToEnd => end_to_end(&arguments).await,
+        Scenario::Isolation => isolation::run(&arguments).await,
+        Scenario::Backlog => backlog::run(&arguments).await,
+    };
+    match held {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -75,7 +101,7 @@ async fn main() -> ExitCode {
 }
 
 /// Whether no lead was lost or came twice.
-async fn run(arguments: &Arguments) -> Result<bool> {
+async fn end_to_end(arguments: &Arguments) -> Result<bool> {
     let mut runs = Vec::new();
     for number in 1..=arguments.runs.max(1) {
         let run = measure_once(arguments).await?;

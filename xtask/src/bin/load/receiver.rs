@@ -1,10 +1,11 @@
 //! The receiver: takes a webhook, notes which lead came and when, answers 200.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -71,6 +72,25 @@ impl Receiver {
     /// Everything that came, in its order.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When each lead came first.
+    pub(crate) fn first_arrivals(&self) -> HashMap<u128, Instant> {
+        let mut first = HashMap::new();
+        for arrival in self.arrivals() {
+            first.entry(arrival.lead).or_insert(arrival.at);
+        }
+        first
+    }
+
+    /// Waits until so many webhooks came.
+    pub(crate) async fn wait_for(&self, count: usize, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while self.count() < count {
+            ensure!(Instant::now() < deadline, "{} of {count} webhooks came", self.count());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 }
 

@@ -110,7 +110,8 @@ pub(crate) fn print_run(number: usize, run: &Run) {
     );
 }
 
-fn print_percentiles(name: &str, percentiles: &Percentiles) {
+/// Prints a line.
+pub(crate) fn print_percentiles(name: &str, percentiles: &Percentiles) {
     let [p50, p99] = [percentiles.p50, percentiles.p99].map(|duration| duration.as_secs_f64() * 1_000.0);
     println!("  {name:<18} {p50:>9.2} ms p50, {p99:.2} ms p99");
 }
