@@ -272,8 +272,8 @@ impl Engine {
     }
 
     /// For how many deliveries that are due in the database this lane has room.
-    pub(crate) fn room(&self, destination: DestinationId) -> usize {
-        self.lanes().room(destination, Instant::now())
+    pub(crate) fn room_to_fetch(&self, destination: DestinationId) -> usize {
+        self.lanes().room_to_fetch(destination, Instant::now())
     }
 
     /// Takes a place for a delivery that is due in the database.

@@ -63,10 +63,11 @@ impl<T> Lane<T> {
 
     /// Whether it is behind and has room again for a good part of what waits.
     pub(crate) fn wants_more(&self, limits: &Limits, now: Instant) -> bool {
+        let at_hand = self.places.saturating_sub(self.begun);
         let has_room = if self.pace.is_limited() {
-            self.places == self.begun
+            at_hand == 0
         } else {
-            self.places <= limits.lane_capacity / 2
+            self.places <= limits.lane_capacity / 2 && at_hand <= self.pace.in_stock() / 2
         };
         self.is_behind && has_room && matches!(self.breaker.stand(now), Stand::Closed | Stand::Ready)
     }

@@ -13,7 +13,7 @@ use sensei_domain::DestinationId;
 use crate::breaker::{Change, Era, Sign, Stand};
 use crate::lane::Lane;
 use crate::limits::Limits;
-use crate::pace::Terms;
+use crate::pace::{Pace, Terms};
 
 /// After this time in memory a delivery and its destination are read again before an attempt.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -134,6 +134,15 @@ impl<T: Waiting> Lanes<T> {
         };
         let room = share.saturating_sub(lane.places).min(free);
         room.min(lane.startable(self.patience / 2, now))
+    }
+
+    /// How many deliveries are worth fetching for this lane: as many as it has room for and will soon start.
+    pub(crate) fn room_to_fetch(&self, destination: DestinationId, now: Instant) -> usize {
+        let (at_hand, in_stock) = self.by_destination.get(&destination).map_or_else(
+            || (0, Pace::new(self.limits.lane_concurrency).in_stock()),
+            |lane| (lane.places.saturating_sub(lane.begun), lane.pace.in_stock()),
+        );
+        self.room(destination, now).min(in_stock.saturating_sub(at_hand))
     }
 
     /// Whether these bytes fit beside what is there: within a lane's share of what is free, and whatever is alone.

@@ -17,6 +17,11 @@ const START: usize = 4;
 /// And to one that has just come back: it isn't hit by all that has waited for it.
 const AFTER_AWAY: usize = 2;
 
+/// Deliveries in memory for each attempt at once: a fast receiver doesn't wait for the next ones to be fetched, a slow one is
+/// done with them within their lease.
+const STOCK: usize = 16;
+const STOCK_OF_SLOW: usize = 2;
+
 /// What a destination asks of its lane.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Terms {
@@ -63,6 +68,12 @@ impl Pace {
     /// Whether it timed out lately: not as many successes since as it takes to be where a lane begins.
     pub(crate) const fn is_slow(&self) -> bool {
         self.is_slow
+    }
+
+    /// How many deliveries shall wait for their turn, where there are more in the database: what is fetched and can't be started
+    /// in time was fetched in vain.
+    pub(crate) const fn in_stock(&self) -> usize {
+        self.at_once * if self.is_slow { STOCK_OF_SLOW } else { STOCK }
     }
 
     pub(crate) fn learn(&mut self, sign: Sign) {

@@ -19,8 +19,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks for what may be forgotten.
 const TIDY_INTERVAL: Duration = Duration::from_mins(1);
-/// At most this many are leased for one destination at once, so that each has its share of the lease to wait.
-const BATCH: usize = 256;
+/// At most so many are leased in one transaction, for so many destinations: leads are captured in between.
+const LEASED_AT_ONCE: usize = 256;
+const DESTINATIONS_AT_ONCE: usize = 32;
 
 /// Sweeps until the dispatcher stops, whatever happens.
 pub(crate) async fn run(engine: Arc<Engine>) {
@@ -78,27 +79,43 @@ async fn sweep_on(engine: &Arc<Engine>) {
 /// Releases what is held for active destinations, then fetches what there is room for. True if another look at once
 /// is worth it: more is due, and there was room for it.
 async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
-    let mut claims = Vec::new();
     let mut more = engine.store.free_held().await?;
     let due = engine.store.due_destinations().await?;
     if due.is_empty() {
         engine.all_caught_up();
     }
-    for destination_id in due {
-        let room = engine.room(destination_id).min(BATCH);
-        if room == 0 {
-            // Fetched when its lane has room: a place that is given back wakes us.
-            engine.note_behind(destination_id);
-            continue;
+    let mut left = &due[..];
+    while !left.is_empty() && !engine.stopping.is_cancelled() {
+        let mut claims = Vec::with_capacity(DESTINATIONS_AT_ONCE);
+        let mut leased = 0;
+        while let Some((&destination_id, rest)) = left.split_first()
+            && leased < LEASED_AT_ONCE
+            && claims.len() < DESTINATIONS_AT_ONCE
+        {
+            left = rest;
+            let room = engine.room_to_fetch(destination_id).min(LEASED_AT_ONCE - leased);
+            if room == 0 {
+                // Fetched when its lane has room: a place that is given back wakes us.
+                engine.note_behind(destination_id);
+                continue;
+            }
+            leased += room;
+            claims.push(Claim { destination_id, room });
         }
-        claims.push(Claim { destination_id, room });
+        more |= fetch(engine, &claims).await?;
     }
+    Ok(more)
+}
+
+/// Leases deliveries and offers them to their lanes. True if there are more for a lane that took some.
+async fn fetch(engine: &Arc<Engine>, claims: &[Claim]) -> Result<bool, StoreError> {
     if claims.is_empty() {
-        return Ok(more);
+        return Ok(false);
     }
+    let mut more = false;
     let is_held = |delivery| engine.holds(delivery);
     let reserve = |destination: &Arc<Destination>, bytes| engine.take_place(destination, bytes);
-    for claimed in engine.store.claim(&claims, is_held, reserve).await? {
+    for claimed in engine.store.claim(claims, is_held, reserve).await? {
         if claimed.left {
             engine.note_behind(claimed.destination_id);
             more |= !claimed.jobs.is_empty();

@@ -53,6 +53,7 @@ impl Connections {
             DatabaseUrl::Sqlite(path) => {
                 let writer = Database::connect(sqlite(path, 1)).await.map_err(OpenError::Connect)?;
                 Migrator::up(&writer, None).await.map_err(OpenError::Migrate)?;
+                forget_statistics(&writer).await.map_err(OpenError::Migrate)?;
                 let reader = Database::connect(sqlite(path, SQLITE_READERS))
                     .await
                     .map_err(OpenError::Connect)?;
@@ -167,7 +168,8 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .pragma("journal_size_limit", WAL_KEPT)
                 .foreign_keys(true)
                 .statement_cache_capacity(STATEMENTS_KEPT)
-                .optimize_on_close(true, None)
+                // See `forget_statistics`.
+                .optimize_on_close(false, None)
         });
     options
 }
@@ -194,6 +196,18 @@ async fn refuse_asynchronous_commit(pool: &DatabaseConnection) -> Result<(), Ope
     } else {
         Ok(())
     }
+}
+
+/// SQLite plans by rules, and the plans that we pin are made by them. Statistics that it finds overrule them, however old they are: by
+/// those of a day when a table had one row, it is read whole for each row of another. Older versions of this
+/// program had them made, and so may whoever opens the file.
+async fn forget_statistics(writer: &DatabaseConnection) -> Result<(), DbErr> {
+    for table in ["sqlite_stat1", "sqlite_stat4"] {
+        writer
+            .execute_unprepared(&format!("DROP TABLE IF EXISTS {table}"))
+            .await?;
+    }
+    Ok(())
 }
 
 /// Migrates while holding an advisory lock, which ends with its transaction.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -45,8 +45,8 @@ const FILL: &[&str] = &[
     "INSERT INTO place (id, client_id) SELECT id, client_id FROM destinations \
      WHERE client_id <> (SELECT client_id FROM leads LIMIT 1)",
     "CREATE TEMP TABLE made AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < :pending) \
-     SELECT n, at, unhex(printf('%012x7000', at)) || randomblob(8) AS lead, \
-     unhex(printf('%012x7000', at)) || randomblob(8) AS event, unhex(printf('%012x7000', at)) || randomblob(8) AS delivery \
+     SELECT n, at, CAST(unhex(printf('%012x7000', at)) || randomblob(8) AS BLOB) AS lead, \
+     CAST(unhex(printf('%012x7000', at)) || randomblob(8) AS BLOB) AS event, CAST(unhex(printf('%012x7000', at)) || randomblob(8) AS BLOB) AS delivery \
      FROM (SELECT n, (SELECT created_at FROM leads LIMIT 1) - :pending + n AS at FROM n)",
     "CREATE TEMP TABLE one AS SELECT l.name, l.email, l.phone, l.message, l.session_id, l.custom, e.type, e.body \
      FROM leads l JOIN events e ON e.lead_id = l.id LIMIT 1",
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
         Api::new(http.clone(), &process, &format!("Client {number}"), &theirs.url()).await?;
     }
     let one = open_loop(Duration::from_secs(1), 1, move |_| ours.lead()).await?;
-    ensure!(one.acknowledged.len() == 1, "the first lead was refused");
+    one.all_acknowledged()?;
     end(process).await?;
     fill(&binary, arguments.pending).await?;
     let mut all_kept = look(&binary).await?;
@@ -101,7 +101,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
         );
         let (ours, time) = (ours.clone(), Duration::from_secs(arguments.seconds.max(2)));
         let posted = open_loop(time, RATE, move |_| ours.lead()).await?;
-        ensure!(posted.refused == 0, "{} leads were refused", posted.refused);
+        posted.all_acknowledged()?;
         receiver
             .wait_for(before + posted.acknowledged.len(), api::PATIENCE)
             .await?;

@@ -25,6 +25,22 @@ pub(crate) struct Posted {
     pub(crate) acknowledged: Vec<Acknowledged>,
     /// Requests that weren't answered with success.
     pub(crate) refused: usize,
+    /// What one of them was answered.
+    pub(crate) refusal: Option<String>,
+}
+
+impl Posted {
+    fn refuse(&mut self, error: &anyhow::Error) {
+        self.refused += 1;
+        self.refusal.get_or_insert_with(|| format!("{error:#}"));
+    }
+
+    /// Fails if a request was refused.
+    pub(crate) fn all_acknowledged(&self) -> Result<()> {
+        let why = self.refusal.as_deref().unwrap_or_default();
+        ensure!(self.refused == 0, "{} leads were refused: {why}", self.refused);
+        Ok(())
+    }
 }
 
 /// A client that keeps its connections.
@@ -67,7 +83,7 @@ pub(crate) async fn closed_loop(
                         sent,
                         took: sent.elapsed(),
                     }),
-                    Err(_) => posted.refused += 1,
+                    Err(error) => posted.refuse(&error),
                 }
             }
             posted
@@ -78,6 +94,7 @@ pub(crate) async fn closed_loop(
         let posted = posted.context("a task of the client has failed")?;
         all.acknowledged.extend(posted.acknowledged);
         all.refused += posted.refused;
+        all.refusal = all.refusal.or(posted.refusal);
     }
     Ok(all)
 }
@@ -97,8 +114,8 @@ pub(crate) async fn open_loop(
         tokio::time::sleep_until(sent.into()).await;
         let request = request(usize::try_from(number)?);
         tasks.spawn(async move {
-            let lead = post(request, None).await.ok();
-            lead.map(|lead| Acknowledged {
+            let lead = post(request, None).await?;
+            anyhow::Ok(Acknowledged {
                 lead,
                 sent,
                 took: sent.elapsed(),
@@ -108,8 +125,8 @@ pub(crate) async fn open_loop(
     let mut all = Posted::default();
     while let Some(posted) = tasks.join_next().await {
         match posted.context("a task of the client has failed")? {
-            Some(lead) => all.acknowledged.push(lead),
-            None => all.refused += 1,
+            Ok(lead) => all.acknowledged.push(lead),
+            Err(error) => all.refuse(&error),
         }
     }
     Ok(all)
@@ -122,7 +139,8 @@ async fn post(request: RequestBuilder, known: Option<u128>) -> Result<u128> {
     let body = answer.bytes().await?;
     ensure!(
         status == StatusCode::CREATED || status == StatusCode::OK,
-        "answered {status}"
+        "answered {status} {}",
+        String::from_utf8_lossy(&body)
     );
     known
         .or_else(|| lead_id_after(br#""id":""#, &body))

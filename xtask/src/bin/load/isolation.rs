@@ -85,7 +85,7 @@ async fn isolation(arguments: &Arguments, process: &Process, http: &Client) -> R
         hanging.connections(),
         may.as_secs_f64() * 1_000.0
     );
-    ensure!(to_hung.refused == 0, "{} leads were refused", to_hung.refused);
+    to_hung.all_acknowledged()?;
     Ok(beside.p99 <= may)
 }
 
@@ -132,7 +132,7 @@ async fn clients(
 async fn post_to(clients: &[Api], time: Duration) -> Result<Posted> {
     let clients = clients.to_vec();
     let posted = open_loop(time, RATE, move |number| clients[number % clients.len()].lead()).await?;
-    ensure!(posted.refused == 0, "{} leads were refused", posted.refused);
+    posted.all_acknowledged()?;
     Ok(posted)
 }
 
