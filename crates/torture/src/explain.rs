@@ -100,6 +100,9 @@ pub(crate) fn added(
 mod tests {
     use super::*;
 
+    /// Whether it was cut, and its requests, answered and unanswered attempts.
+    type Lives = &'static [(bool, [usize; 3])];
+
     fn life(is_cut: bool, told: [usize; 3]) -> Life {
         let [requests, answered, unanswered] = told;
         let told = Told {
@@ -117,8 +120,8 @@ mod tests {
     fn what_is_explained_and_what_is_not() {
         const KILLED: bool = true;
         const IN_PEACE: bool = false;
-        // Requests, answered attempts, unanswered attempts of each life; how many a crash explains, if all is explained.
-        let cases: [(&str, &[(bool, [usize; 3])], Option<usize>); 13] = [
+        // The lives; how many requests crashes explain, if all is explained.
+        let cases: [(&str, Lives, Option<usize>); 13] = [
             ("each request is recorded", &[(IN_PEACE, [1, 1, 0])], Some(0)),
             ("retries of one life", &[(IN_PEACE, [3, 3, 0])], Some(0)),
             (
