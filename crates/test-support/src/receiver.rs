@@ -202,6 +202,7 @@ impl Receiver {
 
     /// Waits until nothing that was sent before this call is still on its way: the connections that senders have made are
     /// read to their ends. For senders that are dead; one that lives and keeps its connection is waited for.
+    /// What a sender sent just before it died may count or not, but not later.
     ///
     /// # Errors
     /// If there are open connections when the time is over.

@@ -15,8 +15,8 @@ pub(crate) fn text(world: &World, found: &Found, options: &Options) -> String {
     let (acknowledged, lost) = (sum(|tenant| tenant.acknowledged), sum(|tenant| tenant.lost));
     write!(
         text,
-        "{} lives, seed {}: {acknowledged} leads acknowledged, {lost} lost. {} requests weren't recorded, and each is explained \
-         by the kill that ended its life, unless it is told below.",
+        "{} lives, seed {}: {acknowledged} leads acknowledged, {lost} lost. {} requests aren't in the log, each cut off by the \
+         kill that ended its life.",
         world.lives.len(),
         options.seed,
         sum(|tenant| tenant.unrecorded)
