@@ -94,7 +94,8 @@ const FOOT: &str = "## How it is counted
 - After each life, while the process is dead, its requests are taken from the receivers and its attempts from the log, so that each
   belongs to one life. A request is *unrecorded* if its life has fewer attempts than requests of that lead. That is so for one at
   most, in a life that ended by SIGKILL: the attempt under way when it was killed. Two, or one in a life that ended by
-  SIGTERM, are a failure; so is an attempt that had an answer and no request.
+  SIGTERM, are a failure; so is an attempt that had an answer and no request. (A receiver may see a dead process's connection close
+  before it has read the last request, which then counts nowhere.)
 - A destination whose receiver must get every lead retries each second (`custom`); the others have the published policy `none`.
 - The full and the read-only disk are a small filesystem of the test's own; slow syncs and a wrong clock come from a library that is
   preloaded (`LD_PRELOAD`): the release binary has no hook for this. Where the machine lets us mount nothing, or has no C compiler, those
