@@ -33,8 +33,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Lint => lint::run().map(|()| ExitCode::SUCCESS),
         Task::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
-        Task::Bench(arguments) => release_tool::run("load", &arguments),
-        Task::Torture(arguments) => release_tool::run("torture", &arguments),
+        Task::Bench(arguments) => release_tool::run(&release_tool::LOAD, &arguments),
+        Task::Torture(arguments) => release_tool::run(&release_tool::TORTURE, &arguments),
     };
     match done {
         Ok(code) => code,

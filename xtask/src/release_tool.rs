@@ -16,28 +16,42 @@ pub(crate) struct Arguments {
     rest: Vec<String>,
 }
 
+/// A tool and how it is built.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    name: &'static str,
+    package: &'static str,
+    features: &'static [&'static str],
+}
+
+/// The load generator.
+pub(crate) const LOAD: Tool = Tool {
+    name: "load",
+    package: "xtask",
+    features: &["--features", "xtask/load"],
+};
+
+/// The fault test.
+pub(crate) const TORTURE: Tool = Tool {
+    name: "torture",
+    package: "sensei-torture",
+    features: &[],
+};
+
 /// Builds both and runs the tool; fails when it does.
-pub(crate) fn run(tool: &str, arguments: &Arguments) -> Done {
+pub(crate) fn run(tool: &Tool, arguments: &Arguments) -> Done {
     // In one call: what both are built of is then built once.
-    let packages = [
-        "--package",
-        "sensei",
-        "--package",
-        "xtask",
-        "--bin",
-        "sensei",
-        "--bin",
-        tool,
-    ];
+    let packages = ["--package", "sensei", "--bin", "sensei"];
     succeed(
         cargo(&["build", "--release"])
             .args(packages)
-            .args(["--features", "xtask/load"]),
+            .args(["--package", tool.package, "--bin", tool.name])
+            .args(tool.features),
     )?;
     let release = target().join("release");
     let program = release.join("sensei");
     ensure!(program.exists(), "{} is not where cargo builds", program.display());
-    let mut command = Command::new(release.join(tool));
+    let mut command = Command::new(release.join(tool.name));
     command
         .arg("--program")
         .arg(program)
@@ -45,7 +59,9 @@ pub(crate) fn run(tool: &str, arguments: &Arguments) -> Done {
         .arg(target())
         .args(&arguments.rest)
         .current_dir(root());
-    let status = command.status().with_context(|| format!("{tool} could not be run"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("{} could not be run", tool.name))?;
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {

@@ -8,6 +8,7 @@ mod binary;
 mod certificates;
 mod fault_server;
 mod free_port;
+mod open_connections;
 mod postgres;
 mod postgres_programs;
 mod receiver;

@@ -210,7 +210,17 @@ impl PostgresServer {
             .expect("the supervisor stops the server");
     }
 
-    /// Starts the server again after [`PostgresServer::stop`], on the same port and data, and waits until it answers.
+    /// Kills the server (SIGKILL), which then hasn't told its own processes, nor its clients.
+    ///
+    /// # Panics
+    /// If the server is not a private one.
+    pub fn crash(&self) {
+        self.supervisor()
+            .order("crash")
+            .expect("the supervisor kills the server");
+    }
+
+    /// Starts the server again after [`PostgresServer::stop`] or [`PostgresServer::crash`], on the same port and data, and waits until it answers.
     ///
     /// # Panics
     /// If the server is not a private one or doesn't come back.

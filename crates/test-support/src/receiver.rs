@@ -3,6 +3,7 @@
 //! Runs on a thread and a runtime of its own, so that it answers even while the test blocks, and
 //! serves tests with and without a runtime. For answers that break HTTP itself see the fault server.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +15,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use tokio::sync::{oneshot, watch};
+
+use crate::open_connections::{Open, Watched};
 
 /// Far above what we send, so that nothing is refused by accident.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
@@ -71,6 +74,7 @@ struct Shared {
     answer: Mutex<Answer>,
     received: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
+    open: Open,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +107,7 @@ impl Receiver {
             answer: Mutex::new(answer),
             received: Mutex::new(Vec::new()),
             count: counter,
+            open: Open::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let state = Arc::clone(&shared);
@@ -195,6 +200,31 @@ impl Receiver {
         }
     }
 
+    /// Waits until nothing that was sent before this call is still on its way: the connections that senders have made are
+    /// read to their ends. For senders that are dead; one that lives and keeps its connection is waited for.
+    /// What a sender sent just before it died may count or not, but not later.
+    ///
+    /// # Errors
+    /// If there are open connections when the time is over.
+    pub async fn settled(&self, limit: Duration) -> Result<()> {
+        // Connections are taken in their order: once this one is, all before it were.
+        let last = tokio::net::TcpStream::connect(self.address).await?;
+        let own = last.local_addr()?;
+        let mut open = self.shared.open.subscribe();
+        let waiting = async {
+            open.wait_for(|open| open.contains(&own)).await?;
+            drop(last);
+            open.wait_for(BTreeSet::is_empty).await.map(|_| ())
+        };
+        match tokio::time::timeout(limit, waiting).await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => bail!(
+                "connections are still open after {limit:?}: {:?}",
+                self.shared.open.borrow()
+            ),
+        }
+    }
+
     /// Stops listening and cuts all connections; what came can still be asked.
     pub fn stop(&mut self) {
         self.stop = None;
@@ -217,6 +247,7 @@ fn serve(listener: TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<
         .expect("a runtime of one thread can be made");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is a non-blocking one");
+        let listener = Watched::new(listener, shared.open.clone());
         let app = Router::new().fallback(record).with_state(shared);
         tokio::select! {
             served = axum::serve(listener, app) => served.expect("serving ends only by being stopped"),

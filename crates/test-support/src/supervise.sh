@@ -2,7 +2,7 @@
 # for whatever reason (SIGKILL too), the server is stopped and its directory removed.
 #
 # $1: the directory to remove, $2: the log file, the rest: the server's command line.
-# Obeys the lines `start` and `stop` and answers each with a line once it is done.
+# Obeys the lines `start`, `stop` and `crash` and answers each with a line once it is done.
 directory=$1
 log=$2
 shift 2
@@ -18,11 +18,22 @@ stop() {
     wait "$server" 2>/dev/null
 }
 
+# SIGKILL, and its processes end when they notice. A new server is refused as long as one of them lives.
+crash() {
+    children=$(cat "/proc/$server/task/$server/children" 2>/dev/null)
+    kill -KILL "$server" 2>/dev/null
+    wait "$server" 2>/dev/null
+    for child in $children; do
+        while kill -0 "$child" 2>/dev/null; do sleep 0.01; done
+    done
+}
+
 start "$@"
 while read -r order; do
     case $order in
     start) start "$@" ;;
     stop) stop ;;
+    crash) crash ;;
     esac
     echo done
 done

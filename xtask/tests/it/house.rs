@@ -19,6 +19,7 @@ const LINE: &[(&str, &[&str])] = &[
         &["sensei-domain", "sensei-persistence", "sensei-dispatcher", "sensei-api"],
     ),
     ("sensei-test-support", &[]),
+    ("sensei-torture", &["sensei-test-support"]),
     ("xtask", &["sensei-test-support"]),
 ];
 

@@ -3,3 +3,4 @@
 mod files;
 mod house;
 mod metadata;
+mod peer_faults;

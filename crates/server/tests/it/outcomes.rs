@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::faults::{ADMIN_KEY, LIMIT, binary, create_client, text};
 
 /// Posts a lead to a new client with this URL, and waits until its delivery is over.
-async fn delivered(api: &Api, url: &str) -> Result<Value> {
+pub(crate) async fn delivered(api: &Api, url: &str) -> Result<Value> {
     let client = create_client(api, Some(url)).await?;
     let lead = json!({"name": "John Doe", "email": "john@example.com"});
     let answer = api.post(&format!("/v1/clients/{client}/leads"), &lead).await?;

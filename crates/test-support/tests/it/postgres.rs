@@ -52,3 +52,25 @@ fn a_dropped_server_leaves_nothing_behind() {
     assert!(!directory.exists());
     assert!(TcpStream::connect(&address).is_err());
 }
+
+#[test]
+fn a_killed_server_comes_back_with_its_data() {
+    let Some(server) = PostgresServer::own(&PostgresOptions {
+        fsync: true,
+        parent: None,
+    }) else {
+        return;
+    };
+    let database = server.database();
+    for row in 4..6 {
+        database
+            .psql(&format!(
+                "CREATE TABLE IF NOT EXISTS leads (id int); INSERT INTO leads VALUES ({row})"
+            ))
+            .expect("a row can be written");
+        server.crash();
+        database.psql("SELECT 1").expect_err("a killed server doesn't answer");
+        server.restart();
+    }
+    assert_eq!(database.psql("SELECT sum(id) FROM leads").expect("asked"), "9");
+}

@@ -57,3 +57,21 @@ fn a_stopped_receiver_refuses_and_its_address_can_be_used_again() {
     let again = Receiver::start_on(address).expect("the address is free again");
     assert!(post(&again, "{}").starts_with("HTTP/1.1 200"));
 }
+
+#[tokio::test]
+async fn a_receiver_is_settled_once_nobody_is_connected() {
+    let receiver = Receiver::start();
+    receiver.set_delay(10 * LIMIT);
+    let mut sender = TcpStream::connect(receiver.address()).expect("the receiver listens");
+    write!(
+        sender,
+        "POST /hook HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\n{{}}"
+    )
+    .expect("it reads");
+    receiver.wait_for(1, LIMIT).await.expect("it came");
+    let waited = receiver.settled(Duration::from_millis(50)).await;
+    waited.expect_err("the sender waits for its answer");
+    drop(sender);
+    receiver.settled(LIMIT).await.expect("the sender is gone");
+    assert_eq!(receiver.count(), 1);
+}

@@ -8,4 +8,4 @@ mod repeated;
 mod rotated;
 mod synced;
 
-pub(crate) use load::{ADMIN_KEY, LIMIT, binary, create_client, text, until};
+pub(crate) use load::{ADMIN_KEY, LIMIT, all_delivered, binary, create_client, text, until};

@@ -2,22 +2,30 @@
 
 use std::fmt::Write as _;
 
+use crate::database::DatabaseKind;
 use crate::fault::counts;
-use crate::reconcile::Found;
+use crate::reconcile::{Found, TenantFound};
+use crate::run::Options;
 use crate::world::World;
 
-/// The tables.
-pub(crate) fn text(world: &World, found: &Found, seed: u64) -> String {
-    let mut text = String::new();
-    let acknowledged = found.tenants.iter().map(|tenant| tenant.acknowledged).sum::<usize>();
-    let lost = found.tenants.iter().map(|tenant| tenant.lost).sum::<usize>();
-    writeln!(
+/// A section: the tables.
+pub(crate) fn text(world: &World, found: &Found, options: &Options) -> String {
+    let mut text = format!("## On {}\n\n", options.database);
+    let sum = |of: fn(&TenantFound) -> usize| found.tenants.iter().map(of).sum::<usize>();
+    let (acknowledged, lost) = (sum(|tenant| tenant.acknowledged), sum(|tenant| tenant.lost));
+    write!(
         text,
-        "{} lives, seed {seed}: {acknowledged} leads acknowledged, {lost} lost. `PRAGMA integrity_check`: {}.\n",
+        "{} lives, seed {}: {acknowledged} leads acknowledged, {lost} lost. {} requests aren't in the log, each cut off by the \
+         kill that ended its life.",
         world.lives.len(),
-        found.integrity
+        options.seed,
+        sum(|tenant| tenant.unrecorded)
     )
     .expect("a String takes it");
+    if let Some(integrity) = &found.integrity {
+        write!(text, " `PRAGMA integrity_check`: {integrity}.").expect("a String takes it");
+    }
+    text.push_str("\n\n");
     text.push_str("| what happened | times |\n| --- | ---: |\n");
     for (end, times) in counts(world.lives.iter().map(|(_, end)| *end)) {
         writeln!(text, "| {end} | {times} |").expect("a String takes it");
@@ -58,9 +66,14 @@ pub(crate) fn text(world: &World, found: &Found, seed: u64) -> String {
     text
 }
 
-/// The page.
-pub(crate) fn page(text: &str) -> String {
-    format!("{HEAD}{text}{FOOT}")
+/// The section of a database that isn't there.
+pub(crate) fn not_run(database: DatabaseKind) -> String {
+    format!("## On {database}\n\nNot run: it wasn't installed.\n")
+}
+
+/// The page with its sections.
+pub fn page(sections: &str) -> String {
+    format!("{HEAD}{sections}{FOOT}")
 }
 
 const HEAD: &str = "\
@@ -71,19 +84,23 @@ outside in every way that we know, under load, to receivers of every bad kind. T
 
 ";
 
-const FOOT: &str = "
-## How it is counted
+const FOOT: &str = "## How it is counted
 
 - A lead is *acknowledged* when its POST was answered 201. It is *lost* if it isn't in the database afterwards, or, where the
   receiver takes leads at least now and then, if it never came there.
 - After the last life each receiver is mended and the rest is delivered. Then no delivery may be pending or held, each lead has one
   event and one delivery, attempts are numbered without a gap, and a delivery that succeeded has an attempt that did.
-- A *repeat* is a request beyond the first for the same lead; all of a lead's requests must carry the same `webhook-id`. It is
-  *unrecorded* if the log has fewer attempts than the receiver has requests: the process ended between the two.
+- A *repeat* is a request beyond the first for the same lead; all of a lead's requests must carry the same `webhook-id`.
+- After each life, while the process is dead, its requests are taken from the receivers and its attempts from the log, so that each
+  belongs to one life. A request is *unrecorded* if its life has fewer attempts than requests of that lead. That is so for one at
+  most, in a life that ended by SIGKILL: the attempt under way when it was killed. Two, or one in a life that ended by
+  SIGTERM, are a failure; so is an attempt that had an answer and no request. (A receiver may see a dead process's connection close
+  before it has read the last request, which then counts nowhere.)
 - A destination whose receiver must get every lead retries each second (`custom`); the others have the published policy `none`.
 - The full and the read-only disk are a small filesystem of the test's own; slow syncs and a wrong clock come from a library that is
   preloaded (`LD_PRELOAD`): the release binary has no hook for this. Where the machine lets us mount nothing, or has no C compiler, those
   faults are left out with a loud line.
-- A database that can't be written at the start must be refused in words; when the disk was full, leads must be acknowledged
-  again without a restart once there is room.
+- A database that can't be written at the start must be refused in words; when the disk was full or PostgreSQL away, leads must be
+  acknowledged again, without a restart of the process, once that is over.
+- PostgreSQL is a server of the test's own that waits for the disk at each commit.
 ";

@@ -6,8 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// Room for the database of a run, and little more.
-const SIZE: u64 = 512 * 1024 * 1024;
 const BALLAST: &str = "ballast";
 
 /// An ext4 filesystem in a file, mounted; unmounted when dropped. Needs root.
@@ -17,10 +15,10 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    /// Makes and mounts it below a directory.
-    pub(crate) fn mount(directory: &Path) -> Result<Self> {
+    /// Makes one of so many bytes and mounts it below a directory.
+    pub(crate) fn mount(directory: &Path, size: u64) -> Result<Self> {
         let (image, mounted) = (directory.join("volume.img"), directory.join("volume"));
-        fs::File::create(&image)?.set_len(SIZE)?;
+        fs::File::create(&image)?.set_len(size)?;
         fs::create_dir(&mounted)?;
         run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image))?;
         run(Command::new("mount").args(["-o", "loop"]).args([&image, &mounted]))?;
@@ -57,7 +55,7 @@ impl Volume {
 impl Drop for Volume {
     fn drop(&mut self) {
         if let Err(error) = run(Command::new("umount").arg("--lazy").arg(&self.mounted)) {
-            eprintln!("{error:#}");
+            eprintln!("{error:#}: {} may be mounted still", self.mounted.display());
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use sea_orm::{ConnectionTrait as _, Database, DatabaseBackend, DatabaseConnection, Statement};
+use anyhow::{Result, ensure};
 use sensei_test_support::Api;
 
+use crate::database::{Database, Reader};
+use crate::explain::explain;
+use crate::fault::End;
 use crate::life::LARGEST_JUMP;
-use crate::world::{ADMIN_KEY, PATIENCE, Server, Tenant, World, text};
+use crate::seen::see;
+use crate::world::{ADMIN_KEY, PATIENCE, Tenant, World, hex};
 
 /// Deliveries that wait for a retry, a breaker or a clock that was ahead.
 const SETTLING: Duration = Duration::from_mins(10);
@@ -58,8 +61,8 @@ pub(crate) struct Found {
     pub(crate) tenants: Vec<TenantFound>,
     /// What is wrong, in words; empty if everything adds up.
     pub(crate) wrong: Vec<String>,
-    /// What SQLite says of its file.
-    pub(crate) integrity: String,
+    /// What SQLite says of its file; nothing on PostgreSQL.
+    pub(crate) integrity: Option<String>,
 }
 
 /// What was found of one tenant.
@@ -71,7 +74,7 @@ pub(crate) struct TenantFound {
     pub(crate) requests: usize,
     /// Requests for a lead beyond its first.
     pub(crate) repeats: usize,
-    /// Of those, such that no attempt tells of: the process ended between the request and its record.
+    /// Requests that no attempt tells of, each in a life that was killed.
     pub(crate) unrecorded: usize,
     pub(crate) succeeded: i64,
     pub(crate) failed: i64,
@@ -110,117 +113,85 @@ pub(crate) async fn reconcile(world: &mut World) -> Result<Found> {
         }
     }
     process.terminate()?;
-    process.wait_exit(PATIENCE).await?;
+    let ended = process.wait_exit(PATIENCE).await?;
+    ensure!(
+        ended.success(),
+        "asked to end, it ended with {ended}:\n{}",
+        process.output()
+    );
+    see(world, End::Terminated).await?;
+    count(world).await
+}
 
-    let url = format!("sqlite://{}", world.database().display());
-    let database = Database::connect(url).await?;
-    let mut found = Found {
-        integrity: texts(&database, "PRAGMA integrity_check").await?.join("; "),
-        ..Found::default()
-    };
-    if found.integrity != "ok" {
-        found.wrong.push(format!("the file: {}", found.integrity));
+/// Compares what callers were told, what receivers got and what the database has.
+async fn count(world: &World) -> Result<Found> {
+    let reader = world.database.read().await?;
+    let mut found = Found::default();
+    if let Database::File { .. } = &world.database {
+        let integrity = reader.texts("PRAGMA integrity_check").await?.join("; ");
+        if integrity != "ok" {
+            found.wrong.push(format!("the file: {integrity}"));
+        }
+        found.integrity = Some(integrity);
     }
     for (what, sql) in RULES {
-        let count = number(&database, sql).await?;
+        let count = reader.number(sql).await?;
         if count > 0 {
             found.wrong.push(format!("{count} {what}"));
         }
     }
-    let leads = texts(&database, "SELECT lower(hex(id)) FROM leads").await?;
+    let leads = reader.texts(&format!("SELECT {} FROM leads", reader.id("id"))).await?;
     let leads = leads.into_iter().collect::<BTreeSet<_>>();
-    let attempts = attempts(&database).await?;
-    let lives = world.lives.len();
+    let explained = explain(&world.seen);
+    found.wrong.extend(explained.wrong);
     for tenant in &world.tenants {
-        let (of_tenant, wrong) = look(&database, tenant, &leads, &attempts, lives).await?;
+        let (of_tenant, wrong) = look(&reader, tenant, &leads, &explained.unrecorded).await?;
         found.tenants.push(of_tenant);
         found.wrong.extend(wrong);
     }
+    reader.close().await?;
     Ok(found)
 }
 
 async fn look(
-    database: &DatabaseConnection,
+    reader: &Reader,
     tenant: &Tenant,
     leads: &BTreeSet<String>,
-    attempts: &BTreeMap<String, usize>,
-    lives: usize,
+    unrecorded: &BTreeMap<String, usize>,
 ) -> Result<(TenantFound, Vec<String>)> {
     let mut wrong = Vec::new();
-    let mut received = BTreeMap::<String, BTreeMap<String, usize>>::new();
-    if let Server::Recording(receiver) = &tenant.server {
-        for request in receiver.received() {
-            let lead = text(&request.json()["data"]["id"]);
-            *received
-                .entry(lead)
-                .or_default()
-                .entry(request.webhook_id().to_owned())
-                .or_default() += 1;
-        }
-    }
     let state = |state: &str| {
         format!(
-            "SELECT count(*) FROM deliveries WHERE state = '{state}' AND lower(hex(client_id)) = '{}'",
+            "SELECT count(*) FROM deliveries WHERE state = '{state}' AND {} = '{}'",
+            reader.id("client_id"),
             hex(&tenant.client)
         )
     };
     let mut found = TenantFound {
         words: tenant.manner.words(),
         acknowledged: tenant.acknowledged.len(),
-        succeeded: number(database, &state("succeeded")).await?,
-        failed: number(database, &state("failed")).await?,
+        succeeded: reader.number(&state("succeeded")).await?,
+        failed: reader.number(&state("failed")).await?,
         ..TenantFound::default()
     };
     for lead in &tenant.acknowledged {
         let is_kept = leads.contains(&hex(lead));
-        if !is_kept || (tenant.manner.must_receive() && !received.contains_key(lead)) {
+        if !is_kept || (tenant.manner.must_receive() && !tenant.received.contains_key(lead)) {
             found.lost += 1;
         }
     }
     if found.lost > 0 {
         wrong.push(format!("{}: {} acknowledged leads are lost", found.words, found.lost));
     }
-    for (lead, ids) in &received {
+    for (lead, ids) in &tenant.received {
         if ids.len() > 1 {
             wrong.push(format!("lead {lead} came under {} webhook-ids", ids.len()));
         }
         for (event, &requests) in ids {
-            let told = attempts.get(&hex(event)).copied().unwrap_or(0);
             found.requests += requests;
             found.repeats += requests - 1;
-            found.unrecorded += requests.saturating_sub(told);
-            if requests.saturating_sub(told) > lives {
-                wrong.push(format!("event {event}: {requests} requests, {told} attempts"));
-            }
+            found.unrecorded += unrecorded.get(&hex(event)).copied().unwrap_or(0);
         }
     }
     Ok((found, wrong))
-}
-
-/// How many attempts tell of each event.
-async fn attempts(database: &DatabaseConnection) -> Result<BTreeMap<String, usize>> {
-    let sql = "SELECT lower(hex(event_id)), attempt_count FROM deliveries";
-    let rows = database.query_all_raw(Statement::from_string(DatabaseBackend::Sqlite, sql));
-    let rows = rows.await?;
-    rows.iter()
-        .map(|row| {
-            let count: i64 = row.try_get_by_index(1)?;
-            Ok((row.try_get_by_index(0)?, usize::try_from(count)?))
-        })
-        .collect()
-}
-
-async fn texts(database: &DatabaseConnection, sql: &str) -> Result<Vec<String>> {
-    let rows = database.query_all_raw(Statement::from_string(DatabaseBackend::Sqlite, sql));
-    let rows = rows.await?;
-    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
-}
-
-async fn number(database: &DatabaseConnection, sql: &str) -> Result<i64> {
-    let row = database.query_one_raw(Statement::from_string(DatabaseBackend::Sqlite, sql));
-    Ok(row.await?.context("a count has a row")?.try_get_by_index(0)?)
-}
-
-fn hex(id: &str) -> String {
-    id.replace('-', "")
 }

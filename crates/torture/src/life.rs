@@ -2,11 +2,15 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use sensei_test_support::Process;
+use anyhow::{Context, Result, bail, ensure};
+use sensei_test_support::{PostgresServer, Process};
 
+use crate::callers::Load;
+use crate::database::Database;
 use crate::fault::{End, Fault, Plan};
-use crate::world::{Load, PATIENCE, Server, World};
+use crate::manner::Manner;
+use crate::seen::see;
+use crate::world::{PATIENCE, Server, World};
 
 /// The longest delay of a sync on a slow disk, in microseconds.
 const SLOW_SYNC: u32 = 50_000;
@@ -25,7 +29,7 @@ pub(crate) async fn live(world: &mut World, number: usize, plan: &Plan) -> Resul
         }
     }
     for tenant in &world.tenants {
-        if let (crate::world::Manner::Flapping, Server::Recording(receiver)) = (tenant.manner, &tenant.server) {
+        if let (Manner::Flapping, Server::Recording(receiver)) = (tenant.manner, &tenant.server) {
             receiver.set_status(if number.is_multiple_of(2) { 200 } else { 503 });
         }
     }
@@ -49,7 +53,10 @@ pub(crate) async fn live(world: &mut World, number: usize, plan: &Plan) -> Resul
         }
     }
     world.lives.push((plan.fault, plan.end));
-    world.note(load).await
+    world.note(load).await?;
+    see(world, plan.end)
+        .await
+        .with_context(|| format!("after life {number}: {plan:?}"))
 }
 
 async fn hurt(world: &World, process: &Process, load: &Load, plan: &Plan) -> Result<()> {
@@ -74,17 +81,41 @@ async fn hurt(world: &World, process: &Process, load: &Load, plan: &Plan) -> Res
             tokio::time::sleep(plan.lasts).await;
             shim.jump(0)?;
         }
+        Fault::DatabaseStopped => away(world, load, plan, PostgresServer::stop).await?,
+        Fault::DatabaseKilled => away(world, load, plan, PostgresServer::crash).await?,
+        Fault::ConnectionsCut => {
+            let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                       WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+            server(world)?.psql("postgres", sql)?;
+            serves_again(load).await?;
+        }
     }
     Ok(())
 }
 
-/// Without a restart, once there is room again.
+fn server(world: &World) -> Result<&PostgresServer> {
+    match &world.database {
+        Database::Server(server) => Ok(server),
+        Database::File { .. } => bail!("a file has no server"),
+    }
+}
+
+/// The server ends, and comes back after a while.
+async fn away(world: &World, load: &Load, plan: &Plan, end: impl FnOnce(&PostgresServer)) -> Result<()> {
+    let server = server(world)?;
+    tokio::task::block_in_place(|| end(server));
+    tokio::time::sleep(plan.lasts).await;
+    tokio::task::block_in_place(|| server.restart());
+    serves_again(load).await
+}
+
+/// Without a restart of the process, once the fault is over.
 async fn serves_again(load: &Load) -> Result<()> {
     let (before, deadline) = (load.acknowledged(), Instant::now() + PATIENCE);
     while load.acknowledged() <= before {
         ensure!(
             Instant::now() < deadline,
-            "nothing is acknowledged though there is room again"
+            "nothing is acknowledged though the fault is over"
         );
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

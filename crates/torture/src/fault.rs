@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 /// What happens to the process while it works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing but its end.
     None,
     /// It is stopped (SIGSTOP) for a while, and goes on.
@@ -24,6 +24,12 @@ pub(crate) enum Fault {
     ClockJump,
     /// Its database can't be written when it starts: it refuses, and starts when it can.
     ReadOnly,
+    /// PostgreSQL is stopped at once for a while (SIGQUIT).
+    DatabaseStopped,
+    /// PostgreSQL is killed (SIGKILL), and away for a while.
+    DatabaseKilled,
+    /// PostgreSQL cuts every connection.
+    ConnectionsCut,
 }
 
 /// How a life ends.
@@ -49,13 +55,16 @@ pub(crate) struct Plan {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::None,
         Self::Stopped,
         Self::FullDisk,
         Self::SlowDisk,
         Self::ClockJump,
         Self::ReadOnly,
+        Self::DatabaseStopped,
+        Self::DatabaseKilled,
+        Self::ConnectionsCut,
     ];
 }
 
@@ -68,6 +77,9 @@ impl fmt::Display for Fault {
             Self::SlowDisk => "each sync takes up to 50 ms",
             Self::ClockJump => "the clock jumps by up to two hours",
             Self::ReadOnly => "the database can't be written at the start",
+            Self::DatabaseStopped => "PostgreSQL is stopped for a while (SIGQUIT)",
+            Self::DatabaseKilled => "PostgreSQL is killed (SIGKILL), and away for a while",
+            Self::ConnectionsCut => "PostgreSQL cuts every connection",
         })
     }
 }
