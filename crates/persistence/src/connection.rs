@@ -28,8 +28,9 @@ const POSTGRES_WRITERS: u32 = 8;
 const POSTGRES_READERS: u32 = 6;
 /// How long a transaction may take before its callers are told that the database is unavailable.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again.
-const WRITER_LIMITS: &str = "SET statement_timeout = '12s'";
+/// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again; one that waits for
+/// another's lock a little before, so that it is known what it waited for.
+const WRITER_LIMITS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'";
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.
@@ -98,7 +99,7 @@ impl Connections {
         let transaction = self.begin().await?;
         if !self.is_sqlite() {
             transaction
-                .execute_unprepared("SET LOCAL statement_timeout = 0")
+                .execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
                 .await?;
         }
         Ok(transaction)

@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::health::{self, Fact};
 use crate::health_keeper;
-use crate::job::{AttemptRecord, Recording};
+use crate::job::{AttemptRecord, Lease, Recording};
 use crate::multi_row::{self, chunk, write_placeholders, write_rows};
 use crate::storable::storable;
 use crate::store::{Shared, Store};
@@ -29,6 +29,21 @@ const SNIPPET_BYTES: usize = 1_024;
 const ERROR_BYTES: usize = 1_024;
 /// The longest webhook URL (`WebhookUrl`) in bytes.
 const URL_BYTES: usize = 2_048;
+/// What [`attempt_values`] gives.
+pub(crate) const ATTEMPT_COLUMNS: [&str; 12] = [
+    "delivery_id",
+    "number",
+    "client_id",
+    "lease",
+    "trigger_name",
+    "started_at",
+    "duration_ms",
+    "outcome",
+    "status_code",
+    "error",
+    "response_snippet",
+    "request_url",
+];
 
 impl Store {
     /// Stores an attempt's outcome, soon. Never fails: it is tried until it is stored, and its place is
@@ -76,21 +91,7 @@ impl Batched for Recordings {
                 facts.push(fact(row, &item.attempt));
             }
         }
-        let columns = [
-            "delivery_id",
-            "number",
-            "client_id",
-            "lease",
-            "trigger_name",
-            "started_at",
-            "duration_ms",
-            "outcome",
-            "status_code",
-            "error",
-            "response_snippet",
-            "request_url",
-        ];
-        multi_row::insert(&transaction, "attempts", columns, attempts).await?;
+        multi_row::insert(&transaction, "attempts", ATTEMPT_COLUMNS, attempts).await?;
         let is_urgent = health::note(&transaction, &facts, self.shared.clock.now()).await?;
         let changed = rows
             .into_iter()
@@ -310,12 +311,26 @@ fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
 }
 
 fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording, was_pending: bool) -> [Value; 12] {
-    // An erased lead's data must not come back in what its receiver answers; erasing leaves nothing pending.
-    let snippet = attempt.response_snippet.as_deref().filter(|_| was_pending);
+    let mut values = attempt_values(id, row.after.attempt_count, row.client_id, *lease, attempt);
+    if !was_pending {
+        // An erased lead's data must not come back in what its receiver answers; erasing leaves nothing pending.
+        values[10] = None::<String>.into();
+    }
+    values
+}
+
+/// An attempt's row, its texts made fit to be stored.
+pub(crate) fn attempt_values(
+    delivery: Uuid,
+    number: i64,
+    client: Uuid,
+    lease: Lease,
+    attempt: &AttemptRecord,
+) -> [Value; 12] {
     [
-        id.into(),
-        row.after.attempt_count.into(),
-        row.client_id.into(),
+        delivery.into(),
+        number.into(),
+        client.into(),
         lease.as_column().into(),
         attempt.trigger.name().into(),
         attempt.started_at.as_millis().into(),
@@ -327,7 +342,11 @@ fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording
             .as_deref()
             .map(|error| storable(error, ERROR_BYTES))
             .into(),
-        snippet.map(|snippet| storable(snippet, SNIPPET_BYTES)).into(),
+        attempt
+            .response_snippet
+            .as_deref()
+            .map(|snippet| storable(snippet, SNIPPET_BYTES))
+            .into(),
         attempt
             .request_url
             .as_deref()
