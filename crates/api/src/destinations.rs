@@ -173,7 +173,8 @@ async fn create(
 ) -> Result<Response, Problem> {
     let new = destination_fields::new_destination(&body.value, &state)?;
     let request = key.request(path(access.client_id), || body.fingerprint());
-    let answer = |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None, &state));
+    let answer =
+        |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None, &state));
     let made = state
         .store
         .create_destination(access.client_id, &new, request.as_ref(), answer, &access.actor())

@@ -47,7 +47,10 @@ impl Drop for KeyTurn {
         let mut turns = lock(&self.turns);
         drop(self.held.take());
         // Nobody else waits: all others hold a part of it too.
-        if turns.get(&self.scope).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
+        if turns
+            .get(&self.scope)
+            .is_some_and(|mutex| Arc::strong_count(mutex) == 1)
+        {
             turns.remove(&self.scope);
         }
     }

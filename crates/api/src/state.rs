@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use sensei_dispatcher::{
-    BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester,
-};
+use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
 use sensei_domain::{ClientId, Clock, DestinationId, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, Store};
 use serde_json::Value;

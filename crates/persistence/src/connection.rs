@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection as _, Executor as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     RuntimeErr, Statement, TransactionOptions, TransactionTrait,
@@ -70,8 +70,11 @@ impl Connections {
                 // Where nothing is limited: a migration takes as long as it takes.
                 migrate_alone(&reader).await.map_err(OpenError::Migrate)?;
                 let mut options = postgres(url, POSTGRES_WRITERS);
-                options.after_connect(|connection| {
-                    Box::pin(async move { connection.execute_unprepared(WRITER_LIMITS).await.map(drop) })
+                // Of each connection: the library's own `after_connect` is called once a pool.
+                options.map_sqlx_postgres_pool_opts(|options| {
+                    options.after_connect(|connection, _| {
+                        Box::pin(async move { connection.execute(WRITER_LIMITS).await.map(drop) })
+                    })
                 });
                 let writer = Database::connect(options).await.map_err(OpenError::Connect)?;
                 Ok(Self { writer, reader })

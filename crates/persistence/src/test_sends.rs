@@ -6,9 +6,7 @@
 
 use bytes::Bytes;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait};
-use sensei_domain::{
-    ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, judge_alone,
-};
+use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, judge_alone};
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -58,7 +56,15 @@ impl Store {
                 write(&transaction, client, sent).await?;
                 let destination = sent.destination_id;
                 let now = self.now();
-                audit::log(&transaction, now, actor, "destination.tested", Some(client), destination).await?;
+                audit::log(
+                    &transaction,
+                    now,
+                    actor,
+                    "destination.tested",
+                    Some(client),
+                    destination,
+                )
+                .await?;
                 read(&transaction, sent).await
             });
             let once = idempotency::once(&transaction, self.shared(), Some(client), request, effect, answer).await?;

@@ -65,6 +65,7 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("POST", format!("{client}/destinations/{{destinationId}}/secret/rotate")),
         ("GET", "/v1/destination-kinds".to_owned()),
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
+        ("POST", format!("{client}/destinations/{{destinationId}}/test")),
         ("GET", format!("{client}/deliveries")),
         ("GET", format!("{client}/deliveries/{{deliveryId}}")),
         ("POST", format!("{client}/deliveries/{{deliveryId}}/redeliver")),
