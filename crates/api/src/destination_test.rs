@@ -75,8 +75,7 @@ async fn test(
     State(state): State<ApiState>,
 ) -> Result<Response, Problem> {
     let client_id = access.client_id;
-    let path = format!("/v1/clients/{client_id}/destinations/{destination_id}/test");
-    let request = key.request(path, empty_fingerprint);
+    let request = key.request(access.destination_path(destination_id, "test"), empty_fingerprint);
     let mut key_turn = None;
     if let Some(request) = &request {
         let keys = &state.keys_under_way;

@@ -181,7 +181,7 @@ async fn secret_before_is_removed_once_its_overlap_has_ended(database: &TestData
     );
     let rotated = rotate(&store, &short, rotation(DAY), None).await.done.expect("done");
     rotate(&store, &long, rotation(DAY * 2), None).await;
-    database.clock.advance(DAY - Duration::from_millis(1));
+    database.clock.advance(DAY.saturating_sub(Duration::from_millis(1)));
     assert!(!store.forget_expired_secrets().await.expect("removed"));
     assert_eq!(database.number(kept).await, 2, "both still sign");
     database.clock.advance(Duration::from_millis(1));
