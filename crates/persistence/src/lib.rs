@@ -7,6 +7,7 @@
 //! (`sensei-domain`).
 
 mod advance;
+mod attempt_row;
 mod audit;
 mod capture;
 mod claim;

@@ -12,38 +12,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
-use sensei_domain::{DeliveryState, Outcome, Verdict};
+use sensei_domain::{DeliveryState, Verdict};
 use uuid::Uuid;
 
+use crate::attempt_row::{ATTEMPT_COLUMNS, attempt_values};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::health::{self, Fact};
 use crate::health_keeper;
-use crate::job::{AttemptRecord, Lease, Recording};
+use crate::job::{AttemptRecord, Recording};
 use crate::multi_row::{self, chunk, write_placeholders, write_rows};
-use crate::storable::storable;
 use crate::store::{Shared, Store};
-
-/// What is kept of a receiver's answer, in bytes: enough to recognise an error page by.
-const SNIPPET_BYTES: usize = 1_024;
-const ERROR_BYTES: usize = 1_024;
-/// The longest webhook URL (`WebhookUrl`) in bytes.
-const URL_BYTES: usize = 2_048;
-/// What [`attempt_values`] gives.
-pub(crate) const ATTEMPT_COLUMNS: [&str; 12] = [
-    "delivery_id",
-    "number",
-    "client_id",
-    "lease",
-    "trigger_name",
-    "started_at",
-    "duration_ms",
-    "outcome",
-    "status_code",
-    "error",
-    "response_snippet",
-    "request_url",
-];
 
 impl Store {
     /// Stores an attempt's outcome, soon. Never fails: it is tried until it is stored, and its place is
@@ -317,42 +296,6 @@ fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording
         values[10] = None::<String>.into();
     }
     values
-}
-
-/// An attempt's row, its texts made fit to be stored.
-pub(crate) fn attempt_values(
-    delivery: Uuid,
-    number: i64,
-    client: Uuid,
-    lease: Lease,
-    attempt: &AttemptRecord,
-) -> [Value; 12] {
-    [
-        delivery.into(),
-        number.into(),
-        client.into(),
-        lease.as_column().into(),
-        attempt.trigger.name().into(),
-        attempt.started_at.as_millis().into(),
-        i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX).into(),
-        Outcome::name(&attempt.outcome).into(),
-        attempt.status_code.map(i64::from).into(),
-        attempt
-            .error
-            .as_deref()
-            .map(|error| storable(error, ERROR_BYTES))
-            .into(),
-        attempt
-            .response_snippet
-            .as_deref()
-            .map(|snippet| storable(snippet, SNIPPET_BYTES))
-            .into(),
-        attempt
-            .request_url
-            .as_deref()
-            .map(|url| storable(url, URL_BYTES))
-            .into(),
-    ]
 }
 
 /// Moves deliveries on, each if it is still as it was read.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait};
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, judge_alone};
 
+use crate::attempt_row::{ATTEMPT_COLUMNS, attempt_values};
 use crate::audit::{self, Actor};
 use crate::clients;
 use crate::connection::in_time;
@@ -17,7 +18,6 @@ use crate::error::ChangeError;
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::job::{AttemptRecord, Lease};
 use crate::multi_row;
-use crate::record::{ATTEMPT_COLUMNS, attempt_values};
 use crate::records::{Attempt, Delivery};
 use crate::store::Store;
 
