@@ -6,7 +6,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use sensei_domain::{ClientId, KeyId};
+use sensei_domain::{ClientId, DestinationId, KeyId};
 use sensei_persistence::{Access, Actor, KeyKind, Scope};
 
 use crate::path_id::PathId;
@@ -50,6 +50,11 @@ impl ClientAccess {
     /// Who is noted down as having changed something.
     pub(crate) fn actor(&self) -> Actor {
         Actor::Key(self.key_id)
+    }
+
+    /// The path that idempotency keys of an action on a destination are kept under, wherever the API is nested.
+    pub(crate) fn destination_path(&self, id: DestinationId, action: &str) -> String {
+        format!("/v1/clients/{}/destinations/{id}/{action}", self.client_id)
     }
 }
 

@@ -79,7 +79,7 @@ struct DeliveryWithAttemptsView {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Attempt)]
-struct AttemptView {
+pub(crate) struct AttemptView {
     /// 1 for the first.
     #[schema(minimum = 1)]
     number: u32,

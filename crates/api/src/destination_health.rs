@@ -1,5 +1,6 @@
 //! How a destination does, in words: what is wrong with it, since when, and what to do about it.
 
+use sensei_dispatcher::BreakerState;
 use sensei_domain::{DestinationStatus, Timestamp};
 use sensei_persistence::{Destination, Health};
 use serde::Serialize;
@@ -25,6 +26,33 @@ pub(crate) struct HealthView {
     /// What to do now, in words; null: nothing.
     #[schema(required)]
     next_step: Option<String>,
+    /// The circuit breaker as it stands in the process that answers, each having its own; null if this one delivers nothing.
+    #[schema(required)]
+    breaker: Option<BreakerView>,
+}
+
+/// What the circuit breaker lets through.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DestinationBreaker)]
+struct BreakerView {
+    state: BreakerStateView,
+    /// Of `open`: nothing is sent before.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+/// Where the circuit breaker stands.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BreakerState)]
+enum BreakerStateView {
+    /// Everything is sent.
+    Closed,
+    /// Nothing is sent: the receiver is away.
+    Open,
+    /// One attempt is made, which decides.
+    HalfOpen,
 }
 
 /// Whether attempts succeed.
@@ -40,7 +68,7 @@ enum HealthState {
 }
 
 impl HealthView {
-    pub(crate) fn of(destination: &Destination, health: Option<&Health>) -> Self {
+    pub(crate) fn of(destination: &Destination, health: Option<&Health>, breaker: Option<BreakerState>) -> Self {
         let failing = health.map(|health| &health.failing);
         let is_active = destination.status == DestinationStatus::Active;
         let disables_at = failing
@@ -58,7 +86,19 @@ impl HealthView {
             last_error: health.and_then(|health| health.last_error.clone()),
             disables_at,
             next_step: next_step(destination.status, health, disables_at),
+            breaker: breaker.map(BreakerView::of),
         }
+    }
+}
+
+impl BreakerView {
+    const fn of(state: BreakerState) -> Self {
+        let (state, until) = match state {
+            BreakerState::Closed => (BreakerStateView::Closed, None),
+            BreakerState::Open { until } => (BreakerStateView::Open, Some(until)),
+            BreakerState::HalfOpen => (BreakerStateView::HalfOpen, None),
+        };
+        Self { state, until }
     }
 }
 

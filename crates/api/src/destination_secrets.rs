@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use sensei_domain::{ClientId, DestinationId, Fields, SignatureVersion, Signer, TextRule, Timestamp, parse_duration};
+use sensei_domain::{DestinationId, Fields, SignatureVersion, Signer, TextRule, Timestamp, parse_duration};
 use sensei_persistence::{Destination, Rotation};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -76,11 +76,6 @@ impl SecretView {
     }
 }
 
-/// The path that idempotency keys of rotations are kept under.
-fn path(client_id: ClientId, destination_id: DestinationId) -> String {
-    format!("/v1/clients/{client_id}/destinations/{destination_id}/secret/rotate")
-}
-
 /// Read a destination's signing secret
 ///
 /// With it the receiver checks the header `webhook-signature`. Of a key pair, the public key.
@@ -128,7 +123,9 @@ async fn rotate(
         overlap: overlap.unwrap_or(OVERLAP_DEFAULT),
         version: version.unwrap_or(SignatureVersion::V1),
     };
-    let request = key.request(path(access.client_id, destination_id), || body.fingerprint());
+    let request = key.request(access.destination_path(destination_id, "secret/rotate"), || {
+        body.fingerprint()
+    });
     let now = state.now();
     let answer =
         |destination: &Destination| idempotency::secret_answer(StatusCode::OK, &SecretView::of(destination, now));

@@ -124,7 +124,7 @@ struct DestinationChangeBody {
 }
 
 impl DestinationView {
-    fn of(destination: &Destination, health: Option<&Health>) -> Self {
+    fn of(destination: &Destination, health: Option<&Health>, state: &ApiState) -> Self {
         Self {
             id: destination.id,
             kind: destination.kind.clone(),
@@ -132,7 +132,7 @@ impl DestinationView {
             status: destination.status,
             status_reason: destination.status_reason.clone(),
             status_since: destination.status_since,
-            health: HealthView::of(destination, health),
+            health: HealthView::of(destination, health, state.breaker(destination.id)),
             version: destination.version,
             config: destination.config.clone(),
             retry: destination.retry.clone(),
@@ -145,7 +145,7 @@ impl DestinationView {
 
     async fn with_health(destination: &Destination, state: &ApiState) -> Result<Self, Problem> {
         let health = state.store.health(&[destination.id]).await?;
-        Ok(Self::of(destination, health.get(&destination.id)))
+        Ok(Self::of(destination, health.get(&destination.id), state))
     }
 }
 
@@ -173,7 +173,8 @@ async fn create(
 ) -> Result<Response, Problem> {
     let new = destination_fields::new_destination(&body.value, &state)?;
     let request = key.request(path(access.client_id), || body.fingerprint());
-    let answer = |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None));
+    let answer =
+        |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None, &state));
     let made = state
         .store
         .create_destination(access.client_id, &new, request.as_ref(), answer, &access.actor())
@@ -201,7 +202,7 @@ async fn list(
     let health = state.store.health(&ids).await?;
     let views = destinations
         .iter()
-        .map(|destination| DestinationView::of(destination, health.get(&destination.id)));
+        .map(|destination| DestinationView::of(destination, health.get(&destination.id), &state));
     Ok(Json(
         paging.list(views.collect(), |view: &DestinationView| view.id.as_uuid()),
     ))

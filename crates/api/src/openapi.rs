@@ -61,6 +61,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::leads_batch::routes())
         .merge(crate::destinations::routes())
         .merge(crate::destination_secrets::routes())
+        .merge(crate::destination_test::routes())
         .merge(crate::destination_kinds::routes())
         .merge(crate::deliveries::routes())
         .merge(crate::recoveries::routes())

@@ -163,6 +163,22 @@ impl Problem {
         }
     }
 
+    /// As many as may be are under way; nothing was done.
+    pub(crate) fn too_many(detail: impl Into<String>, retry_after: u16) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(ProblemKind::TooManyRequests, detail)
+        }
+    }
+
+    /// An equal request takes longer than it is waited for.
+    pub(crate) fn equal_under_way() -> Self {
+        Self::new(
+            ProblemKind::Conflict,
+            "an equal request with this Idempotency-Key is still under way: repeat this one later to get its answer",
+        )
+    }
+
     /// The service can't serve now, and why.
     pub(crate) fn not_ready(detail: String) -> Self {
         Self {
@@ -221,7 +237,9 @@ impl IntoResponse for Problem {
 /// Logs what went wrong: the caller learns only whether to come back.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.is_transient() {
+        if matches!(error, StoreError::KeyUnderWay) {
+            Self::equal_under_way()
+        } else if error.is_transient() {
             tracing::warn!(error = &error as &dyn Error, "a request met an unavailable database");
             Self::unavailable()
         } else {

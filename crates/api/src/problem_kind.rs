@@ -64,6 +64,8 @@ kinds! {
     InvalidBody = UNPROCESSABLE_ENTITY, "invalid-body", "The body is invalid";
     /// The idempotency key came with another body before.
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used with another body";
+    /// As many as may be are under way.
+    TooManyRequests = TOO_MANY_REQUESTS, "too-many-requests", "Too many requests";
     /// Our fault.
     Internal = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     /// The database can't be reached or written now.

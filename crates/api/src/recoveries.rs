@@ -120,7 +120,7 @@ async fn replay(
         since,
         until,
     };
-    let request = key.request(path_of(&access, destination_id, "replay"), || body.fingerprint());
+    let request = key.request(access.destination_path(destination_id, "replay"), || body.fingerprint());
     Ok(start(&access, &state, new, request).await?)
 }
 
@@ -145,7 +145,9 @@ async fn discard(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     Fields::new(&body.value)?.finish()?;
-    let request = key.request(path_of(&access, destination_id, "discard"), || body.fingerprint());
+    let request = key.request(access.destination_path(destination_id, "discard"), || {
+        body.fingerprint()
+    });
     Ok(start(&access, &state, NewRecovery::Discard { destination_id }, request).await?)
 }
 
@@ -237,11 +239,6 @@ async fn start(
 #[derive(Deserialize)]
 struct Started {
     id: RecoveryId,
-}
-
-fn path_of(access: &ClientAccess, destination_id: DestinationId, action: &str) -> String {
-    let client_id = access.client_id;
-    format!("/v1/clients/{client_id}/destinations/{destination_id}/{action}")
 }
 
 fn path(client_id: ClientId, id: RecoveryId) -> String {

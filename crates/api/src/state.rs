@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use sensei_dispatcher::{ConfigError, Descriptor, Egress, Kind, Refusal, Registry};
-use sensei_domain::{ClientId, Clock, Faults, Fields, Timestamp, WebhookUrl};
+use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
+use sensei_domain::{ClientId, Clock, DestinationId, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, Store};
 use serde_json::Value;
 
+use crate::keys_under_way::KeysUnderWay;
 use crate::problem::Problem;
 
 /// What the handlers work with. A cheap handle.
@@ -16,17 +17,42 @@ pub struct ApiState {
     egress: Egress,
     registry: Registry,
     clock: Arc<dyn Clock>,
+    pub(crate) tester: Tester,
+    pub(crate) keys_under_way: KeysUnderWay,
+    breakers: Option<Breakers>,
 }
 
 impl ApiState {
     /// Serves this store, lets webhooks go where this egress guard lets them, and offers these kinds of destinations.
     pub fn new(store: Store, egress: Egress, registry: Registry, clock: Arc<dyn Clock>) -> Self {
         Self {
+            tester: Tester::new(egress.clone(), registry.clone(), Arc::clone(&clock)),
+            keys_under_way: KeysUnderWay::default(),
+            breakers: None,
             store,
             egress,
             registry,
             clock,
         }
+    }
+
+    /// Shows where the circuit breakers of this process stand.
+    #[must_use]
+    pub fn with_breakers(self, breakers: Breakers) -> Self {
+        Self {
+            breakers: Some(breakers),
+            ..self
+        }
+    }
+
+    /// Gives up the test sends under way, which are then not in the log. Before the store is closed.
+    pub async fn shutdown(&self) {
+        self.tester.shutdown().await;
+    }
+
+    /// Where a destination's circuit breaker stands in this process; `None` without a dispatcher.
+    pub(crate) fn breaker(&self, destination: DestinationId) -> Option<BreakerState> {
+        self.breakers.as_ref()?.state(destination)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -4,11 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sensei_domain::{Jitter, Outcome, Timestamp, judge};
-use sensei_persistence::{AttemptRecord, Recording};
+use sensei_domain::{Clock, Jitter, Outcome, Timestamp, judge};
+use sensei_persistence::{AttemptRecord, Job, Recording};
 
+use crate::bound::BoundTransports;
 use crate::breaker::Sign;
-use crate::egress::Failure;
+use crate::egress::{Egress, Failure};
 use crate::engine::Engine;
 use crate::place::Held;
 use crate::transport::Attempted;
@@ -19,18 +20,43 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Makes one attempt and judges it; also tells what it says of the receiver.
 pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
     let Held { job, place } = held;
-    let (started_at, begun) = (engine.clock.now(), Instant::now());
-    let attempted = match engine.transports.of(&job.destination) {
+    let (attempt, sign) = perform(&job, &engine.transports, &engine.egress, &*engine.clock).await;
+    let verdict = judge(
+        &attempt.outcome,
+        &job.standing,
+        &job.destination.retry,
+        engine.clock.now(),
+        Jitter::new(rand::random()),
+    );
+    let recording = Recording {
+        delivery_id: job.delivery_id,
+        lease: job.lease,
+        attempt,
+        verdict,
+        place: Box::new(place),
+    };
+    (recording, sign)
+}
+
+/// Makes one attempt, of whatever kind and for whatever reason: it ends within its deadline, and a panic ends it alone.
+pub(crate) async fn perform(
+    job: &Job,
+    transports: &BoundTransports,
+    egress: &Egress,
+    clock: &dyn Clock,
+) -> (AttemptRecord, Sign) {
+    let (started_at, begun) = (clock.now(), Instant::now());
+    let attempted = match transports.of(&job.destination) {
         Ok(transport) => {
-            let delivery = AssertUnwindSafe(transport.deliver(&job, started_at, &engine.egress)).catch_unwind();
-            match tokio::time::timeout(engine.egress.deadline() + GRACE, delivery).await {
+            let delivery = AssertUnwindSafe(transport.deliver(job, started_at, egress)).catch_unwind();
+            match tokio::time::timeout(egress.deadline() + GRACE, delivery).await {
                 Ok(Ok(attempted)) => attempted,
                 Ok(Err(_panic)) => {
                     tracing::error!(delivery = %job.delivery_id, kind = job.destination.kind, "an attempt panicked");
                     ours("an internal error ended it")
                 }
                 Err(_elapsed) => Attempted::unanswered(&Failure::Timeout {
-                    after: engine.egress.deadline(),
+                    after: egress.deadline(),
                 }),
             }
         }
@@ -40,32 +66,19 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
         }
     };
     let duration = begun.elapsed();
-    let verdict = judge(
-        &attempted.outcome,
-        &job.standing,
-        &job.destination.retry,
-        engine.clock.now(),
-        Jitter::new(rand::random()),
-    );
     log(&job.delivery_id, started_at, &attempted);
     let sign = Sign::of(&attempted);
-    let recording = Recording {
-        delivery_id: job.delivery_id,
-        lease: job.lease,
-        attempt: AttemptRecord {
-            trigger: job.trigger,
-            started_at,
-            duration,
-            outcome: attempted.outcome,
-            status_code: attempted.status_code,
-            error: attempted.error,
-            response_snippet: attempted.response_snippet,
-            request_url: attempted.request_url,
-        },
-        verdict,
-        place: Box::new(place),
+    let attempt = AttemptRecord {
+        trigger: job.trigger,
+        started_at,
+        duration,
+        outcome: attempted.outcome,
+        status_code: attempted.status_code,
+        error: attempted.error,
+        response_snippet: attempted.response_snippet,
+        request_url: attempted.request_url,
     };
-    (recording, sign)
+    (attempt, sign)
 }
 
 fn ours(why: &str) -> Attempted {

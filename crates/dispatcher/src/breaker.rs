@@ -32,6 +32,8 @@ pub(crate) enum Sign {
     Refuses,
     /// It failed, and maybe under our load.
     Away(Option<Strain>),
+    /// Nothing: we failed before the request left, and may again.
+    Ours,
     /// Nothing: the attempt didn't reach it, or there is none.
     Nothing,
 }
@@ -42,7 +44,8 @@ impl Sign {
             Outcome::Delivered => Self::Delivered,
             Outcome::Rejected => Self::Refuses,
             Outcome::Unavailable { .. } => Self::Away(attempted.strain),
-            Outcome::Gone | Outcome::Blocked | Outcome::Ours => Self::Nothing,
+            Outcome::Ours => Self::Ours,
+            Outcome::Gone | Outcome::Blocked => Self::Nothing,
         }
     }
 }
@@ -122,7 +125,7 @@ impl Breaker {
         match &mut self.state {
             State::Closed { streak, results } => {
                 let is_away = match sign {
-                    Sign::Nothing => return Change::None,
+                    Sign::Ours | Sign::Nothing => return Change::None,
                     Sign::Delivered | Sign::Refuses => false,
                     Sign::Away(_) => true,
                 };
@@ -146,6 +149,12 @@ impl Breaker {
                         self.open(longer, now, chance);
                         Change::Opened
                     }
+                    // The next probe would most likely end as this one did; the receiver isn't blamed for it.
+                    Sign::Ours => {
+                        let until = now + spread(self.first_cool_down, chance);
+                        self.enter(State::Open { until, cool_down });
+                        Change::Opened
+                    }
                     Sign::Nothing => {
                         self.enter(State::Open { until: now, cool_down });
                         Change::None
@@ -166,7 +175,7 @@ impl Breaker {
     }
 
     fn open(&mut self, cool_down: Duration, now: Instant, chance: f64) {
-        let until = now + cool_down.mul_f64(SPREAD.mul_add(chance.clamp(0.0, 1.0), 1.0));
+        let until = now + spread(cool_down, chance);
         self.enter(State::Open { until, cool_down });
     }
 
@@ -174,6 +183,10 @@ impl Breaker {
         self.state = state;
         self.era = Era(self.era.0.wrapping_add(1));
     }
+}
+
+fn spread(cool_down: Duration, chance: f64) -> Duration {
+    cool_down.mul_f64(SPREAD.mul_add(chance.clamp(0.0, 1.0), 1.0))
 }
 
 impl State {

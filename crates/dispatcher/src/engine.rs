@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use sensei_domain::{Clock, DeliveryId, DestinationId, Timestamp};
+use sensei_domain::{Clock, DeliveryId, DestinationId};
 use sensei_persistence::{Destination, Store};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::attempt;
 use crate::bound::BoundTransports;
-use crate::breaker::{Sign, Stand};
+use crate::breaker::Sign;
+use crate::breakers::{BreakerState, Breakers};
 use crate::egress::Egress;
 use crate::lanes::{Lanes, Next, Turn};
 use crate::limits::Limits;
@@ -74,20 +75,6 @@ pub struct LeaseTooShort {
     deadline: Duration,
 }
 
-/// What a destination's circuit breaker lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Everything.
-    Closed,
-    /// Nothing: the receiver is away.
-    Open {
-        /// Until when.
-        until: Timestamp,
-    },
-    /// One attempt, which decides.
-    HalfOpen,
-}
-
 impl Dispatcher {
     /// Starts to attempt what the store captures from now on, and what it has due.
     ///
@@ -126,14 +113,12 @@ impl Dispatcher {
 
     /// What this destination's circuit breaker lets through in this process.
     pub fn breaker(&self, destination: DestinationId) -> BreakerState {
-        let (now, begun) = (self.engine.clock.now(), Instant::now());
-        match self.engine.lanes().breaker(destination, begun) {
-            Stand::Closed => BreakerState::Closed,
-            Stand::Open { until } => BreakerState::Open {
-                until: now.after(until.saturating_duration_since(begun)),
-            },
-            Stand::Ready | Stand::Probing => BreakerState::HalfOpen,
-        }
+        self.engine.breaker(destination)
+    }
+
+    /// What the circuit breakers of this process let through, for who only looks.
+    pub fn breakers(&self) -> Breakers {
+        Breakers::of(&self.engine)
     }
 
     /// Waits until nothing is in memory: all attempts have ended and are recorded.
@@ -322,6 +307,13 @@ impl Engine {
     /// Deliveries are due that have no place, as the sweeper knows.
     pub(crate) fn note_behind(&self, destination: DestinationId) {
         self.lanes().fell_behind(destination, Instant::now());
+    }
+
+    /// What a destination's circuit breaker lets through.
+    pub(crate) fn breaker(&self, destination: DestinationId) -> BreakerState {
+        let now = Instant::now();
+        let stand = self.lanes().breaker(destination, now);
+        BreakerState::of(stand, now, self.clock.now())
     }
 
     pub(crate) fn caught_up(&self, destination: DestinationId) {

@@ -7,6 +7,7 @@
 mod attempt;
 mod bound;
 mod breaker;
+mod breakers;
 mod egress;
 mod engine;
 mod lane;
@@ -17,13 +18,16 @@ mod place;
 mod rate_timer;
 mod reread;
 mod sweeper;
+mod tester;
 mod transport;
 mod transports;
 
+pub use breakers::{BreakerState, Breakers};
 pub use egress::{
     ATTEMPT_DEADLINE, Answer, Denied, Egress, EgressError, EgressOptions, Failure, Refusal, USER_AGENT, is_public,
 };
-pub use engine::{BreakerState, Dispatcher, LeaseTooShort};
+pub use engine::{Dispatcher, LeaseTooShort};
 pub use limits::Limits;
+pub use tester::{Sample, TestTurn, Tester, TooManyTests};
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Strain, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

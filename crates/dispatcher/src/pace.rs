@@ -81,7 +81,7 @@ impl Pace {
             Sign::Delivered => self.at_once = (self.at_once + 1).min(self.most),
             Sign::Away(Some(Strain::TimedOut)) => (self.at_once, self.is_slow) = (1, true),
             Sign::Away(Some(Strain::Cut)) => self.at_once = (self.at_once / 2).max(1),
-            Sign::Away(None) | Sign::Refuses | Sign::Nothing => {}
+            Sign::Away(None) | Sign::Refuses | Sign::Ours | Sign::Nothing => {}
         }
         if self.at_once >= START.min(self.most) && sign == Sign::Delivered {
             self.is_slow = false;

@@ -153,6 +153,8 @@ async fn tidy(engine: &Arc<Engine>) {
     // They hold personal data.
     let what = "old idempotency keys could not be removed";
     tidy_all(engine, what, || store.sweep_idempotency_keys()).await;
+    let what = "signing secrets that were replaced could not be removed";
+    tidy_all(engine, what, || store.forget_expired_secrets()).await;
 }
 
 /// Goes on with a task while there is more of it.

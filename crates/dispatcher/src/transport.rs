@@ -68,7 +68,7 @@ pub enum ConfigError {
 /// What a failure says of the load that a receiver can bear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strain {
-    /// It didn't answer in time.
+    /// It didn't answer in time, or its name wasn't found in time.
     TimedOut,
     /// It refused the connection, or cut it off.
     Cut,

@@ -92,6 +92,18 @@ pub fn judge(outcome: &Outcome, standing: &Standing, policy: &RetryPolicy, now: 
     }
 }
 
+/// Why an attempt that no other follows has failed, or `None`: the receiver has it. Our own failure counts here too.
+pub const fn judge_alone(outcome: &Outcome) -> Option<FailureReason> {
+    Some(match outcome {
+        Outcome::Delivered => return None,
+        Outcome::Rejected => FailureReason::Rejected,
+        Outcome::Gone => FailureReason::DestinationGone,
+        Outcome::Blocked => FailureReason::Blocked,
+        Outcome::Unavailable { .. } => FailureReason::Exhausted,
+        Outcome::Ours => FailureReason::Ours,
+    })
+}
+
 fn after_unavailable(
     retry_after: Option<Duration>,
     standing: &Standing,
@@ -223,6 +235,19 @@ mod tests {
         for (policy, standing, outcome, verdict) in cases {
             let judged = judge(&outcome, &standing, &policy, now(), Jitter::NONE);
             assert_eq!(judged, verdict, "{policy:?} {standing:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_alone_is_judged_as_under_the_policy_none_and_never_followed() {
+        let nobody = Unavailable { retry_after: None };
+        for outcome in [Delivered, Rejected, Gone, Blocked, nobody, unavailable("1h"), Ours] {
+            let alone = judge_alone(&outcome).map_or(Verdict::Succeeded, Verdict::Failed);
+            let expected = match judge(&outcome, &nth(1), &RetryPolicy::None, now(), Jitter::NONE) {
+                Verdict::NotCounted { .. } => Verdict::Failed(FailureReason::Ours),
+                verdict => verdict,
+            };
+            assert_eq!(alone, expected, "{outcome:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A lead as it comes in: parsed once, valid from then on.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::email::EmailAddress;
 use crate::faults::{Faults, escape};
@@ -53,6 +53,18 @@ impl NewLead {
             session_id,
             custom,
         })
+    }
+
+    /// What a test send carries: nobody's data, at a domain that is kept for examples (RFC 2606).
+    pub fn sample() -> Self {
+        let sample = json!({
+            "name": "Sample Lead",
+            "email": "sample.lead@example.com",
+            "phone": "+1 555 0100",
+            "message": "This is a test of your webhook. Nobody has left these details.",
+            "custom": {"sample": true},
+        });
+        Self::from_json(&sample).expect("the sample is a valid lead")
     }
 
     /// Full name: 1 to 200 characters, trimmed.

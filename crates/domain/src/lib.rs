@@ -57,7 +57,7 @@ pub use faults::{Fault, Faults};
 pub use fields::Fields;
 pub use health::{DisableReason, Failing, HealthStep};
 pub use ids::{AuditId, ClientId, DeliveryId, DestinationId, EventId, IdError, KeyId, LeadId, RecoveryId};
-pub use judge::{FailureReason, Jitter, OURS_GIVEN_UP_AFTER, Standing, Verdict, judge};
+pub use judge::{FailureReason, Jitter, OURS_GIVEN_UP_AFTER, Standing, Verdict, judge, judge_alone};
 pub use lead::NewLead;
 pub use named::UnknownName;
 pub use operational::{DestinationEvent, DestinationEventData, HealthChange};

@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection as _, Executor as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     RuntimeErr, Statement, TransactionOptions, TransactionTrait,
@@ -28,8 +28,9 @@ const POSTGRES_WRITERS: u32 = 8;
 const POSTGRES_READERS: u32 = 6;
 /// How long a transaction may take before its callers are told that the database is unavailable.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again.
-const WRITER_LIMITS: &str = "SET statement_timeout = '12s'";
+/// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again; one that waits for
+/// another's lock a little before, so that it is known what it waited for.
+const WRITER_LIMITS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'";
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.
@@ -70,8 +71,11 @@ impl Connections {
                 // Where nothing is limited: a migration takes as long as it takes.
                 migrate_alone(&reader).await.map_err(OpenError::Migrate)?;
                 let mut options = postgres(url, POSTGRES_WRITERS);
-                options.after_connect(|connection| {
-                    Box::pin(async move { connection.execute_unprepared(WRITER_LIMITS).await.map(drop) })
+                // Of each connection: the library's own `after_connect` is called once a pool.
+                options.map_sqlx_postgres_pool_opts(|options| {
+                    options.after_connect(|connection, _| {
+                        Box::pin(async move { connection.execute(WRITER_LIMITS).await.map(drop) })
+                    })
                 });
                 let writer = Database::connect(options).await.map_err(OpenError::Connect)?;
                 Ok(Self { writer, reader })
@@ -99,7 +103,7 @@ impl Connections {
         let transaction = self.begin().await?;
         if !self.is_sqlite() {
             transaction
-                .execute_unprepared("SET LOCAL statement_timeout = 0")
+                .execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
                 .await?;
         }
         Ok(transaction)

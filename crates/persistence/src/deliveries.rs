@@ -175,7 +175,7 @@ pub(crate) fn delivery(row: Model) -> Result<Delivery, StoreError> {
     })
 }
 
-fn attempt(row: attempts::Model) -> Result<Attempt, StoreError> {
+pub(crate) fn attempt(row: attempts::Model) -> Result<Attempt, StoreError> {
     Ok(Attempt {
         number: u32::try_from(row.number).unwrap_or(u32::MAX),
         trigger: row.trigger_name.parse().map_err(|_| StoreError::Unreadable {

@@ -67,9 +67,9 @@ impl Store {
     ) -> Result<Once<Destination>, ChangeError> {
         let (now, directory) = (self.now(), &self.shared().directory);
         let transaction = self.connections().begin().await?;
-        let locked = clients::lock(&transaction, client).await?;
-        locked.ok_or(ChangeError::UnknownClient)?;
         let effect = Box::pin(async {
+            let locked = clients::lock(&transaction, client).await?;
+            locked.ok_or(ChangeError::UnknownClient)?;
             if new.name.as_str().eq_ignore_ascii_case(LEAD_WEBHOOK) {
                 return Err(ChangeError::NameReserved);
             }

@@ -21,6 +21,10 @@ pub enum StoreError {
         /// Which value.
         what: &'static str,
     },
+    /// An equal request with the same idempotency key is under way, and takes longer than it is waited for. Nothing
+    /// was written.
+    #[error("an equal request is still under way")]
+    KeyUnderWay,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
@@ -168,6 +172,14 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
         Some(_) => false,
         None => matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)),
     }
+}
+
+/// Whether a statement waited too long for what another transaction holds (PostgreSQL; SQLite's writers wait elsewhere).
+pub(crate) fn is_lock_timeout(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(database)) = sqlx_error(error) else {
+        return false;
+    };
+    database.code().is_some_and(|code| code == "55P03")
 }
 
 /// Whether the store itself has closed its connections.

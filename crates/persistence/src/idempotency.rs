@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::entities::idempotency_keys;
-use crate::error::StoreError;
+use crate::error::{StoreError, is_lock_timeout};
 use crate::master_key::{MasterKey, SealedPlace};
 use crate::store::{Shared, Store};
 
@@ -101,13 +101,13 @@ type Scope<'a> = (Uuid, &'a str, &'a str, &'a str);
 
 /// Lets a request with a key take effect once: the first runs `effect`, and its `answer` is kept for the others.
 ///
-/// For a handler of any POST: begin a transaction, lock the client (if the request is within one), call this
-/// with the effect's statements, commit. An equal request waits for that commit, on the key's row at the latest. When
-/// `effect` fails, let the transaction go: neither the key nor anything else is kept, and the caller may correct
+/// For a handler of any POST: begin a transaction, call this with the effect's statements, commit. What locks others out
+/// (the client's row) belongs into the effect: so an equal request waits for that commit on the key's row, and if it waits
+/// for too long, it is known for what. When `effect` fails, let the transaction go: neither the key nor anything else is kept, and the caller may correct
 /// the request under the same key. Without a key (`request` is `None`) the effect just takes place. What must
 /// follow the commit (telling the lanes) follows only if `done` is there. Box a large effect: each future around it
 /// would hold it once more.
-pub(crate) async fn once<T, E: From<DbErr> + From<KeyReused>>(
+pub(crate) async fn once<T, E: From<DbErr> + From<StoreError> + From<KeyReused>>(
     transaction: &DatabaseTransaction,
     shared: &Shared,
     client: Option<ClientId>,
@@ -119,7 +119,12 @@ pub(crate) async fn once<T, E: From<DbErr> + From<KeyReused>>(
     let scope = request.map(|request| scope(client, request));
     if let Some((scope, request)) = scope.zip(request) {
         let kept = Kept::of(&Answer::NONE, master_key, scope);
-        if !insert(transaction, scope, &request.fingerprint, kept, shared.clock.now()).await? {
+        let inserted = insert(transaction, scope, &request.fingerprint, kept, shared.clock.now()).await;
+        let is_new = inserted.map_err(|error| match error {
+            error if is_lock_timeout(&error) => E::from(StoreError::KeyUnderWay),
+            error => error.into(),
+        })?;
+        if !is_new {
             let (fingerprint, answer) = stored(transaction, master_key, scope).await?;
             return if fingerprint == request.fingerprint {
                 Ok(Once { answer, done: None })
@@ -299,10 +304,24 @@ async fn stored(
     master_key: &MasterKey,
     scope: Scope<'_>,
 ) -> Result<(Vec<u8>, Answer), DbErr> {
-    let (client, method, path, key) = scope;
-    let id = (client, method.to_owned(), path.to_owned(), key.to_owned());
-    let stored = idempotency_keys::Entity::find_by_id(id).one(transaction).await?;
+    let stored = row(transaction, scope).await?;
     let stored = stored.ok_or_else(|| DbErr::RecordNotFound("an idempotency key that was there".to_owned()))?;
+    opened(stored, master_key, scope)
+}
+
+async fn row(
+    connection: &impl ConnectionTrait,
+    (client, method, path, key): Scope<'_>,
+) -> Result<Option<idempotency_keys::Model>, DbErr> {
+    let id = (client, method.to_owned(), path.to_owned(), key.to_owned());
+    idempotency_keys::Entity::find_by_id(id).one(connection).await
+}
+
+fn opened(
+    stored: idempotency_keys::Model,
+    master_key: &MasterKey,
+    scope: Scope<'_>,
+) -> Result<(Vec<u8>, Answer), DbErr> {
     let kept = Kept {
         status: stored.status,
         body: stored.answer,
@@ -314,6 +333,27 @@ async fn stored(
 }
 
 impl Store {
+    /// What an equal request was answered before, if there was one. For effects that lie outside the database: who asks
+    /// this must keep equal requests of this process from running meanwhile.
+    pub async fn answered<E: From<StoreError> + From<KeyReused>>(
+        &self,
+        client: ClientId,
+        request: &KeyedRequest,
+    ) -> Result<Option<Answer>, E> {
+        let scope = scope(Some(client), request);
+        let found = row(self.connections().prompt(), scope).await;
+        let oldest = self.now().as_millis() - KEPT_MILLIS;
+        let found = found.map_err(StoreError::from)?.filter(|row| row.created_at >= oldest);
+        let Some(found) = found else { return Ok(None) };
+        let master_key = self.shared().directory.master_key();
+        let (fingerprint, answer) = opened(found, master_key, scope).map_err(StoreError::from)?;
+        if fingerprint == request.fingerprint {
+            Ok(Some(answer))
+        } else {
+            Err(KeyReused.into())
+        }
+    }
+
     /// Removes some answers that have outlived their day. True when there may be more.
     pub async fn sweep_idempotency_keys(&self) -> Result<bool, StoreError> {
         let sql = "DELETE FROM idempotency_keys WHERE (client_id, method, path, key) IN \

@@ -7,6 +7,7 @@
 //! (`sensei-domain`).
 
 mod advance;
+mod attempt_row;
 mod audit;
 mod capture;
 mod claim;
@@ -47,6 +48,7 @@ mod settings;
 mod step;
 mod storable;
 mod store;
+mod test_sends;
 
 pub use audit::Actor;
 pub use capture::{CaptureError, CaptureLead, CaptureRequest, Captured};
@@ -69,3 +71,4 @@ pub use retention::Retention;
 pub use secrets::Rotation;
 pub use settings::{Settings, SettingsChange};
 pub use store::Store;
+pub use test_sends::TestSend;

@@ -12,23 +12,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
-use sensei_domain::{DeliveryState, Outcome, Verdict};
+use sensei_domain::{DeliveryState, Verdict};
 use uuid::Uuid;
 
+use crate::attempt_row::{ATTEMPT_COLUMNS, attempt_values};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::health::{self, Fact};
 use crate::health_keeper;
 use crate::job::{AttemptRecord, Recording};
 use crate::multi_row::{self, chunk, write_placeholders, write_rows};
-use crate::storable::storable;
 use crate::store::{Shared, Store};
-
-/// What is kept of a receiver's answer, in bytes: enough to recognise an error page by.
-const SNIPPET_BYTES: usize = 1_024;
-const ERROR_BYTES: usize = 1_024;
-/// The longest webhook URL (`WebhookUrl`) in bytes.
-const URL_BYTES: usize = 2_048;
 
 impl Store {
     /// Stores an attempt's outcome, soon. Never fails: it is tried until it is stored, and its place is
@@ -76,21 +70,7 @@ impl Batched for Recordings {
                 facts.push(fact(row, &item.attempt));
             }
         }
-        let columns = [
-            "delivery_id",
-            "number",
-            "client_id",
-            "lease",
-            "trigger_name",
-            "started_at",
-            "duration_ms",
-            "outcome",
-            "status_code",
-            "error",
-            "response_snippet",
-            "request_url",
-        ];
-        multi_row::insert(&transaction, "attempts", columns, attempts).await?;
+        multi_row::insert(&transaction, "attempts", ATTEMPT_COLUMNS, attempts).await?;
         let is_urgent = health::note(&transaction, &facts, self.shared.clock.now()).await?;
         let changed = rows
             .into_iter()
@@ -310,30 +290,12 @@ fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
 }
 
 fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording, was_pending: bool) -> [Value; 12] {
-    // An erased lead's data must not come back in what its receiver answers; erasing leaves nothing pending.
-    let snippet = attempt.response_snippet.as_deref().filter(|_| was_pending);
-    [
-        id.into(),
-        row.after.attempt_count.into(),
-        row.client_id.into(),
-        lease.as_column().into(),
-        attempt.trigger.name().into(),
-        attempt.started_at.as_millis().into(),
-        i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX).into(),
-        Outcome::name(&attempt.outcome).into(),
-        attempt.status_code.map(i64::from).into(),
-        attempt
-            .error
-            .as_deref()
-            .map(|error| storable(error, ERROR_BYTES))
-            .into(),
-        snippet.map(|snippet| storable(snippet, SNIPPET_BYTES)).into(),
-        attempt
-            .request_url
-            .as_deref()
-            .map(|url| storable(url, URL_BYTES))
-            .into(),
-    ]
+    let mut values = attempt_values(id, row.after.attempt_count, row.client_id, *lease, attempt);
+    if !was_pending {
+        // An erased lead's data must not come back in what its receiver answers; erasing leaves nothing pending.
+        values[10] = None::<String>.into();
+    }
+    values
 }
 
 /// Moves deliveries on, each if it is still as it was read.

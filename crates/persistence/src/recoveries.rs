@@ -155,10 +155,12 @@ impl Store {
         actor: &Actor,
     ) -> Result<Once<Recovery>, RecoveryError> {
         let transaction = self.connections().begin().await?;
-        if clients::lock(&transaction, client).await?.is_none() {
-            return Err(RecoveryError::UnknownClient);
-        }
-        let effect = Box::pin(start(&transaction, client, new, actor, self.now()));
+        let effect = Box::pin(async {
+            if clients::lock(&transaction, client).await?.is_none() {
+                return Err(RecoveryError::UnknownClient);
+            }
+            start(&transaction, client, new, actor, self.now()).await
+        });
         let once = idempotency::once(&transaction, self.shared(), Some(client), request, effect, answer).await?;
         transaction.commit().await?;
         Ok(once)

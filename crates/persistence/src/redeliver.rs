@@ -22,6 +22,7 @@ use crate::idempotency::{self, Answer, KeyReused, KeyedRequest, Once};
 use crate::multi_row::{chunk, write_placeholders};
 use crate::records::Delivery;
 use crate::store::Store;
+use crate::test_sends;
 
 /// Why a delivery isn't redelivered. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,9 @@ pub enum NotRedelivered {
     /// It was cancelled.
     #[error("this delivery was cancelled")]
     Cancelled,
+    /// It was sent to try its destination.
+    #[error("this delivery was a test: send another test instead")]
+    Test,
     /// Its event is empty.
     #[error("the lead of this delivery was erased: there is nothing left to send")]
     Erased,
@@ -116,12 +120,15 @@ async fn redeliver(
         .one(transaction)
         .await?;
     let mut row = found.ok_or(RedeliverError::Unknown)?;
+    let event = events::Entity::find_by_id(row.event_id).one(transaction).await?;
+    if event.as_ref().is_some_and(test_sends::is_sample) {
+        return Err(NotRedelivered::Test.into());
+    }
     let state = redeliverable(&row)?;
     let destination = destinations::Entity::find_by_id(row.destination_id)
         .one(transaction)
         .await?;
     active(destination.as_ref())?;
-    let event = events::Entity::find_by_id(row.event_id).one(transaction).await?;
     if event.is_none_or(|event| event.body.is_empty()) {
         return Err(NotRedelivered::Erased.into());
     }
@@ -163,7 +170,7 @@ pub(crate) fn active(row: Option<&destinations::Model>) -> Result<(), NotRedeliv
 }
 
 /// Makes deliveries due that are in this state, held by nobody and not being redelivered; says how many were. Their ids are
-/// in order, as everybody's are who locks several. What was erased has nothing to send and stays.
+/// in order, as everybody's are who locks several. What was erased has nothing to send and stays, and so do tests.
 pub(crate) async fn make_due(
     transaction: &DatabaseTransaction,
     ids: &[Uuid],
@@ -188,7 +195,8 @@ pub(crate) fn make_due_statement(
 ) -> Statement {
     let mut sql = "UPDATE deliveries SET state = 'pending', prior_state = state, prior_due_at = due_at, due_at = $1, \
                    ours_since = NULL WHERE state = $2 AND lease IS NULL AND prior_state IS NULL \
-                   AND EXISTS (SELECT 1 FROM events WHERE events.id = deliveries.event_id AND length(body) > 0) \
+                   AND EXISTS (SELECT 1 FROM events WHERE events.id = deliveries.event_id AND length(body) > 0 \
+                   AND NOT (events.lead_id IS NULL AND events.type = 'lead.created')) \
                    AND id IN (SELECT id FROM deliveries WHERE id IN ("
         .to_owned();
     write_placeholders(&mut sql, 2, ids.len());

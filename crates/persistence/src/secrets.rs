@@ -5,17 +5,25 @@
 
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait as _, Statement, Value};
 use sensei_domain::{ClientId, DestinationId, SignatureVersion, Signer};
+use uuid::Uuid;
 
 use crate::audit::{self, Actor};
 use crate::destination_changes::locked;
 use crate::destinations;
 use crate::directory::{previous_secret_place, secret_place, unsealed};
 use crate::entities::destinations::Model;
-use crate::error::ChangeError;
+use crate::error::{ChangeError, StoreError};
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
+use crate::multi_row::{chunk, write_placeholders};
 use crate::records::Destination;
 use crate::store::Store;
+
+/// Secrets that one step removes at most.
+const FORGOTTEN_AT_ONCE: i64 = 128;
+/// Destinations whose secret before counts no more at `$1`.
+const EXPIRED: &str = "SELECT id FROM destinations WHERE previous_secret_until <= $1 LIMIT $2";
 
 /// How a secret is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +47,8 @@ impl Store {
     ) -> Result<Once<Destination>, ChangeError> {
         let (now, directory) = (self.now(), &self.shared().directory);
         let transaction = self.connections().begin().await?;
-        let row = locked(&transaction, client, id).await?;
         let effect = Box::pin(async {
+            let row = locked(&transaction, client, id).await?;
             let master_key = directory.master_key();
             let (place, previous_place) = (secret_place(row.id), previous_secret_place(row.id));
             let overlaps = !rotation.overlap.is_zero();
@@ -63,5 +71,33 @@ impl Store {
         transaction.commit().await?;
         self.shared().changed(once.done.is_some().then_some(id));
         Ok(once)
+    }
+
+    /// Removes some secrets whose overlap has ended: they sign nothing any more. True when there may be more.
+    pub async fn forget_expired_secrets(&self) -> Result<bool, StoreError> {
+        let now = self.now().as_millis();
+        // Looked for where nobody waits: the table is read whole, and mostly there is nothing to do.
+        let reader = &self.connections().reader;
+        let backend = reader.get_database_backend();
+        let values: [Value; 2] = [now.into(), FORGOTTEN_AT_ONCE.into()];
+        let look = Statement::from_sql_and_values(backend, EXPIRED, values);
+        let expired = reader.query_all_raw(look).await?;
+        let expired = expired.iter().map(|row| row.try_get_by_index::<Uuid>(0));
+        let expired = expired.collect::<Result<Vec<_>, _>>()?;
+        let mut left = &expired[..];
+        while !left.is_empty() {
+            let (part, rest) = left.split_at(chunk(left.len()));
+            left = rest;
+            // Another may have been rotated in meanwhile. The version stays: what it signs with is the same.
+            let mut sql = "UPDATE destinations SET previous_sealed_secret = NULL, previous_secret_until = NULL \
+                           WHERE previous_secret_until <= $1 AND id IN ("
+                .to_owned();
+            write_placeholders(&mut sql, 1, part.len());
+            sql.push(')');
+            let values = [now.into()].into_iter().chain(part.iter().map(|&id| id.into()));
+            let forget = Statement::from_sql_and_values(backend, sql, values.collect::<Vec<Value>>());
+            self.connections().writer.execute_raw(forget).await?;
+        }
+        Ok(i64::try_from(expired.len()).is_ok_and(|found| found == FORGOTTEN_AT_ONCE))
     }
 }

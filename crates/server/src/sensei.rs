@@ -22,6 +22,7 @@ const FIRST_KEY_NAME: &str = "first admin key";
 pub struct Sensei {
     store: Store,
     dispatcher: Dispatcher,
+    api: ApiState,
     router: Router,
     first_admin_key: Option<String>,
 }
@@ -57,11 +58,12 @@ impl Sensei {
             }
         };
         store.keep_house(config.retention);
-        let router = sensei_api::router(ApiState::new(store.clone(), egress, registry, clock));
+        let api = ApiState::new(store.clone(), egress, registry, clock).with_breakers(dispatcher.breakers());
         Ok(Self {
             store,
             dispatcher,
-            router,
+            router: sensei_api::router(api.clone()),
+            api,
             first_admin_key,
         })
     }
@@ -83,11 +85,12 @@ impl Sensei {
         self.dispatcher.settled().await;
     }
 
-    /// Ends the attempts in flight, at most 10 s, stores what came of them, and closes the database.
+    /// Ends the attempts in flight, at most 10 s, stores what came of them, and closes the database. Test sends are given
+    /// up.
     ///
     /// Stop serving the router before: requests are answered 503 from here on.
     pub async fn shutdown(self) {
-        self.dispatcher.shutdown(DISPATCHER_DEADLINE).await;
+        tokio::join!(self.api.shutdown(), self.dispatcher.shutdown(DISPATCHER_DEADLINE));
         self.store.close().await;
     }
 }

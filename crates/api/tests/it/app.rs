@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, Request};
 use bytes::Bytes;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use sensei_api::{ApiState, router};
-use sensei_dispatcher::{Egress, EgressOptions, Registry};
+use sensei_dispatcher::{ATTEMPT_DEADLINE, Egress, EgressOptions, Registry};
 use sensei_domain::{ManualClock, Timestamp};
 use sensei_persistence::{DatabaseUrl, MasterKey, Store, StoreOptions};
 use sensei_test_support::PostgresServer;
@@ -40,7 +40,10 @@ pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) store: Store,
     pub(crate) clock: ManualClock,
-    database: DatabaseConnection,
+    /// What the router was made of.
+    pub(crate) state: ApiState,
+    pub(crate) egress: Egress,
+    pub(crate) database: DatabaseConnection,
     _folder: Option<TempDir>,
 }
 
@@ -54,22 +57,38 @@ pub(crate) struct TestClient {
 impl TestApp {
     /// On SQLite.
     pub(crate) async fn new() -> Self {
+        Self::with(Registry::standard(), ATTEMPT_DEADLINE).await
+    }
+
+    /// On SQLite, with these kinds of destinations and this deadline of an attempt.
+    pub(crate) async fn with(registry: Registry, deadline: Duration) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let path = folder.path().join("sensei.db");
         let url = format!("sqlite://{}?mode=ro", path.display());
-        Self::open(DatabaseUrl::Sqlite(path), url, Some(folder)).await
+        Self::open(DatabaseUrl::Sqlite(path), url, Some(folder), registry, deadline).await
     }
 
     /// On PostgreSQL, where there is one.
     pub(crate) async fn on_postgres() -> Option<Self> {
+        Self::on_postgres_with(Registry::standard()).await
+    }
+
+    pub(crate) async fn on_postgres_with(registry: Registry) -> Option<Self> {
         let database = PostgresServer::shared()?.database();
         let url = database.url().to_owned();
         // Its tables go with the server.
         std::mem::forget(database);
-        Some(Self::open(DatabaseUrl::Postgres(url.clone()), url, None).await)
+        let database = DatabaseUrl::Postgres(url.clone());
+        Some(Self::open(database, url, None, registry, ATTEMPT_DEADLINE).await)
     }
 
-    async fn open(database: DatabaseUrl, url: String, folder: Option<TempDir>) -> Self {
+    async fn open(
+        database: DatabaseUrl,
+        url: String,
+        folder: Option<TempDir>,
+        registry: Registry,
+        deadline: Duration,
+    ) -> Self {
         let clock = ManualClock::at("2024-11-24T10:30:00.000Z".parse::<Timestamp>().expect("a time"));
         let options = StoreOptions {
             database,
@@ -82,15 +101,18 @@ impl TestApp {
         let allow = vec!["127.0.0.0/8".parse().expect("a network")];
         let egress = Egress::new(EgressOptions {
             allow,
+            deadline,
             ..EgressOptions::default()
         })
         .expect("an egress guard");
-        let state = ApiState::new(store.clone(), egress, Registry::standard(), Arc::new(clock.clone()));
+        let state = ApiState::new(store.clone(), egress.clone(), registry, Arc::new(clock.clone()));
         let database = Database::connect(url).await.expect("the database can be read");
         Self {
-            router: router(state),
+            router: router(state.clone()),
             store,
             clock,
+            state,
+            egress,
             database,
             _folder: folder,
         }

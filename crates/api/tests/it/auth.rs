@@ -31,7 +31,7 @@ async fn every_documented_route_needs_a_key_but_the_public_ones() {
         }
     }
     assert_eq!(public, ["/healthz", "/openapi.json", "/readyz"]);
-    assert!(secured >= 32, "only {secured} routes need a key");
+    assert!(secured >= 33, "only {secured} routes need a key");
 }
 
 #[tokio::test]
@@ -121,6 +121,7 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
     for secret in [
         app.get(format!("{destination}/secret")),
         app.post(format!("{destination}/secret/rotate"), &json!({})),
+        app.call(Method::POST, format!("{destination}/test")),
     ] {
         secret.key(key).refused(403, "forbidden").await;
     }
@@ -167,6 +168,10 @@ async fn a_clients_secret_key_reaches_its_own_client_only() {
         .await;
     app.delete(&*theirs).key(&key).refused(404, "not-found").await;
     app.post(format!("{theirs}/secret/rotate"), &json!({}))
+        .key(&key)
+        .refused(404, "not-found")
+        .await;
+    app.call(Method::POST, format!("{theirs}/test"))
         .key(&key)
         .refused(404, "not-found")
         .await;

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use insta::assert_json_snapshot;
+use sea_orm::{ConnectionTrait as _, TransactionOptions, TransactionTrait as _};
 use serde_json::json;
 
 use crate::app::{Answer, RECEIVER, TestApp, lead, new_destination, places};
@@ -220,4 +221,23 @@ async fn a_key_with_another_body_is_refused_by_every_post() {
             .refused(400, "invalid-request")
             .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_equal_request_that_outlasts_the_wait_is_a_conflict() {
+    // Within one process, and with SQLite, the wait ends with the first request.
+    let Some(app) = TestApp::on_postgres().await else {
+        return;
+    };
+    let options = TransactionOptions::default();
+    let first = app.database.begin_with_options(options).await.expect("begun");
+    let sql = "INSERT INTO idempotency_keys (client_id, method, path, key, fingerprint, status, answer, created_at) \
+               VALUES ('00000000-0000-0000-0000-000000000000', 'POST', '/v1/clients', 'k1', '', 0, '', 9000000000000)";
+    first.execute_unprepared(sql).await.expect("written");
+    let body = json!({"name": "Acme Corp"});
+    let send = || app.post("/v1/clients", &body).header(KEY, "k1");
+    let problem = send().refused(409, "conflict").await;
+    assert_json_snapshot!(problem, {".requestId" => "[id]"});
+    first.rollback().await.expect("given up");
+    send().send().await.expect(201);
 }

@@ -1,4 +1,4 @@
-//! The router itself, on a real store: no sockets, no mocks.
+//! The router itself, on a real store, without a socket of its own; no mocks.
 
 mod app;
 mod auth;
@@ -16,3 +16,4 @@ mod outage;
 mod recovery;
 mod secrets;
 mod settings;
+mod test_send;

@@ -125,6 +125,27 @@ fn a_probe_that_says_nothing_makes_way_for_another() {
 }
 
 #[test]
+fn a_probe_that_we_fail_is_followed_by_a_pause_that_does_not_grow() {
+    let (mut breaker, opened_at, _) = after(&repeat(&[(AWAY, 1)], 10));
+    let mut now = opened_at + FIRST;
+    for chance in [0.0, 1.0, 0.0] {
+        let probe = breaker.start();
+        assert_eq!(breaker.end(probe, Sign::Ours, now, chance), Change::Opened);
+        let until = now + FIRST.mul_f64(1.0 + SPREAD * chance);
+        assert_eq!(breaker.stand(now), Stand::Open { until });
+        now = until;
+        assert_eq!(breaker.stand(now), Stand::Ready);
+    }
+    let probe = breaker.start();
+    assert_eq!(breaker.end(probe, AWAY, now, 0.0), Change::Opened);
+    assert_eq!(
+        breaker.stand(now),
+        Stand::Open { until: now + FIRST * 2 },
+        "the receiver's own time goes on where it was"
+    );
+}
+
+#[test]
 fn what_began_before_it_opened_has_no_say() {
     let now = Instant::now();
     let mut breaker = Breaker::new(FIRST, now);
@@ -154,7 +175,7 @@ proptest! {
     /// However results come: an open breaker lets nothing start in its time, there is one probe at most, the time is
     /// bounded, and a receiver that is back is found.
     #[test]
-    fn never_two_probes_never_for_ever(steps in proptest::collection::vec((0..5_u8, 0..20_000_u64, 0.0..=1.0_f64), 1..400)) {
+    fn never_two_probes_never_for_ever(steps in proptest::collection::vec((0..6_u8, 0..20_000_u64, 0.0..=1.0_f64), 1..400)) {
         let mut now = Instant::now();
         let mut breaker = Breaker::new(FIRST, now);
         let mut under_way = Vec::new();
@@ -164,6 +185,7 @@ proptest! {
                 0 => Sign::Delivered,
                 1 => Sign::Nothing,
                 2 | 3 => AWAY,
+                4 => Sign::Ours,
                 _ => {
                     if matches!(breaker.stand(now), Stand::Closed | Stand::Ready) {
                         let is_probe = breaker.stand(now) == Stand::Ready;

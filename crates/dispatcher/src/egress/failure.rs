@@ -23,6 +23,9 @@ pub enum Failure {
     /// No name, or no address of it.
     #[error("{0}")]
     Dns(&'static str),
+    /// Looking the name up took too long.
+    #[error("the host's name couldn't be looked up in time (DNS)")]
+    DnsTimeout,
     /// Nobody listens there.
     #[error("the receiver refused the connection")]
     Refused,
@@ -65,6 +68,7 @@ impl Failure {
             Self::Blocked(_) => Outcome::Blocked,
             Self::Ours(_) => Outcome::Ours,
             Self::Dns(_)
+            | Self::DnsTimeout
             | Self::Refused
             | Self::Unreachable
             | Self::ConnectTimeout { .. }
@@ -79,7 +83,8 @@ impl Failure {
     /// What it says of the load that the receiver can bear, if anything.
     pub const fn strain(&self) -> Option<Strain> {
         match self {
-            Self::Timeout { .. } | Self::ConnectTimeout { .. } => Some(Strain::TimedOut),
+            // A lookup that hangs holds its attempt as long as a receiver that does.
+            Self::Timeout { .. } | Self::ConnectTimeout { .. } | Self::DnsTimeout => Some(Strain::TimedOut),
             Self::Refused | Self::Closed => Some(Strain::Cut),
             Self::Blocked(_)
             | Self::Dns(_)
@@ -123,7 +128,7 @@ impl Failure {
             ResolveError::Refused(refusal) => Self::Blocked(*refusal),
             ResolveError::NotFound => Self::Dns("the host's name doesn't exist (DNS)"),
             ResolveError::NoAddress => Self::Dns("the host's name has no address (DNS)"),
-            ResolveError::TimedOut => Self::Dns("the host's name couldn't be looked up in time (DNS)"),
+            ResolveError::TimedOut => Self::DnsTimeout,
             ResolveError::Failed(reason) => {
                 tracing::debug!(reason, "a name couldn't be looked up");
                 Self::Dns("the host's name couldn't be looked up (DNS)")

@@ -1,6 +1,6 @@
 //! Names: what a hostile DNS can and can't do. The servers asked are the tests' own.
 
-use sensei_dispatcher::{Egress, EgressOptions, Failure, Refusal};
+use sensei_dispatcher::{Attempted, Egress, EgressOptions, Failure, Refusal, Strain};
 use sensei_domain::Outcome;
 use sensei_test_support::Receiver;
 
@@ -169,4 +169,19 @@ async fn a_silent_dns_server_ends_with_the_deadline() {
     });
     let failure = post(&egress, "https://silent.example.com/").await.expect_err("silence");
     assert_eq!(failure.to_string(), "no connection within 800 ms");
+}
+
+#[tokio::test]
+async fn a_lookup_that_times_out_is_a_timeout_like_any_other() {
+    let dns = DnsServer::start([("silent.example.com", vec![Reply::Silence])]).await;
+    let egress = asking(&dns, &[]);
+    let failure = post(&egress, "https://silent.example.com/").await.expect_err("silence");
+    assert_eq!(failure, Failure::DnsTimeout);
+    assert_eq!(
+        failure.to_string(),
+        "the host's name couldn't be looked up in time (DNS)"
+    );
+    assert_eq!(failure.outcome(), Outcome::Unavailable { retry_after: None });
+    let attempted = Attempted::unanswered(&failure);
+    assert_eq!(attempted.strain, Some(Strain::TimedOut), "so its lane becomes slow");
 }

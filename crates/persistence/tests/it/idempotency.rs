@@ -24,6 +24,7 @@ on_both!(
     changes_answer_survives_a_restart_and_its_secret_is_kept_encrypted,
     change_that_failed_leaves_its_key_unused,
     parallel_request_waits_for_the_first_and_takes_effect_if_that_fails,
+    parallel_request_that_waits_for_too_long_is_told_of_the_first,
 );
 
 fn keyed_request(key: &str, body: u8) -> KeyedRequest {
@@ -252,4 +253,36 @@ async fn parallel_request_waits_for_the_first_and_takes_effect_if_that_fails(dat
     };
     let (waited, ()) = soon(Box::pin(futures_util::future::join(waiting, failing))).await;
     assert!(waited.expect("answered").done.is_some());
+}
+
+async fn parallel_request_that_waits_for_too_long_is_told_of_the_first(database: &TestDatabase) {
+    let store = database.open().await;
+    if database.is_sqlite() {
+        return; // Its one writer lets nobody in between.
+    }
+    let client = acme(&store).await;
+    let request = keyed_request("k", 1);
+    let connection = database.connection().await;
+    // Equal requests as another process makes them, the second with its client locked.
+    let others = format!(
+        "BEGIN; SELECT 1 FROM clients WHERE id = '{id}' FOR UPDATE; INSERT INTO idempotency_keys \
+         (client_id, method, path, key, fingerprint, status, answer, created_at) VALUES \
+         ('00000000-0000-0000-0000-000000000000', 'POST', '/v1/clients/x/leads', 'k', '', 0, '', 9000000000000), \
+         ('{id}', 'POST', '/v1/clients/x/leads', 'k', '', 0, '', 9000000000000)",
+        id = client.id
+    );
+    connection.execute_unprepared(&others).await.expect("written");
+    let new = new_destination("CRM");
+    let creating = store.create_client_once(acme_corp(), Some(&request), told, &Actor::System);
+    let making = store.create_destination(client.id, &new, Some(&request), named, &Actor::System);
+    let (created, made) = soon(futures_util::future::join(Box::pin(creating), Box::pin(making))).await;
+    for waited in [created.err(), made.err()] {
+        assert!(
+            matches!(waited, Some(ChangeError::Store(StoreError::KeyUnderWay))),
+            "{waited:?}"
+        );
+    }
+    connection.execute_unprepared("ROLLBACK").await.expect("rolled back");
+    let made = store.create_destination(client.id, &new, Some(&request), named, &Actor::System);
+    assert!(soon(Box::pin(made)).await.expect("made").done.is_some());
 }

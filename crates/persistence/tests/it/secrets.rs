@@ -7,7 +7,7 @@ use sensei_domain::{ClientId, DestinationId, SignatureVersion, Signer};
 use sensei_persistence::{Actor, Answer, ChangeError, Destination, KeyedRequest, Once, Rotation, Store};
 
 use crate::destinations::make;
-use crate::fixtures::{TestDatabase, acme, on_both};
+use crate::fixtures::{TestDatabase, acme, on_both, soon};
 use crate::lanes::Lanes;
 
 on_both!(
@@ -17,6 +17,7 @@ on_both!(
     key_pair_takes_turns_with_a_secret,
     equal_rotations_are_one,
     no_secret_is_in_the_database_in_plain,
+    secret_before_is_removed_once_its_overlap_has_ended,
 );
 
 const DAY: Duration = Duration::from_hours(24);
@@ -166,4 +167,35 @@ async fn no_secret_is_in_the_database_in_plain(database: &TestDatabase) {
     for text in texts(&now, &store) {
         assert!(!kept.contains(text.strip_prefix("whsec_").expect("a prefix")));
     }
+}
+
+async fn secret_before_is_removed_once_its_overlap_has_ended(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let kept = "SELECT count(*) FROM destinations WHERE previous_sealed_secret IS NOT NULL";
+    let without = "SELECT count(*) FROM destinations WHERE previous_sealed_secret IS NULL \
+                   AND previous_secret_until IS NULL";
+    let (short, long) = (
+        make(&store, client.id, "CRM").await.expect("made"),
+        make(&store, client.id, "Board").await.expect("made"),
+    );
+    let rotated = rotate(&store, &short, rotation(DAY), None).await.done.expect("done");
+    rotate(&store, &long, rotation(DAY * 2), None).await;
+    database.clock.advance(DAY.saturating_sub(Duration::from_millis(1)));
+    assert!(!store.forget_expired_secrets().await.expect("removed"));
+    assert_eq!(database.number(kept).await, 2, "both still sign");
+    database.clock.advance(Duration::from_millis(1));
+    assert!(!store.forget_expired_secrets().await.expect("removed"));
+    assert_eq!((database.number(kept).await, database.number(without).await), (1, 2));
+    assert_eq!(texts(&*read(&store, &long).await, &store).len(), 2);
+    soon(store.close()).await;
+
+    // Read anew, from what is stored.
+    let store = database.open().await;
+    let now = read(&store, &short).await;
+    assert_eq!(texts(&now, &store), [rotated.secret.expose().to_string()]);
+    assert_eq!(now.version, rotated.version);
+    database.clock.advance(DAY);
+    store.forget_expired_secrets().await.expect("removed");
+    assert_eq!(database.number(kept).await, 0);
 }

@@ -88,3 +88,84 @@ async fn the_webhook_id_is_the_event_and_the_signature_verifies_with_the_shown_s
     assert_eq!(deliveries.json["items"][0]["eventId"], headers.id);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_send_is_the_documented_payload_signed_and_marked_and_counts_for_nothing() -> Result<()> {
+    let (binary, receiver) = (binary(), Receiver::start());
+    let mut process = binary.start()?;
+    let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
+    let client = create_client(&api, Some(&receiver.url())).await?;
+    let settings = api.get(&format!("/v1/clients/{client}/settings")).await?;
+    let path = format!(
+        "/v1/clients/{client}/destinations/{}",
+        text(&settings.json["destinationId"])
+    );
+    let secret = api.get(&format!("{path}/secret")).await?;
+    let secret = text(&secret.json["secret"]).parse::<sensei_domain::SigningSecret>()?;
+
+    let tested = api.post_once(&format!("{path}/test"), &Value::Null, "k").await?;
+    ensure!(tested.status == 200, "{tested:?}");
+    assert_eq!(
+        (
+            &tested.json["outcome"],
+            &tested.json["trigger"],
+            &tested.json["statusCode"]
+        ),
+        (&json!("delivered"), &json!("test"), &json!(200))
+    );
+    let again = api.post_once(&format!("{path}/test"), &Value::Null, "k").await?;
+    assert_eq!(again.json, tested.json);
+    let received = receiver.take();
+    ensure!(received.len() == 1, "{} requests", received.len());
+    let header = |name| received[0].header(name).context("a header is missing");
+    assert_eq!(header("sensei-test")?, "true");
+    let headers = sensei_domain::SignatureHeaders {
+        id: header("webhook-id")?,
+        timestamp: header("webhook-timestamp")?,
+        signature: header("webhook-signature")?,
+    };
+    assert_eq!(tested.json["eventId"], headers.id);
+    let now = sensei_domain::Clock::now(&sensei_domain::SystemClock);
+    sensei_domain::verify(&[secret], &headers, &received[0].body, now)?;
+    let body = received[0].json();
+    let sample = serde_json::from_value::<sensei_domain::LeadCreated<'_>>(body.clone())?;
+    assert_eq!(
+        std::str::from_utf8(&received[0].body)?,
+        std::str::from_utf8(&sample.to_bytes())?,
+        "the published keys in their order, and no other"
+    );
+    assert_eq!(
+        (&body["event"], &body["data"]["clientId"], &body["data"]["clientName"]),
+        (&json!("lead.created"), &json!(client), &json!("Acme Corp"))
+    );
+    let log = format!("/v1/clients/{client}/deliveries/{}", text(&tested.json["deliveryId"]));
+    let logged = api.get(&log).await?.json;
+    assert_eq!(
+        (&logged["state"], &logged["leadId"]),
+        (&json!("succeeded"), &Value::Null)
+    );
+    let leads = api.get(&format!("/v1/clients/{client}/leads")).await?;
+    assert_eq!(leads.json["items"], json!([]));
+
+    // Ten failures in a row would open its breaker.
+    receiver.set_status(500);
+    for _ in 0..10 {
+        let tested = api.post(&format!("{path}/test"), &Value::Null).await?;
+        assert_eq!((tested.status, &tested.json["outcome"]), (200, &json!("unavailable")));
+    }
+    let destination = api.get(&path).await?.json;
+    assert_eq!(destination["health"]["state"], "healthy");
+    assert_eq!(
+        destination["health"]["breaker"],
+        json!({"state": "closed", "until": null})
+    );
+    receiver.set_status(200);
+    receiver.take();
+    let lead = json!({"name": "John Doe", "email": "john@example.com"});
+    api.post(&format!("/v1/clients/{client}/leads"), &lead).await?;
+    let received = receiver.wait_for(12, LIMIT).await?;
+    assert!(received[0].header("sensei-test").is_none());
+    process.terminate()?;
+    ensure!(process.wait_exit(LIMIT).await?.success(), "it ends well");
+    Ok(())
+}
