@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks for what may be forgotten.
 const TIDY_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two times that what was counted is added up.
+const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 /// At most this many are leased for one destination at once, so that each has its share of the lease to wait.
 const BATCH: usize = 256;
 
@@ -32,7 +34,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 
 async fn sweep_on(engine: &Arc<Engine>) {
     let mut is_away = false;
-    let mut tidied_at = Instant::now();
+    let (mut tidied_at, mut folded_at) = (Instant::now(), Instant::now());
     let (mut recovered_at, mut is_recovering) = (Instant::now(), true);
     while !engine.stopping.is_cancelled() {
         if !is_away && (is_recovering || recovered_at.elapsed() >= INTERVAL) {
@@ -63,6 +65,11 @@ async fn sweep_on(engine: &Arc<Engine>) {
         if !is_away && tidied_at.elapsed() >= TIDY_INTERVAL {
             tidied_at = Instant::now();
             tidy(engine).await;
+        }
+        if !is_away && folded_at.elapsed() >= FOLD_INTERVAL {
+            folded_at = Instant::now();
+            let fold = || engine.store.fold_tallies();
+            tidy_all(engine, "what was counted could not be added up", fold).await;
         }
         if pause.is_zero() {
             continue;

@@ -47,6 +47,7 @@ mod settings;
 mod step;
 mod storable;
 mod store;
+mod tallies;
 
 pub use audit::Actor;
 pub use capture::{CaptureError, CaptureLead, CaptureRequest, Captured};
@@ -69,3 +70,4 @@ pub use retention::Retention;
 pub use secrets::Rotation;
 pub use settings::{Settings, SettingsChange};
 pub use store::Store;
+pub use tallies::Tally;

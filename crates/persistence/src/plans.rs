@@ -22,6 +22,7 @@ use crate::records::Page;
 use crate::redeliver;
 use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
+use crate::tallies::{COUNTED, FOLD};
 
 /// A query, and what its plan must name.
 struct Hot {
@@ -62,7 +63,23 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let moved = (0..4).flat_map(moved).collect::<Vec<_>>();
     let primary = primary(backend);
     let ordered = of_ordered(backend, due[0].clone(), due[1].clone());
+    let counted = if backend == DatabaseBackend::Sqlite {
+        "PRIMARY KEY (client_id=?)"
+    } else {
+        "tallies_pkey"
+    };
+    let folding = Hot {
+        what: "adding up what was counted",
+        statement: raw(FOLD, vec![50_i64.into()]),
+        names: "tally_changes_pkey",
+    };
+    let folding = (backend == DatabaseBackend::Postgres).then_some(folding);
     let others = vec![
+        Hot {
+            what: "counts of a client",
+            statement: raw(COUNTED, vec![client.as_uuid().into()]),
+            names: counted,
+        },
         Hot {
             what: "due destinations",
             statement: raw(DUE_DESTINATIONS, due.clone()),
@@ -122,7 +139,7 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             names: "deliveries_of_lead",
         },
     ];
-    others.into_iter().chain(ordered).collect()
+    others.into_iter().chain(folding).chain(ordered).collect()
 }
 
 /// How the head of an ordered destination is found.

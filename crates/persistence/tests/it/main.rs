@@ -22,3 +22,4 @@ mod redeliver;
 mod retention;
 mod secrets;
 mod settings;
+mod tallies;
