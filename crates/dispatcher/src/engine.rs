@@ -316,6 +316,7 @@ impl Engine {
     /// Deliveries are due that have no place; the sweeper is told.
     pub(crate) fn fell_behind(&self, destination: DestinationId) {
         self.note_behind(destination);
+        self.lanes().wants(destination);
         self.fetch.notify_one();
     }
 
@@ -324,13 +325,23 @@ impl Engine {
         self.lanes().fell_behind(destination, Instant::now());
     }
 
+    /// More is due in the database, and there may be room for it.
+    pub(crate) fn want(&self, destination: DestinationId) {
+        self.lanes().wants(destination);
+    }
+
     pub(crate) fn caught_up(&self, destination: DestinationId) {
         self.lanes().caught_up(destination, Instant::now());
     }
 
-    /// Nothing at all is due in the database.
-    pub(crate) fn all_caught_up(&self) {
-        self.lanes().all_caught_up(Instant::now());
+    /// All destinations were looked through for what is due since then.
+    pub(crate) fn round_ended(&self, began: Instant) {
+        self.lanes().round_ended(began, Instant::now());
+    }
+
+    /// Takes out destinations for which it is worth to fetch more at once, so many at most.
+    pub(crate) fn wanting(&self, at_most: usize) -> Vec<DestinationId> {
+        self.lanes().wanting(at_most)
     }
 
     /// When a lane that waits for a token may go on.

@@ -52,6 +52,8 @@ pub(crate) struct Lanes<T> {
     slow_running: usize,
     places: usize,
     bytes: usize,
+    /// Lanes for which it is worth to fetch more at once.
+    wanting: BTreeSet<DestinationId>,
     /// So many lanes are reason to look for those that can be forgotten.
     crowd: usize,
     closed: bool,
@@ -87,6 +89,7 @@ impl<T: Waiting> Lanes<T> {
             slow_running: 0,
             places: 0,
             bytes: 0,
+            wanting: BTreeSet::new(),
             crowd: KNOWN,
             closed: false,
         }
@@ -95,7 +98,8 @@ impl<T: Waiting> Lanes<T> {
     /// Takes a place for a new delivery, unless there is none or others wait in the database before it. An ordered
     /// destination's deliveries all come from there.
     pub(crate) fn take_new(&mut self, destination: DestinationId, terms: Terms, bytes: usize, now: Instant) -> bool {
-        let is_behind = self.by_destination.get(&destination).is_some_and(|lane| lane.is_behind);
+        let lane = self.by_destination.get(&destination);
+        let is_behind = lane.is_some_and(|lane| lane.behind_since.is_some());
         !is_behind && !terms.is_ordered && self.take(destination, terms, bytes, now)
     }
 
@@ -161,6 +165,9 @@ impl<T: Waiting> Lanes<T> {
         lane.bytes = lane.bytes.saturating_sub(bytes);
         lane.begun = lane.begun.saturating_sub(usize::from(has_begun));
         let wants_more = lane.wants_more(&self.limits, now);
+        if wants_more {
+            self.wanting.insert(destination);
+        }
         self.forget(destination, now);
         wants_more
     }
@@ -168,22 +175,35 @@ impl<T: Waiting> Lanes<T> {
     /// Deliveries are due in the database that have no place here.
     pub(crate) fn fell_behind(&mut self, destination: DestinationId, now: Instant) {
         if !self.closed {
-            self.lane(destination, now).is_behind = true;
+            self.lane(destination, now).behind_since = Some(now);
         }
     }
 
-    /// The database has nothing at all that is due: what waited there was taken by others, or cancelled.
-    pub(crate) fn all_caught_up(&mut self, now: Instant) {
+    /// Everything was looked through for what is due since this round began. Of lanes that were behind before, and of which
+    /// nothing was heard in it, the database has nothing more: it was taken by others, or cancelled.
+    pub(crate) fn round_ended(&mut self, began: Instant, now: Instant) {
         self.by_destination.retain(|_, lane| {
-            lane.is_behind = false;
+            lane.behind_since = lane.behind_since.filter(|&since| since >= began);
             !lane.is_forgettable(now)
         });
+    }
+
+    /// Something is due at once for this destination, wherever the round of looks is.
+    pub(crate) fn wants(&mut self, destination: DestinationId) {
+        if !self.closed {
+            self.wanting.insert(destination);
+        }
+    }
+
+    /// Takes out lanes for which it is worth to fetch more at once, so many at most.
+    pub(crate) fn wanting(&mut self, at_most: usize) -> Vec<DestinationId> {
+        std::iter::from_fn(|| self.wanting.pop_first()).take(at_most).collect()
     }
 
     /// The database has nothing more that is due for this destination.
     pub(crate) fn caught_up(&mut self, destination: DestinationId, now: Instant) {
         if let Some(lane) = self.by_destination.get_mut(&destination) {
-            lane.is_behind = false;
+            lane.behind_since = None;
             self.forget(destination, now);
         }
     }

@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 const TIDY_INTERVAL: Duration = Duration::from_mins(1);
 /// Between two times that what was counted is added up.
 const FOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two parts of a round over all destinations, at least.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+/// Lanes that want more for which one sweep fetches at most, beside those that have their look.
+const WANTING: usize = 256;
 /// At most this many are leased for one destination at once, so that each has its share of the lease to wait.
 const BATCH: usize = 256;
 
@@ -32,8 +36,15 @@ pub(crate) async fn run(engine: Arc<Engine>) {
     }
 }
 
+/// A round of looks over all destinations.
+#[derive(Default)]
+struct Round {
+    /// When it began; `None` when that isn't known, or a part of it failed.
+    began: Option<Instant>,
+}
+
 async fn sweep_on(engine: &Arc<Engine>) {
-    let mut is_away = false;
+    let (mut is_away, mut round) = (false, Round::default());
     let (mut tidied_at, mut folded_at) = (Instant::now(), Instant::now());
     let (mut recovered_at, mut is_recovering) = (Instant::now(), true);
     while !engine.stopping.is_cancelled() {
@@ -41,15 +52,19 @@ async fn sweep_on(engine: &Arc<Engine>) {
             recovered_at = Instant::now();
             is_recovering = recover(engine).await;
         }
-        let pause = match sweep(engine).await {
-            Ok(found) => {
+        let begun = Instant::now();
+        let pause = match sweep(engine, &mut round).await {
+            Ok(swept) => {
                 if std::mem::take(&mut is_away) {
                     tracing::info!("the database answers again");
                 }
-                if found || is_recovering {
+                if swept.more || is_recovering {
                     Duration::ZERO
-                } else {
+                } else if swept.ends_round {
                     INTERVAL
+                } else {
+                    // The rest of the round soon, but half of the time is others'.
+                    begun.elapsed().clamp(SHORTEST_REST, INTERVAL)
                 }
             }
             Err(error) => {
@@ -82,15 +97,38 @@ async fn sweep_on(engine: &Arc<Engine>) {
     }
 }
 
-/// Releases what is held for active destinations, then fetches what there is room for. True if another look at once
-/// is worth it: more is due, and there was room for it.
-async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
-    let mut claims = Vec::new();
-    let mut more = engine.store.free_held().await?;
-    let due = engine.store.due_destinations().await?;
-    if due.is_empty() {
-        engine.all_caught_up();
+/// What a sweep leaves to do.
+struct Swept {
+    /// Another one at once is worth it: more is due, and there was room for it.
+    more: bool,
+    /// Every destination had its look since the round began.
+    ends_round: bool,
+}
+
+/// Releases what is held for active destinations, then fetches what there is room for: for lanes that want more, and
+/// for the destinations that have their look in this part of a round.
+async fn sweep(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
+    let result = sweep_part(engine, round).await;
+    if result.is_err() {
+        // Not all that was due was dealt with: of this round nothing can be concluded.
+        round.began = None;
     }
+    result
+}
+
+async fn sweep_part(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
+    let mut more = engine.store.free_held().await?;
+    let mut due = engine.wanting(WANTING);
+    more |= due.len() == WANTING;
+    let began = Instant::now();
+    let look = engine.store.due_destinations().await?;
+    if look.begins_round {
+        round.began = Some(began);
+    }
+    due.extend(look.destinations);
+    due.sort_unstable();
+    due.dedup();
+    let mut claims = Vec::new();
     for destination_id in due {
         let room = engine.room(destination_id).min(BATCH);
         if room == 0 {
@@ -100,15 +138,32 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         }
         claims.push(Claim { destination_id, room });
     }
-    if claims.is_empty() {
-        return Ok(more);
+    if !claims.is_empty() {
+        more |= claim(engine, &claims).await?;
     }
+    if look.ends_round
+        && let Some(began) = round.began.take()
+    {
+        engine.round_ended(began);
+    }
+    Ok(Swept {
+        more,
+        ends_round: look.ends_round,
+    })
+}
+
+/// Fetches what is due. True when more is, and there was room for it.
+async fn claim(engine: &Arc<Engine>, claims: &[Claim]) -> Result<bool, StoreError> {
     let is_held = |delivery| engine.holds(delivery);
     let reserve = |destination: &Arc<Destination>, bytes| engine.take_place(destination, bytes);
-    for claimed in engine.store.claim(&claims, is_held, reserve).await? {
+    let mut more = false;
+    for claimed in engine.store.claim(claims, is_held, reserve).await? {
         if claimed.left {
             engine.note_behind(claimed.destination_id);
-            more |= !claimed.jobs.is_empty();
+            if !claimed.jobs.is_empty() {
+                engine.want(claimed.destination_id);
+                more = true;
+            }
         } else {
             engine.caught_up(claimed.destination_id);
         }

@@ -11,9 +11,11 @@ use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
 use crate::advance::RUNNING;
-use crate::claim::{DUE_DELIVERIES, DUE_DESTINATIONS};
+use crate::claim::DUE_DELIVERIES;
 use crate::deliveries::{self, DeliveryFilter};
+use crate::due::DUE_DESTINATIONS;
 use crate::head;
+use crate::held::RELEASABLE;
 use crate::leads;
 use crate::master_key::MasterKey;
 use crate::options::{DatabaseUrl, StoreOptions};
@@ -82,8 +84,13 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "due destinations",
-            statement: raw(DUE_DESTINATIONS, due.clone()),
+            statement: raw(DUE_DESTINATIONS, vec![destination.as_uuid().into(), 50_i64.into()]),
             names: "deliveries_due",
+        },
+        Hot {
+            what: "destinations to release for",
+            statement: raw(RELEASABLE, vec![destination.as_uuid().into(), 50_i64.into()]),
+            names: "deliveries_held",
         },
         Hot {
             what: "due deliveries",

@@ -1,5 +1,6 @@
 //! The store as others hold it: its connections, its committing tasks, its end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::capture::{self, Captures};
 use crate::connection::Connections;
 use crate::directory::Directory;
+use crate::due::DueRound;
 use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
 use crate::job::{Handover, Recording};
@@ -62,7 +64,11 @@ pub(crate) struct Shared {
     /// Writes that nobody waits for, until the store closes.
     pub(crate) background: TaskTracker,
     /// Where the search for due destinations goes on.
-    pub(crate) due_after: Mutex<Uuid>,
+    pub(crate) due_round: Mutex<DueRound>,
+    /// Where the search for what can be released goes on.
+    pub(crate) held_after: Mutex<Uuid>,
+    /// Destinations whose held deliveries are released first, as somebody resumed them here.
+    pub(crate) resumed: Mutex<BTreeSet<DestinationId>>,
     /// Where the turns of recoveries go on.
     pub(crate) recovered_after: Mutex<Uuid>,
     handover: Mutex<Option<Arc<dyn Handover>>>,
@@ -118,7 +124,9 @@ impl Store {
             clock: options.clock,
             lease: options.lease,
             background: TaskTracker::new(),
-            due_after: Mutex::new(Uuid::nil()),
+            due_round: Mutex::default(),
+            held_after: Mutex::new(Uuid::nil()),
+            resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),

@@ -5,6 +5,7 @@ mod claim;
 mod clients;
 mod deliveries;
 mod destinations;
+mod due;
 mod fixtures;
 mod health;
 mod held;
