@@ -40,6 +40,7 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
         }
     };
     let duration = begun.elapsed();
+    engine.meters.attempted(&attempted.outcome, job.trigger, duration);
     let verdict = judge(
         &attempted.outcome,
         &job.standing,

@@ -23,8 +23,9 @@ use crate::attempt;
 use crate::bound::BoundTransports;
 use crate::breaker::{Sign, Stand};
 use crate::egress::Egress;
-use crate::lanes::{Lanes, Next, Turn};
+use crate::lanes::{LaneCounts, Lanes, Next, Turn};
 use crate::limits::Limits;
+use crate::meters::Meters;
 use crate::pace::Terms;
 use crate::place::{EngineHandover, Held, Taken};
 use crate::rate_timer;
@@ -48,6 +49,7 @@ pub(crate) struct Engine {
     pub(crate) egress: Egress,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transports: BoundTransports,
+    pub(crate) meters: Meters,
     lanes: Mutex<Lanes<Held>>,
     /// What is in memory, by id: never fetched again, however late its outcome is stored.
     held: Mutex<HashSet<DeliveryId>>,
@@ -108,6 +110,7 @@ impl Dispatcher {
             egress,
             clock,
             transports: BoundTransports::new(registry),
+            meters: Meters::new(),
             lanes: Mutex::new(Lanes::new(limits, lease.saturating_sub(deadline + LEASE_MARGIN))),
             held: Mutex::default(),
             fetch: Notify::new(),
@@ -134,6 +137,10 @@ impl Dispatcher {
             },
             Stand::Ready | Stand::Probing => BreakerState::HalfOpen,
         }
+    }
+
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// Waits until nothing is in memory: all attempts have ended and are recorded.
@@ -337,6 +344,12 @@ impl Engine {
     /// All destinations were looked through for what is due since then.
     pub(crate) fn round_ended(&self, began: Instant) {
         self.lanes().round_ended(began, Instant::now());
+        self.meters.round_ended(began.elapsed());
+    }
+
+    /// How much is in the lanes.
+    pub(crate) fn lane_counts(&self) -> LaneCounts {
+        self.lanes().counts(Instant::now())
     }
 
     /// Takes out destinations for which it is worth to fetch more at once, so many at most.

@@ -59,6 +59,16 @@ pub(crate) struct Lanes<T> {
     closed: bool,
 }
 
+/// How much is in the lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneCounts {
+    pub(crate) running: usize,
+    pub(crate) places: usize,
+    pub(crate) bytes: usize,
+    pub(crate) lanes: usize,
+    pub(crate) open_breakers: usize,
+}
+
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<T> {
@@ -358,6 +368,18 @@ impl<T: Waiting> Lanes<T> {
             .values_mut()
             .flat_map(|lane| lane.waiting.drain(..))
             .collect()
+    }
+
+    /// How much is in the lanes. Looks at each of them.
+    pub(crate) fn counts(&self, now: Instant) -> LaneCounts {
+        let is_open = |lane: &&Lane<T>| lane.breaker.stand(now) != Stand::Closed;
+        LaneCounts {
+            running: self.running,
+            places: self.places,
+            bytes: self.bytes,
+            lanes: self.by_destination.len(),
+            open_breakers: self.by_destination.values().filter(is_open).count(),
+        }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

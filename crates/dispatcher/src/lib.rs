@@ -12,6 +12,7 @@ mod engine;
 mod lane;
 mod lanes;
 mod limits;
+mod meters;
 mod pace;
 mod place;
 mod rate_timer;
@@ -25,5 +26,6 @@ pub use egress::{
 };
 pub use engine::{BreakerState, Dispatcher, LeaseTooShort};
 pub use limits::Limits;
+pub use meters::{AttemptCount, DispatcherCounts, Watch};
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Strain, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

@@ -22,6 +22,7 @@ use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record;
 use crate::records::Page;
 use crate::redeliver;
+use crate::stats::STANDING;
 use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
 use crate::tallies::{COUNTED, FOLD};
@@ -43,6 +44,14 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let none = DeliveryFilter::default();
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let log = |filter| deliveries::query(client, filter, page).build(backend);
+    let standing = || {
+        vec![
+            client.as_uuid().into(),
+            now.as_millis().into(),
+            now.as_millis().into(),
+            50_i64.into(),
+        ]
+    };
     let due: Vec<Value> = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
     let moved = |row: i64| -> [Value; 13] {
         let (id, state, number, text) = (Uuid::from_u128(7), "pending", Some(row), None::<String>);
@@ -77,6 +86,16 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     };
     let folding = (backend == DatabaseBackend::Postgres).then_some(folding);
     let others = vec![
+        Hot {
+            what: "a client's destinations, how they stand",
+            statement: raw(STANDING, standing()),
+            names: "destinations_name",
+        },
+        Hot {
+            what: "what is due or leased of a client",
+            statement: raw(STANDING, standing()),
+            names: "deliveries_due",
+        },
         Hot {
             what: "counts of a client",
             statement: raw(COUNTED, vec![client.as_uuid().into()]),

@@ -23,11 +23,12 @@ use crate::job::{Handover, Recording};
 use crate::key_cache::KeyCache;
 use crate::lock::DatabaseLock;
 use crate::master_key::{MasterKey, SealedPlace};
+use crate::meters::StoreMeters;
 use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record::Recordings;
 
 /// Leads that may wait for the commit task; more are told to come back.
-const LEADS_WAITING: usize = 16_384;
+pub(crate) const LEADS_WAITING: usize = 16_384;
 /// Names the row that shows under which master key this database's secrets are sealed.
 const MASTER_KEY_FACT: &str = "master_key";
 /// A batch of captures is closed at this many leads.
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) resumed: Mutex<BTreeSet<DestinationId>>,
     /// Where the turns of recoveries go on.
     pub(crate) recovered_after: Mutex<Uuid>,
+    pub(crate) meters: StoreMeters,
     handover: Mutex<Option<Arc<dyn Handover>>>,
     closing: CancellationToken,
     lock: Mutex<Option<DatabaseLock>>,
@@ -128,6 +130,7 @@ impl Store {
             held_after: Mutex::new(Uuid::nil()),
             resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
+            meters: StoreMeters::new(),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),
             lock: Mutex::new(lock),

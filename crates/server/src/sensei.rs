@@ -13,6 +13,7 @@ use sensei_persistence::{
 };
 
 use crate::config::Config;
+use crate::metrics::{self, Watched};
 
 /// How long attempts in flight may take to end at shutdown. Those cut off are made again at the next start.
 const DISPATCHER_DEADLINE: Duration = Duration::from_secs(10);
@@ -23,6 +24,7 @@ pub struct Sensei {
     store: Store,
     dispatcher: Dispatcher,
     router: Router,
+    metrics: Router,
     first_admin_key: Option<String>,
 }
 
@@ -57,11 +59,16 @@ impl Sensei {
             }
         };
         store.keep_house(config.retention);
+        let metrics = metrics::router(Watched {
+            store: store.clone(),
+            dispatcher: dispatcher.watch(),
+        });
         let router = sensei_api::router(ApiState::new(store.clone(), egress, registry, clock));
         Ok(Self {
             store,
             dispatcher,
             router,
+            metrics,
             first_admin_key,
         })
     }
@@ -69,6 +76,11 @@ impl Sensei {
     /// The API's routes (`/v1/…`, `/healthz`, …), to serve or to nest in another router.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// `/metrics` of this server, for an address that only the operator reaches: it asks for no key.
+    pub fn metrics_router(&self) -> Router {
+        self.metrics.clone()
     }
 
     /// The admin key that this start made, because there was none and the configuration named none.

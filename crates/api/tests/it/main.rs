@@ -16,3 +16,4 @@ mod outage;
 mod recovery;
 mod secrets;
 mod settings;
+mod stats;
