@@ -101,6 +101,6 @@ async fn a_mistyped_client_is_no_client_without_deliveries() {
         .await;
     let client = app.client("Acme Corp").await;
     app.get(format!("{}/stats?window=1h", client.path))
-        .refused(400, "bad-request")
+        .refused(400, "invalid-request")
         .await;
 }

@@ -56,7 +56,8 @@ async fn capture(api: &Api, url: &str, leads: usize) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn leads_and_attempts_add_up_between_scrapes() -> Result<()> {
     let receiver = Receiver::start();
-    let mut process = sensei().env("SENSEI_ADMIN_LISTEN", "127.0.0.1:0").start()?;
+    let binary = sensei().env("SENSEI_ADMIN_LISTEN", "127.0.0.1:0");
+    let mut process = binary.start()?;
     let api = Api::new(process.wait_ready(LIMIT).await?, KEY);
     let metrics = process.metrics_address().context("metrics are served")?;
     let before = scrape(metrics).await?;
@@ -128,7 +129,8 @@ async fn leads_and_attempts_add_up_between_scrapes() -> Result<()> {
 async fn default_address_in_use_stops_nobody_and_a_chosen_one_is_an_error() -> Result<()> {
     // Another program may have it already: then this one can't, and that is as well.
     let _default = TcpListener::bind("127.0.0.1:9090").await;
-    let mut process = sensei().env("SENSEI_ADMIN_LISTEN", "").start()?;
+    let binary = sensei().env("SENSEI_ADMIN_LISTEN", "");
+    let mut process = binary.start()?;
     process.wait_ready(LIMIT).await?;
     process.wait_output("no metrics are served", LIMIT).await?;
     drop(process);
