@@ -44,14 +44,6 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let none = DeliveryFilter::default();
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let log = |filter| deliveries::query(client, filter, page).build(backend);
-    let standing = || {
-        vec![
-            client.as_uuid().into(),
-            now.as_millis().into(),
-            now.as_millis().into(),
-            50_i64.into(),
-        ]
-    };
     let due: Vec<Value> = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
     let moved = |row: i64| -> [Value; 13] {
         let (id, state, number, text) = (Uuid::from_u128(7), "pending", Some(row), None::<String>);
@@ -74,42 +66,11 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let moved = (0..4).flat_map(moved).collect::<Vec<_>>();
     let primary = primary(backend);
     let ordered = of_ordered(backend, due[0].clone(), due[1].clone());
-    let counted = if backend == DatabaseBackend::Sqlite {
-        "PRIMARY KEY (client_id=?)"
-    } else {
-        "tallies_pkey"
-    };
-    let folding = Hot {
-        what: "adding up what was counted",
-        statement: raw(FOLD, vec![50_i64.into()]),
-        names: "tally_changes_pkey",
-    };
-    let folding = (backend == DatabaseBackend::Postgres).then_some(folding);
     let others = vec![
-        Hot {
-            what: "a client's destinations, how they stand",
-            statement: raw(STANDING, standing()),
-            names: "destinations_name",
-        },
-        Hot {
-            what: "what is due or leased of a client",
-            statement: raw(STANDING, standing()),
-            names: "deliveries_due",
-        },
-        Hot {
-            what: "counts of a client",
-            statement: raw(COUNTED, vec![client.as_uuid().into()]),
-            names: counted,
-        },
         Hot {
             what: "due destinations",
             statement: raw(DUE_DESTINATIONS, vec![destination.as_uuid().into(), 50_i64.into()]),
             names: "deliveries_due",
-        },
-        Hot {
-            what: "destinations to release for",
-            statement: raw(RELEASABLE, vec![destination.as_uuid().into(), 50_i64.into()]),
-            names: "deliveries_held",
         },
         Hot {
             what: "due deliveries",
@@ -165,7 +126,7 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             names: "deliveries_of_lead",
         },
     ];
-    others.into_iter().chain(folding).chain(ordered).collect()
+    others.into_iter().chain(ordered).collect()
 }
 
 /// How the head of an ordered destination is found.
@@ -197,7 +158,7 @@ fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot;
 }
 
 fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
-    [hot(backend), hot_of_recoveries(backend)]
+    [hot(backend), hot_of_recoveries(backend), hot_of_clients(backend)]
         .into_iter()
         .flatten()
         .collect()
@@ -259,6 +220,48 @@ fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
             names: primary(backend),
         },
     ]
+}
+
+/// How a client stands, and what is counted of it.
+fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let (id, millis): (Value, Value) = (LeadId::new(now).as_uuid().into(), now.as_millis().into());
+    let standing = || vec![id.clone(), millis.clone(), millis.clone(), 50_i64.into()];
+    let is_sqlite = backend == DatabaseBackend::Sqlite;
+    let counted = if is_sqlite {
+        "PRIMARY KEY (client_id=?)"
+    } else {
+        "tallies_pkey"
+    };
+    let folding = (!is_sqlite).then(|| Hot {
+        what: "adding up what was counted",
+        statement: raw(FOLD, vec![50_i64.into()]),
+        names: "tally_changes_pkey",
+    });
+    let all = [
+        Hot {
+            what: "destinations to release for",
+            statement: raw(RELEASABLE, vec![id.clone(), 50_i64.into()]),
+            names: "deliveries_held",
+        },
+        Hot {
+            what: "a client's destinations, how they stand",
+            statement: raw(STANDING, standing()),
+            names: "destinations_name",
+        },
+        Hot {
+            what: "what is due or leased of a client",
+            statement: raw(STANDING, standing()),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "counts of a client",
+            statement: raw(COUNTED, vec![id.clone()]),
+            names: counted,
+        },
+    ];
+    all.into_iter().chain(folding).collect()
 }
 
 fn primary(backend: DatabaseBackend) -> &'static str {

@@ -1,4 +1,4 @@
-//! `/metrics`: what this server counts, as OpenMetrics text.
+//! `/metrics`: what this server counts, as text in the format `OpenMetrics`.
 //!
 //! A scrape reads what the parts have counted, plain atomic numbers, and asks the database how many deliveries are in each
 //! state. Nothing here is global: two servers in one process don't mix. No label tells of a client or a URL, so the number of
@@ -13,7 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use sensei_dispatcher::{DispatcherCounts, Watch};
@@ -217,7 +217,7 @@ impl Out<'_> {
         count_one(self.0.encode_descriptor(name, help, None, MetricType::Counter)?, count)
     }
 
-    fn gauge<V: prometheus_client::encoding::EncodeGaugeValue>(
+    fn gauge<V: EncodeGaugeValue + Copy>(
         &mut self,
         name: &str,
         help: &str,

@@ -1,5 +1,7 @@
 //! `/metrics`: what is counted adds up, on the real program.
 
+#![expect(clippy::float_cmp, reason = "whole numbers, though a sample is a float")]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
