@@ -320,41 +320,9 @@ impl Engine {
         self.begin();
     }
 
-    /// Deliveries are due that have no place; the sweeper is told.
-    pub(crate) fn fell_behind(&self, destination: DestinationId) {
-        self.note_behind(destination);
-        self.lanes().wants(destination);
-        self.fetch.notify_one();
-    }
-
-    /// Deliveries are due that have no place, as the sweeper knows.
-    pub(crate) fn note_behind(&self, destination: DestinationId) {
-        self.lanes().fell_behind(destination, Instant::now());
-    }
-
-    /// More is due in the database, and there may be room for it.
-    pub(crate) fn want(&self, destination: DestinationId) {
-        self.lanes().wants(destination);
-    }
-
-    pub(crate) fn caught_up(&self, destination: DestinationId) {
-        self.lanes().caught_up(destination, Instant::now());
-    }
-
-    /// All destinations were looked through for what is due since then.
-    pub(crate) fn round_ended(&self, began: Instant) {
-        self.lanes().round_ended(began, Instant::now());
-        self.meters.round_ended(began.elapsed());
-    }
-
     /// How much is in the lanes.
     pub(crate) fn lane_counts(&self) -> LaneCounts {
         self.lanes().counts(Instant::now())
-    }
-
-    /// Takes out destinations for which it is worth to fetch more at once, so many at most.
-    pub(crate) fn wanting(&self, at_most: usize) -> Vec<DestinationId> {
-        self.lanes().wanting(at_most)
     }
 
     /// When a lane that waits for a token may go on.
@@ -371,7 +339,7 @@ impl Engine {
     }
 
     /// The lock is held for moments only, never across an await.
-    fn lanes(&self) -> MutexGuard<'_, Lanes<Held>> {
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Held>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,9 @@
 //! a breaker is open, and that nothing waits here that isn't also a row in the database. A plain data structure: no clock,
 //! no task, no lock. Losing it loses time, never a lead.
 
+mod behind;
+mod counts;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,8 @@ use crate::breaker::{Change, Era, Sign, Stand};
 use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::pace::Terms;
+
+pub(crate) use counts::LaneCounts;
 
 /// After this time in memory a delivery and its destination are read again before an attempt.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -57,16 +62,6 @@ pub(crate) struct Lanes<T> {
     /// So many lanes are reason to look for those that can be forgotten.
     crowd: usize,
     closed: bool,
-}
-
-/// How much is in the lanes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LaneCounts {
-    pub(crate) running: usize,
-    pub(crate) places: usize,
-    pub(crate) bytes: usize,
-    pub(crate) lanes: usize,
-    pub(crate) open_breakers: usize,
 }
 
 /// What is to be done next.
@@ -180,42 +175,6 @@ impl<T: Waiting> Lanes<T> {
         }
         self.forget(destination, now);
         wants_more
-    }
-
-    /// Deliveries are due in the database that have no place here.
-    pub(crate) fn fell_behind(&mut self, destination: DestinationId, now: Instant) {
-        if !self.closed {
-            self.lane(destination, now).behind_since = Some(now);
-        }
-    }
-
-    /// Everything was looked through for what is due since this round began. Of lanes that were behind before, and of which
-    /// nothing was heard in it, the database has nothing more: it was taken by others, or cancelled.
-    pub(crate) fn round_ended(&mut self, began: Instant, now: Instant) {
-        self.by_destination.retain(|_, lane| {
-            lane.behind_since = lane.behind_since.filter(|&since| since >= began);
-            !lane.is_forgettable(now)
-        });
-    }
-
-    /// Something is due at once for this destination, wherever the round of looks is.
-    pub(crate) fn wants(&mut self, destination: DestinationId) {
-        if !self.closed {
-            self.wanting.insert(destination);
-        }
-    }
-
-    /// Takes out lanes for which it is worth to fetch more at once, so many at most.
-    pub(crate) fn wanting(&mut self, at_most: usize) -> Vec<DestinationId> {
-        std::iter::from_fn(|| self.wanting.pop_first()).take(at_most).collect()
-    }
-
-    /// The database has nothing more that is due for this destination.
-    pub(crate) fn caught_up(&mut self, destination: DestinationId, now: Instant) {
-        if let Some(lane) = self.by_destination.get_mut(&destination) {
-            lane.behind_since = None;
-            self.forget(destination, now);
-        }
     }
 
     /// Lets a delivery that has a place wait for its turn. Once closed, or while nothing starts, gives it back.
@@ -368,18 +327,6 @@ impl<T: Waiting> Lanes<T> {
             .values_mut()
             .flat_map(|lane| lane.waiting.drain(..))
             .collect()
-    }
-
-    /// How much is in the lanes. Looks at each of them.
-    pub(crate) fn counts(&self, now: Instant) -> LaneCounts {
-        let is_open = |lane: &&Lane<T>| lane.breaker.stand(now) != Stand::Closed;
-        LaneCounts {
-            running: self.running,
-            places: self.places,
-            bytes: self.bytes,
-            lanes: self.by_destination.len(),
-            open_breakers: self.by_destination.values().filter(is_open).count(),
-        }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -5,6 +5,7 @@
 //! is in the store (`sensei-persistence`); what is here can be lost at any moment.
 
 mod attempt;
+mod behind;
 mod bound;
 mod breaker;
 mod egress;

@@ -45,7 +45,8 @@ struct Round {
 
 async fn sweep_on(engine: &Arc<Engine>) {
     let (mut is_away, mut round) = (false, Round::default());
-    let (mut tidied_at, mut folded_at) = (Instant::now(), Instant::now());
+    let mut tidied_at = Instant::now();
+    let (mut folded_at, mut is_folding) = (Instant::now(), true);
     let (mut recovered_at, mut is_recovering) = (Instant::now(), true);
     while !engine.stopping.is_cancelled() {
         if !is_away && (is_recovering || recovered_at.elapsed() >= INTERVAL) {
@@ -81,12 +82,11 @@ async fn sweep_on(engine: &Arc<Engine>) {
             tidied_at = Instant::now();
             tidy(engine).await;
         }
-        if !is_away && folded_at.elapsed() >= FOLD_INTERVAL {
+        if !is_away && (is_folding || folded_at.elapsed() >= FOLD_INTERVAL) {
             folded_at = Instant::now();
-            let fold = || engine.store.fold_tallies();
-            tidy_all(engine, "what was counted could not be added up", fold).await;
+            is_folding = fold(engine).await;
         }
-        if pause.is_zero() {
+        if pause.is_zero() || (is_folding && !is_away) {
             continue;
         }
         tokio::select! {
@@ -182,6 +182,20 @@ async fn recover(engine: &Arc<Engine>) -> bool {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "recoveries could not go on; they will"
+            );
+            false
+        }
+    }
+}
+
+/// Adds up some of what was counted. True if there is more to do that need not wait.
+async fn fold(engine: &Arc<Engine>) -> bool {
+    match engine.store.fold_tallies().await {
+        Ok(more) => more,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was counted could not be added up; it will be"
             );
             false
         }
