@@ -5,6 +5,7 @@
 //! for the caller (`sensei-persistence`) to see to.
 
 mod m20261124_000001_first_tables;
+mod m20261125_000001_tallies;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -15,6 +16,9 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_first_tables::Migration)]
+        vec![
+            Box::new(m20261124_000001_first_tables::Migration),
+            Box::new(m20261125_000001_tallies::Migration),
+        ]
     }
 }

@@ -38,6 +38,7 @@ mod router;
 mod schema;
 mod settings;
 mod state;
+mod stats;
 mod webhook;
 
 pub use openapi::openapi;

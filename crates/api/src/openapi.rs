@@ -64,6 +64,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::destination_test::routes())
         .merge(crate::destination_kinds::routes())
         .merge(crate::deliveries::routes())
+        .merge(crate::stats::routes())
         .merge(crate::recoveries::routes())
         .merge(crate::keys::routes())
         .merge(crate::health::routes())

@@ -21,6 +21,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
     let Held { job, place } = held;
     let (attempt, sign) = perform(&job, &engine.transports, &engine.egress, &*engine.clock).await;
+    engine.meters.attempted(&attempt.outcome, job.trigger, attempt.duration);
     let verdict = judge(
         &attempt.outcome,
         &job.standing,

@@ -24,8 +24,9 @@ use crate::bound::BoundTransports;
 use crate::breaker::Sign;
 use crate::breakers::{BreakerState, Breakers};
 use crate::egress::Egress;
-use crate::lanes::{Lanes, Next, Turn};
+use crate::lanes::{LaneCounts, Lanes, Next, Turn};
 use crate::limits::Limits;
+use crate::meters::Meters;
 use crate::pace::Terms;
 use crate::place::{EngineHandover, Held, Taken};
 use crate::rate_timer;
@@ -49,6 +50,7 @@ pub(crate) struct Engine {
     pub(crate) egress: Egress,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transports: BoundTransports,
+    pub(crate) meters: Meters,
     lanes: Mutex<Lanes<Held>>,
     /// What is in memory, by id: never fetched again, however late its outcome is stored.
     held: Mutex<HashSet<DeliveryId>>,
@@ -95,6 +97,7 @@ impl Dispatcher {
             egress,
             clock,
             transports: BoundTransports::new(registry),
+            meters: Meters::new(),
             lanes: Mutex::new(Lanes::new(limits, lease.saturating_sub(deadline + LEASE_MARGIN))),
             held: Mutex::default(),
             fetch: Notify::new(),
@@ -119,6 +122,10 @@ impl Dispatcher {
     /// What the circuit breakers of this process let through, for who only looks.
     pub fn breakers(&self) -> Breakers {
         Breakers::of(&self.engine)
+    }
+
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// Waits until nothing is in memory: all attempts have ended and are recorded.
@@ -298,17 +305,6 @@ impl Engine {
         self.begin();
     }
 
-    /// Deliveries are due that have no place; the sweeper is told.
-    pub(crate) fn fell_behind(&self, destination: DestinationId) {
-        self.note_behind(destination);
-        self.fetch.notify_one();
-    }
-
-    /// Deliveries are due that have no place, as the sweeper knows.
-    pub(crate) fn note_behind(&self, destination: DestinationId) {
-        self.lanes().fell_behind(destination, Instant::now());
-    }
-
     /// What a destination's circuit breaker lets through.
     pub(crate) fn breaker(&self, destination: DestinationId) -> BreakerState {
         let now = Instant::now();
@@ -316,13 +312,9 @@ impl Engine {
         BreakerState::of(stand, now, self.clock.now())
     }
 
-    pub(crate) fn caught_up(&self, destination: DestinationId) {
-        self.lanes().caught_up(destination, Instant::now());
-    }
-
-    /// Nothing at all is due in the database.
-    pub(crate) fn all_caught_up(&self) {
-        self.lanes().all_caught_up(Instant::now());
+    /// How much is in the lanes.
+    pub(crate) fn lane_counts(&self) -> LaneCounts {
+        self.lanes().counts(Instant::now())
     }
 
     /// When a lane that waits for a token may go on.
@@ -339,7 +331,7 @@ impl Engine {
     }
 
     /// The lock is held for moments only, never across an await.
-    fn lanes(&self) -> MutexGuard<'_, Lanes<Held>> {
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Held>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,8 +19,9 @@ pub(crate) struct Lane<T> {
     pub(crate) begun: usize,
     /// Of the bodies in these places.
     pub(crate) bytes: usize,
-    /// More deliveries are due in the database: until they were fetched, nothing new comes in past them.
-    pub(crate) is_behind: bool,
+    /// More deliveries are due in the database, as was last known then: until they were fetched, nothing new comes in past
+    /// them.
+    pub(crate) behind_since: Option<Instant>,
     pub(crate) has_turn: bool,
     /// Some of it is being read again; nothing starts meanwhile.
     pub(crate) is_reading: bool,
@@ -40,7 +41,7 @@ impl<T> Lane<T> {
             places: 0,
             begun: 0,
             bytes: 0,
-            is_behind: false,
+            behind_since: None,
             has_turn: false,
             is_reading: false,
             changed_at: None,
@@ -69,12 +70,12 @@ impl<T> Lane<T> {
         } else {
             self.places <= limits.lane_capacity / 2 && at_hand <= self.pace.in_stock() / 2
         };
-        self.is_behind && has_room && matches!(self.breaker.stand(now), Stand::Closed | Stand::Ready)
+        self.behind_since.is_some() && has_room && matches!(self.breaker.stand(now), Stand::Closed | Stand::Ready)
     }
 
     /// Whether nothing of it is in memory.
     pub(crate) const fn is_idle(&self) -> bool {
-        self.places == 0 && self.running == 0 && !self.is_behind
+        self.places == 0 && self.running == 0 && self.behind_since.is_none()
     }
 
     /// Whether a new lane would do as well.

@@ -5,6 +5,9 @@
 //! a breaker is open, and that nothing waits here that isn't also a row in the database. A plain data structure: no clock,
 //! no task, no lock. Losing it loses time, never a lead.
 
+mod behind;
+mod counts;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,8 @@ use crate::breaker::{Change, Era, Sign, Stand};
 use crate::lane::Lane;
 use crate::limits::Limits;
 use crate::pace::{Pace, Terms};
+
+pub(crate) use counts::LaneCounts;
 
 /// After this time in memory a delivery and its destination are read again before an attempt.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -52,6 +57,8 @@ pub(crate) struct Lanes<T> {
     slow_running: usize,
     places: usize,
     bytes: usize,
+    /// Lanes for which it is worth to fetch more at once.
+    wanting: BTreeSet<DestinationId>,
     /// So many lanes are reason to look for those that can be forgotten.
     crowd: usize,
     closed: bool,
@@ -87,6 +94,7 @@ impl<T: Waiting> Lanes<T> {
             slow_running: 0,
             places: 0,
             bytes: 0,
+            wanting: BTreeSet::new(),
             crowd: KNOWN,
             closed: false,
         }
@@ -95,7 +103,8 @@ impl<T: Waiting> Lanes<T> {
     /// Takes a place for a new delivery, unless there is none or others wait in the database before it. An ordered
     /// destination's deliveries all come from there.
     pub(crate) fn take_new(&mut self, destination: DestinationId, terms: Terms, bytes: usize, now: Instant) -> bool {
-        let is_behind = self.by_destination.get(&destination).is_some_and(|lane| lane.is_behind);
+        let lane = self.by_destination.get(&destination);
+        let is_behind = lane.is_some_and(|lane| lane.behind_since.is_some());
         !is_behind && !terms.is_ordered && self.take(destination, terms, bytes, now)
     }
 
@@ -170,31 +179,11 @@ impl<T: Waiting> Lanes<T> {
         lane.bytes = lane.bytes.saturating_sub(bytes);
         lane.begun = lane.begun.saturating_sub(usize::from(has_begun));
         let wants_more = lane.wants_more(&self.limits, now);
+        if wants_more {
+            self.wanting.insert(destination);
+        }
         self.forget(destination, now);
         wants_more
-    }
-
-    /// Deliveries are due in the database that have no place here.
-    pub(crate) fn fell_behind(&mut self, destination: DestinationId, now: Instant) {
-        if !self.closed {
-            self.lane(destination, now).is_behind = true;
-        }
-    }
-
-    /// The database has nothing at all that is due: what waited there was taken by others, or cancelled.
-    pub(crate) fn all_caught_up(&mut self, now: Instant) {
-        self.by_destination.retain(|_, lane| {
-            lane.is_behind = false;
-            !lane.is_forgettable(now)
-        });
-    }
-
-    /// The database has nothing more that is due for this destination.
-    pub(crate) fn caught_up(&mut self, destination: DestinationId, now: Instant) {
-        if let Some(lane) = self.by_destination.get_mut(&destination) {
-            lane.is_behind = false;
-            self.forget(destination, now);
-        }
     }
 
     /// Lets a delivery that has a place wait for its turn. Once closed, or while nothing starts, gives it back.

@@ -5,6 +5,7 @@
 //! is in the store (`sensei-persistence`); what is here can be lost at any moment.
 
 mod attempt;
+mod behind;
 mod bound;
 mod breaker;
 mod breakers;
@@ -13,6 +14,7 @@ mod engine;
 mod lane;
 mod lanes;
 mod limits;
+mod meters;
 mod pace;
 mod place;
 mod rate_timer;
@@ -28,6 +30,7 @@ pub use egress::{
 };
 pub use engine::{Dispatcher, LeaseTooShort};
 pub use limits::Limits;
+pub use meters::{AttemptCount, DispatcherCounts, Watch};
 pub use tester::{Sample, TestTurn, Tester, TooManyTests};
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Strain, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

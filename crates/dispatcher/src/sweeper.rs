@@ -19,6 +19,12 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks for what may be forgotten.
 const TIDY_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two times that what was counted is added up.
+const FOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two parts of a round over all destinations, at least.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+/// Lanes that want more for which one sweep fetches at most, beside those that have their look.
+const WANTING: usize = 256;
 /// At most so many are leased in one transaction, for so many destinations: leads are captured in between.
 const LEASED_AT_ONCE: usize = 256;
 const DESTINATIONS_AT_ONCE: usize = 32;
@@ -31,24 +37,36 @@ pub(crate) async fn run(engine: Arc<Engine>) {
     }
 }
 
+/// A round of looks over all destinations.
+#[derive(Default)]
+struct Round {
+    /// When it began; `None` when that isn't known, or a part of it failed.
+    began: Option<Instant>,
+}
+
 async fn sweep_on(engine: &Arc<Engine>) {
-    let mut is_away = false;
+    let (mut is_away, mut round) = (false, Round::default());
     let mut tidied_at = Instant::now();
+    let (mut folded_at, mut is_folding) = (Instant::now(), true);
     let (mut recovered_at, mut is_recovering) = (Instant::now(), true);
     while !engine.stopping.is_cancelled() {
         if !is_away && (is_recovering || recovered_at.elapsed() >= INTERVAL) {
             recovered_at = Instant::now();
             is_recovering = recover(engine).await;
         }
-        let pause = match sweep(engine).await {
-            Ok(found) => {
+        let begun = Instant::now();
+        let pause = match sweep(engine, &mut round).await {
+            Ok(swept) => {
                 if std::mem::take(&mut is_away) {
                     tracing::info!("the database answers again");
                 }
-                if found || is_recovering {
+                if swept.more || is_recovering {
                     Duration::ZERO
-                } else {
+                } else if swept.ends_round {
                     INTERVAL
+                } else {
+                    // The rest of the round soon, but half of the time is others'.
+                    begun.elapsed().clamp(SHORTEST_REST, INTERVAL)
                 }
             }
             Err(error) => {
@@ -65,7 +83,11 @@ async fn sweep_on(engine: &Arc<Engine>) {
             tidied_at = Instant::now();
             tidy(engine).await;
         }
-        if pause.is_zero() {
+        if !is_away && (is_folding || folded_at.elapsed() >= FOLD_INTERVAL) {
+            folded_at = Instant::now();
+            is_folding = fold(engine).await;
+        }
+        if pause.is_zero() || (is_folding && !is_away) {
             continue;
         }
         tokio::select! {
@@ -76,14 +98,37 @@ async fn sweep_on(engine: &Arc<Engine>) {
     }
 }
 
-/// Releases what is held for active destinations, then fetches what there is room for. True if another look at once
-/// is worth it: more is due, and there was room for it.
-async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
-    let mut more = engine.store.free_held().await?;
-    let due = engine.store.due_destinations().await?;
-    if due.is_empty() {
-        engine.all_caught_up();
+/// What a sweep leaves to do.
+struct Swept {
+    /// Another one at once is worth it: more is due, and there was room for it.
+    more: bool,
+    /// Every destination had its look since the round began.
+    ends_round: bool,
+}
+
+/// Releases what is held for active destinations, then fetches what there is room for: for lanes that want more, and
+/// for the destinations that have their look in this part of a round.
+async fn sweep(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
+    let result = sweep_part(engine, round).await;
+    if result.is_err() {
+        // Not all that was due was dealt with: of this round nothing can be concluded.
+        round.began = None;
     }
+    result
+}
+
+async fn sweep_part(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
+    let mut more = engine.store.free_held().await?;
+    let mut due = engine.wanting(WANTING);
+    more |= due.len() == WANTING;
+    let began = Instant::now();
+    let look = engine.store.due_destinations().await?;
+    if look.begins_round {
+        round.began = Some(began);
+    }
+    due.extend(look.destinations);
+    due.sort_unstable();
+    due.dedup();
     let mut left = &due[..];
     while !left.is_empty() && !engine.stopping.is_cancelled() {
         let mut claims = Vec::with_capacity(DESTINATIONS_AT_ONCE);
@@ -104,7 +149,15 @@ async fn sweep(engine: &Arc<Engine>) -> Result<bool, StoreError> {
         }
         more |= fetch(engine, &claims).await?;
     }
-    Ok(more)
+    if look.ends_round
+        && let Some(began) = round.began.take()
+    {
+        engine.round_ended(began);
+    }
+    Ok(Swept {
+        more,
+        ends_round: look.ends_round,
+    })
 }
 
 /// Leases deliveries and offers them to their lanes. True if there are more for a lane that took some.
@@ -118,7 +171,10 @@ async fn fetch(engine: &Arc<Engine>, claims: &[Claim]) -> Result<bool, StoreErro
     for claimed in engine.store.claim(claims, is_held, reserve).await? {
         if claimed.left {
             engine.note_behind(claimed.destination_id);
-            more |= !claimed.jobs.is_empty();
+            if !claimed.jobs.is_empty() {
+                engine.want(claimed.destination_id);
+                more = true;
+            }
         } else {
             engine.caught_up(claimed.destination_id);
         }
@@ -137,6 +193,20 @@ async fn recover(engine: &Arc<Engine>) -> bool {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "recoveries could not go on; they will"
+            );
+            false
+        }
+    }
+}
+
+/// Adds up some of what was counted. True if there is more to do that need not wait.
+async fn fold(engine: &Arc<Engine>) -> bool {
+    match engine.store.fold_tallies().await {
+        Ok(more) => more,
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was counted could not be added up; it will be"
             );
             false
         }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -87,8 +87,10 @@ pub(crate) struct Pending {
 impl Store {
     /// Captures leads. They are on disk when this answers, and stay even if the caller stops waiting.
     pub async fn capture(&self, request: CaptureRequest) -> Answered {
-        let leads = u32::try_from(request.leads.len().max(1)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(self.room_for_leads()).try_acquire_many_owned(leads) else {
+        let (meters, leads) = (&self.shared().meters, request.leads.len());
+        let weight = u32::try_from(leads.max(1)).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(self.room_for_leads()).try_acquire_many_owned(weight) else {
+            meters.refused_overload(leads);
             return Err(CaptureError::Overloaded);
         };
         let (caller, answer) = oneshot::channel();
@@ -99,8 +101,14 @@ impl Store {
         };
         match self.captures().try_send(pending) {
             Ok(()) => answer.await.unwrap_or(Err(CaptureError::Store(StoreError::Closed))),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(CaptureError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(CaptureError::Store(StoreError::Closed)),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                meters.refused_overload(leads);
+                Err(CaptureError::Overloaded)
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                meters.refused_unavailable(leads);
+                Err(CaptureError::Store(StoreError::Closed))
+            }
         }
     }
 }
@@ -191,6 +199,9 @@ impl Batched for Captures {
         self.shared.left_behind(done.left_behind);
         for (item, answer) in items.into_iter().zip(done.answers) {
             if let Some(answer) = answer {
+                if matches!(answer, Ok(Captured::Now)) {
+                    self.shared.meters.captured(item.request.leads.len());
+                }
                 // Who has hung up has his lead delivered all the same.
                 let _ = item.caller.send(answer);
             }
@@ -206,9 +217,14 @@ impl Batched for Captures {
             "leads could not be stored; their senders are told"
         );
         for item in items {
+            self.shared.meters.refused_unavailable(item.request.leads.len());
             let _ = item.caller.send(Err(CaptureError::Store(error.clone())));
         }
         Vec::new()
+    }
+
+    fn measured(&self, leads: usize, took: Duration) {
+        self.shared.meters.capture_batches.add(leads, took);
     }
 
     fn weight(item: &Pending) -> usize {

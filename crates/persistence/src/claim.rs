@@ -4,10 +4,10 @@
 //! updates, under an immediate transaction (SQLite) or `FOR UPDATE SKIP LOCKED` (PostgreSQL). A lease
 //! that ran out is due like any other row: `due_at` is then the lease's end. Of an ordered destination
 //! only the head is leased ([`crate::head`]).
-//! Leaves to others: which lanes have room, and when to look (the sweeper).
+//! Leaves to others: which destinations have something due ([`crate::due`]), which lanes have room, and when to look (the sweeper).
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use sea_orm::{
@@ -29,19 +29,6 @@ use crate::orphans::cancel_orphans;
 use crate::records::Destination;
 use crate::store::Store;
 
-/// Destinations that one look at what is due names at most.
-const DUE_AT_ONCE: usize = 1_000;
-
-/// Destinations after `$1` with something due at `$2`. A loose index scan: it hops from destination to
-/// destination, however many rows each has.
-pub(crate) const DUE_DESTINATIONS: &str = "WITH RECURSIVE hop (destination_id) AS ( \
-    SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'pending' AND destination_id > $1 \
-    ORDER BY destination_id LIMIT 1) AS nearest \
-    UNION ALL \
-    SELECT (SELECT destination_id FROM deliveries WHERE state = 'pending' AND destination_id > hop.destination_id \
-    ORDER BY destination_id LIMIT 1) FROM hop WHERE hop.destination_id IS NOT NULL) \
-    SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM deliveries \
-    WHERE deliveries.destination_id = hop.destination_id AND state = 'pending' AND due_at <= $2) LIMIT $3";
 /// What is due at `$2` for the destination `$1`, the longest due first.
 pub(crate) const DUE_DELIVERIES: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, \
     d.ours_since, d.prior_state, d.replayed, e.body FROM deliveries d JOIN events e ON e.id = d.event_id \
@@ -77,32 +64,6 @@ pub enum Refreshed {
 }
 
 impl Store {
-    /// Destinations with a delivery that is due now, leases that ran out included. At most 1,000; where
-    /// there are more, the next call goes on with them.
-    pub async fn due_destinations(&self) -> Result<Vec<DestinationId>, StoreError> {
-        let after = *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = [
-            after.into(),
-            self.now().as_millis().into(),
-            i64::try_from(DUE_AT_ONCE).unwrap_or(i64::MAX).into(),
-        ];
-        let reader = self.connections().prompt();
-        let statement = Statement::from_sql_and_values(reader.get_database_backend(), DUE_DESTINATIONS, values);
-        let rows = in_time(reader.query_all_raw(statement)).await?;
-        let due = rows
-            .iter()
-            .map(|row| row.try_get_by_index::<Uuid>(0))
-            .collect::<Result<Vec<_>, _>>()?;
-        // In turn: the last ones aren't forgotten for as long as the first ones have something due.
-        let next = if due.len() < DUE_AT_ONCE {
-            Uuid::nil()
-        } else {
-            due[DUE_AT_ONCE - 1]
-        };
-        *self.shared().due_after.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        Ok(due.into_iter().map(DestinationId::from_uuid).collect())
-    }
-
     /// Leases due deliveries of some destinations, for each as many as there is room for and as find a place
     /// (`reserve`, told the size of the body); none that this process holds already (`is_held`), due as they may be:
     /// an attempt of them may be under way. What is due for a destination that was deleted is cancelled, for one

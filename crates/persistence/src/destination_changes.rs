@@ -4,7 +4,7 @@
 //! the settings, which read it here. Changes of one client come one after another: its row is locked first. Saving
 //! what is there already changes nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
 use sensei_domain::{ClientId, DestinationId, DestinationName, DestinationStatus, RateLimit, RetryPolicy, Timestamp};
@@ -111,6 +111,10 @@ impl Store {
         let action = action(&row, &written);
         audit::log(&transaction, now, actor, action, Some(client), id).await?;
         transaction.commit().await?;
+        if row.status != written.status && written.status == DestinationStatus::Active.name() {
+            let mut resumed = self.shared().resumed.lock().unwrap_or_else(PoisonError::into_inner);
+            resumed.insert(id);
+        }
         self.shared().changed([id]);
         Ok(self.shared().directory.destination(written)?)
     }

@@ -39,6 +39,9 @@ pub(crate) trait Batched: Send + Sync + 'static {
     /// Tells everybody that their items are on disk.
     fn committed(&self, items: Vec<Self::Item>, done: Self::Done);
 
+    /// A transaction has committed items that weigh this much, in this time.
+    fn measured(&self, _weight: usize, _took: Duration) {}
+
     /// Deals with items that can't be written now. Those it gives back are tried again, after a wait.
     fn failed(&self, items: Vec<Self::Item>, error: &StoreError) -> Vec<Self::Item>;
 
@@ -247,9 +250,15 @@ impl<B: Batched> Committer<B> {
     async fn write(&self, items: &[B::Item]) -> Result<B::Done, DbErr> {
         let mut conflicts = 0;
         loop {
+            let begun = Instant::now();
             match in_time(self.batched.write(items)).await {
                 Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
-                result => return result,
+                Err(error) => return Err(error),
+                Ok(done) => {
+                    self.batched
+                        .measured(items.iter().map(B::weight).sum(), begun.elapsed());
+                    return Ok(done);
+                }
             }
         }
     }

@@ -3,11 +3,14 @@
 //! Held are those captured meanwhile, and those that come due meanwhile. They are released in the order of their
 //! capture, ahead of what came later: due since they were captured.
 
+use std::sync::PoisonError;
+
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
 use sensei_domain::{DeliveryId, DestinationId, Timestamp};
 use uuid::Uuid;
 
 use crate::connection::in_time;
+use crate::due::HOPS;
 use crate::error::StoreError;
 use crate::job::Lease;
 use crate::multi_row::{chunk, write_rows};
@@ -15,48 +18,64 @@ use crate::store::Store;
 
 /// Deliveries that one step moves at most.
 const MOVED_AT_ONCE: i64 = 1_000;
-/// Destinations that one look releases for at most.
+/// Destinations that one step releases for at most.
 const DESTINATIONS_AT_ONCE: usize = 100;
 
 /// A pending delivery is held; one that is being redelivered goes back to where it was.
 const PUT_BACK: &str = "state = coalesce(prior_state, 'held'), due_at = prior_due_at, lease = NULL, \
     prior_state = NULL, prior_due_at = NULL";
 
-/// Active destinations with something held, at most `$1`. Hops from destination to destination.
-pub(crate) const RELEASABLE: &str = "WITH RECURSIVE hop (destination_id) AS ( \
-    SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'held' \
-    ORDER BY destination_id LIMIT 1) AS nearest \
+/// Destinations after `$1` with something held, at most `$2`, each with whether it is active. Hops from one to the next.
+pub(crate) const RELEASABLE: &str = "WITH RECURSIVE hop (destination_id, hops) AS ( \
+    SELECT * FROM (SELECT destination_id, CAST(1 AS BIGINT) FROM deliveries WHERE state = 'held' \
+    AND destination_id > $1 ORDER BY destination_id LIMIT 1) AS nearest \
     UNION ALL \
     SELECT (SELECT destination_id FROM deliveries WHERE state = 'held' AND destination_id > hop.destination_id \
-    ORDER BY destination_id LIMIT 1) FROM hop WHERE hop.destination_id IS NOT NULL) \
-    SELECT destination_id FROM hop WHERE destination_id IS NOT NULL AND EXISTS (SELECT 1 FROM destinations \
-    WHERE destinations.id = hop.destination_id AND status = 'active' AND deleted_at IS NULL) LIMIT $1";
+    ORDER BY destination_id LIMIT 1), hops + 1 FROM hop WHERE hop.destination_id IS NOT NULL AND hops < $2) \
+    SELECT destination_id, EXISTS (SELECT 1 FROM destinations \
+    WHERE destinations.id = hop.destination_id AND status = 'active' AND deleted_at IS NULL) \
+    FROM hop WHERE destination_id IS NOT NULL";
 
 impl Store {
-    /// Makes due what is held for destinations that are active again, some of it. True when there may be more.
+    /// Makes due what is held for destinations that are active again, some of it: of those that were resumed here, then
+    /// of those that the next look comes by. True when it is known that there is more.
     pub async fn free_held(&self) -> Result<bool, StoreError> {
         in_time(self.free_some()).await
     }
 
     async fn free_some(&self) -> Result<bool, StoreError> {
-        let reader = self.connections().prompt();
-        let backend = reader.get_database_backend();
-        let look = Statement::from_sql_and_values(
-            backend,
-            RELEASABLE,
-            [i64::try_from(DESTINATIONS_AT_ONCE).unwrap_or(i64::MAX).into()],
-        );
-        let rows = reader.query_all_raw(look).await?;
-        let mut more = rows.len() == DESTINATIONS_AT_ONCE;
-        for row in rows {
-            let destination: Uuid = row.try_get_by_index(0)?;
-            let freed = self.free(destination).await?;
-            more |= freed == MOVED_AT_ONCE.unsigned_abs();
+        let resumed = || self.shared().resumed.lock().unwrap_or_else(PoisonError::into_inner);
+        let releasable = self.releasable().await?;
+        resumed().extend(releasable);
+        let first = resumed().iter().take(DESTINATIONS_AT_ONCE).copied().collect::<Vec<_>>();
+        for destination in first {
+            let freed = self.free(destination.as_uuid()).await?;
+            if freed < MOVED_AT_ONCE.unsigned_abs() {
+                resumed().remove(&destination);
+            }
             if freed > 0 {
-                self.shared().left_behind([DestinationId::from_uuid(destination)]);
+                self.shared().left_behind([destination]);
             }
         }
-        Ok(more)
+        Ok(!resumed().is_empty())
+    }
+
+    /// Active destinations with something held, of those that the next look comes by.
+    async fn releasable(&self) -> Result<Vec<DestinationId>, StoreError> {
+        let after = || self.shared().held_after.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = self.connections().prompt();
+        let values: [Value; 2] = [(*after()).into(), i64::try_from(HOPS).unwrap_or(i64::MAX).into()];
+        let look = Statement::from_sql_and_values(reader.get_database_backend(), RELEASABLE, values);
+        let rows = reader.query_all_raw(look).await?;
+        let (mut last, mut releasable) = (Uuid::nil(), Vec::new());
+        for row in &rows {
+            last = row.try_get_by_index(0)?;
+            if row.try_get_by_index::<bool>(1)? {
+                releasable.push(DestinationId::from_uuid(last));
+            }
+        }
+        *after() = if rows.len() < HOPS { Uuid::nil() } else { last };
+        Ok(releasable)
     }
 
     async fn free(&self, destination: Uuid) -> Result<u64, DbErr> {

@@ -11,17 +11,21 @@ use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
 use crate::advance::RUNNING;
-use crate::claim::{DUE_DELIVERIES, DUE_DESTINATIONS};
+use crate::claim::DUE_DELIVERIES;
 use crate::deliveries::{self, DeliveryFilter};
+use crate::due::DUE_DESTINATIONS;
 use crate::head;
+use crate::held::RELEASABLE;
 use crate::leads;
 use crate::master_key::MasterKey;
 use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record;
 use crate::records::Page;
 use crate::redeliver;
+use crate::stats::STANDING;
 use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
+use crate::tallies::{COUNTED, FOLD};
 
 /// A query, and what its plan must name.
 struct Hot {
@@ -65,7 +69,7 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let others = vec![
         Hot {
             what: "due destinations",
-            statement: raw(DUE_DESTINATIONS, due.clone()),
+            statement: raw(DUE_DESTINATIONS, vec![destination.as_uuid().into(), 50_i64.into()]),
             names: "deliveries_due",
         },
         Hot {
@@ -154,7 +158,7 @@ fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot;
 }
 
 fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
-    [hot(backend), hot_of_recoveries(backend)]
+    [hot(backend), hot_of_recoveries(backend), hot_of_clients(backend)]
         .into_iter()
         .flatten()
         .collect()
@@ -216,6 +220,48 @@ fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
             names: primary(backend),
         },
     ]
+}
+
+/// How a client stands, and what is counted of it.
+fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let (id, millis): (Value, Value) = (LeadId::new(now).as_uuid().into(), now.as_millis().into());
+    let standing = || vec![id.clone(), millis.clone(), millis.clone(), 50_i64.into()];
+    let is_sqlite = backend == DatabaseBackend::Sqlite;
+    let counted = if is_sqlite {
+        "PRIMARY KEY (client_id=?)"
+    } else {
+        "tallies_pkey"
+    };
+    let folding = (!is_sqlite).then(|| Hot {
+        what: "adding up what was counted",
+        statement: raw(FOLD, vec![50_i64.into()]),
+        names: "tally_changes_pkey",
+    });
+    let all = [
+        Hot {
+            what: "destinations to release for",
+            statement: raw(RELEASABLE, vec![id.clone(), 50_i64.into()]),
+            names: "deliveries_held",
+        },
+        Hot {
+            what: "a client's destinations, how they stand",
+            statement: raw(STANDING, standing()),
+            names: "destinations_name",
+        },
+        Hot {
+            what: "what is due or leased of a client",
+            statement: raw(STANDING, standing()),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "counts of a client",
+            statement: raw(COUNTED, vec![id.clone()]),
+            names: counted,
+        },
+    ];
+    all.into_iter().chain(folding).collect()
 }
 
 fn primary(backend: DatabaseBackend) -> &'static str {

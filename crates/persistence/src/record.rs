@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
@@ -28,7 +29,10 @@ impl Store {
     /// Stores an attempt's outcome, soon. Never fails: it is tried until it is stored, and its place is
     /// kept until then. Only a store that closes gives up; the delivery is then attempted again.
     pub fn record(&self, recording: Recording) {
+        let meters = &self.shared().meters;
+        meters.outcome_waits();
         if self.recordings().send(recording).is_err() {
+            meters.outcomes_done(1);
             tracing::warn!("an attempt ended after the store closed; its delivery will be attempted again");
         }
     }
@@ -82,6 +86,7 @@ impl Batched for Recordings {
     }
 
     fn committed(&self, items: Vec<Recording>, is_urgent: bool) {
+        self.shared.meters.outcomes_done(items.len());
         drop(items);
         if is_urgent {
             let shared = Arc::clone(&self.shared);
@@ -111,6 +116,10 @@ impl Batched for Recordings {
             }
         }
         items
+    }
+
+    fn measured(&self, outcomes: usize, took: Duration) {
+        self.shared.meters.outcome_batches.add(outcomes, took);
     }
 
     fn weight(_: &Recording) -> usize {

@@ -14,6 +14,7 @@ use crate::connection::in_time;
 use crate::deliveries::first_id;
 use crate::error::StoreError;
 use crate::store::Store;
+use crate::tallies::EMPTY;
 
 /// Rows that one step looks at.
 const STEP: i64 = 500;
@@ -144,6 +145,7 @@ impl Store {
         let sql = "DELETE FROM recoveries WHERE finished_at < $1";
         let old = Statement::from_sql_and_values(writer.get_database_backend(), sql, [finished.into()]);
         removed += writer.execute_raw(old).await?.rows_affected();
+        in_time(writer.execute_unprepared(EMPTY)).await?;
         if self.connections().is_sqlite() {
             self.give_pages_back().await?;
         }

@@ -1,5 +1,6 @@
 //! The store as others hold it: its connections, its committing tasks, its end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,17 +16,19 @@ use uuid::Uuid;
 use crate::capture::{self, Captures};
 use crate::connection::Connections;
 use crate::directory::Directory;
+use crate::due::DueRound;
 use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
 use crate::job::{Handover, Recording};
 use crate::key_cache::KeyCache;
 use crate::lock::DatabaseLock;
 use crate::master_key::{MasterKey, SealedPlace};
+use crate::meters::StoreMeters;
 use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record::Recordings;
 
 /// Leads that may wait for the commit task; more are told to come back.
-const LEADS_WAITING: usize = 16_384;
+pub(crate) const LEADS_WAITING: usize = 16_384;
 /// Names the row that shows under which master key this database's secrets are sealed.
 const MASTER_KEY_FACT: &str = "master_key";
 /// A batch of captures is closed at this many leads.
@@ -62,9 +65,14 @@ pub(crate) struct Shared {
     /// Writes that nobody waits for, until the store closes.
     pub(crate) background: TaskTracker,
     /// Where the search for due destinations goes on.
-    pub(crate) due_after: Mutex<Uuid>,
+    pub(crate) due_round: Mutex<DueRound>,
+    /// Where the search for what can be released goes on.
+    pub(crate) held_after: Mutex<Uuid>,
+    /// Destinations whose held deliveries are released first, as somebody resumed them here.
+    pub(crate) resumed: Mutex<BTreeSet<DestinationId>>,
     /// Where the turns of recoveries go on.
     pub(crate) recovered_after: Mutex<Uuid>,
+    pub(crate) meters: StoreMeters,
     handover: Mutex<Option<Arc<dyn Handover>>>,
     closing: CancellationToken,
     lock: Mutex<Option<DatabaseLock>>,
@@ -118,8 +126,11 @@ impl Store {
             clock: options.clock,
             lease: options.lease,
             background: TaskTracker::new(),
-            due_after: Mutex::new(Uuid::nil()),
+            due_round: Mutex::default(),
+            held_after: Mutex::new(Uuid::nil()),
+            resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
+            meters: StoreMeters::new(),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),
             lock: Mutex::new(lock),

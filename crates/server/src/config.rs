@@ -31,6 +31,8 @@ pub const DEFAULT_FILE: &str = "sensei.toml";
 pub struct Config {
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Where metrics are served; `None`: nowhere.
+    pub admin_listen: Option<AdminListen>,
     /// Where leads are kept.
     pub database: DatabaseUrl,
     /// For how long a process holds a delivery before another may take it.
@@ -49,6 +51,15 @@ pub struct Config {
     pub log: String,
     /// How it is written.
     pub log_format: LogFormat,
+}
+
+/// Where metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdminListen {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether somebody chose it: the default one may be taken by somebody else, and is then done without.
+    pub is_chosen: bool,
 }
 
 /// How log lines are written.

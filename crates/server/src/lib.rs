@@ -19,6 +19,7 @@
 //! unless [`Sources::of_process`] is asked to, and that no global state is touched: no logger, no TLS default.
 
 pub mod config;
+mod metrics;
 pub mod receiver;
 mod sensei;
 

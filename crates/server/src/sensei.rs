@@ -13,6 +13,7 @@ use sensei_persistence::{
 };
 
 use crate::config::Config;
+use crate::metrics::{self, Watched};
 
 /// How long attempts in flight may take to end at shutdown. Those cut off are made again at the next start.
 const DISPATCHER_DEADLINE: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ pub struct Sensei {
     dispatcher: Dispatcher,
     api: ApiState,
     router: Router,
+    metrics: Router,
     first_admin_key: Option<String>,
 }
 
@@ -58,12 +60,17 @@ impl Sensei {
             }
         };
         store.keep_house(config.retention);
+        let metrics = metrics::router(Watched {
+            store: store.clone(),
+            dispatcher: dispatcher.watch(),
+        });
         let api = ApiState::new(store.clone(), egress, registry, clock).with_breakers(dispatcher.breakers());
         Ok(Self {
             store,
             dispatcher,
             router: sensei_api::router(api.clone()),
             api,
+            metrics,
             first_admin_key,
         })
     }
@@ -71,6 +78,11 @@ impl Sensei {
     /// The API's routes (`/v1/…`, `/healthz`, …), to serve or to nest in another router.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// `/metrics` of this server, for an address that only the operator reaches: it asks for no key.
+    pub fn metrics_router(&self) -> Router {
+        self.metrics.clone()
     }
 
     /// The admin key that this start made, because there was none and the configuration named none.

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 
 /// What the program prints when it takes requests, followed by its address.
 const LISTENING: &str = "listening on http://";
+/// What it prints when it serves metrics.
+const METRICS: &str = "metrics on http://";
 const POLL: Duration = Duration::from_millis(10);
 
 /// The program, its directory and its environment. Each [`Binary::start`] runs it on the same data.
@@ -41,7 +43,11 @@ impl Binary {
 
     /// As [`Binary::new`], in a directory of the caller's choice (a benchmark wants a real disk).
     pub fn in_directory(program: impl Into<PathBuf>, directory: TempDir) -> Self {
-        let environment = vec![("SENSEI_LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
+        // Tests that look at metrics choose an address for them.
+        let environment = [("SENSEI_LISTEN", "127.0.0.1:0"), ("SENSEI_ADMIN_LISTEN", "off")];
+        let environment = environment
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
         Self {
             program: program.into(),
             arguments: Vec::new(),
@@ -145,8 +151,17 @@ impl Process {
 
     /// The address that the program has printed, e.g. `127.0.0.1:40123`, once it has.
     pub fn address(&self) -> Option<SocketAddr> {
+        self.address_after(LISTENING)
+    }
+
+    /// The address at which the program has said that it serves metrics, once it has.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.address_after(METRICS)
+    }
+
+    fn address_after(&self, text: &str) -> Option<SocketAddr> {
         let output = self.output();
-        let (_, rest) = output.split_once(LISTENING)?;
+        let (_, rest) = output.split_once(text)?;
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c)))?;
         rest[..end].parse().ok()
     }

@@ -95,7 +95,7 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
         .await;
     let problem = app.get(acme.leads()).key(key).refused(403, "forbidden").await;
     assert_json_snapshot!(problem, {".requestId" => "[id]"});
-    for path in ["", "/settings", "/destinations", "/deliveries", "/recoveries"] {
+    for path in ["", "/settings", "/destinations", "/deliveries", "/recoveries", "/stats"] {
         app.get(format!("{}{path}", acme.path))
             .key(key)
             .refused(403, "forbidden")
@@ -140,7 +140,8 @@ async fn a_clients_secret_key_reaches_its_own_client_only() {
         .send()
         .await
         .expect(200);
-    for path in ["", "/settings", "/leads", "/destinations", "/deliveries", "/recoveries"] {
+    let own = ["/leads", "/destinations", "/deliveries", "/recoveries", "/stats"];
+    for path in ["", "/settings"].into_iter().chain(own) {
         app.get(format!("{}{path}", acme.path))
             .key(&key)
             .send()

@@ -72,6 +72,7 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("POST", format!("{client}/deliveries/redeliver")),
         ("POST", format!("{client}/destinations/{{destinationId}}/replay")),
         ("POST", format!("{client}/destinations/{{destinationId}}/discard")),
+        ("GET", format!("{client}/stats")),
         ("GET", format!("{client}/recoveries")),
         ("GET", format!("{client}/recoveries/{{recoveryId}}")),
         ("POST", format!("{client}/recoveries/{{recoveryId}}/cancel")),

@@ -16,4 +16,5 @@ mod outage;
 mod recovery;
 mod secrets;
 mod settings;
+mod stats;
 mod test_send;

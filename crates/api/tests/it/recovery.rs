@@ -20,7 +20,7 @@ pub(crate) async fn failed(app: &TestApp, client: &TestClient) -> String {
 
 /// Lets the one delivery that is due have an attempt.
 pub(crate) async fn attempt(app: &TestApp, outcome: Outcome, verdict: Verdict) {
-    let destination_id = app.store.due_destinations().await.expect("read")[0];
+    let destination_id = app.store.due_destinations().await.expect("read").destinations[0];
     let claim = Claim {
         destination_id,
         room: 1,

@@ -212,7 +212,12 @@ async fn whatever_goes_wrong_is_answered_and_logged_in_words() {
         }
     }
     assert!(
-        app.store.due_destinations().await.expect("read").is_empty(),
+        app.store
+            .due_destinations()
+            .await
+            .expect("read")
+            .destinations
+            .is_empty(),
         "nothing is tried again"
     );
     assert_eq!((failing.count(), gone.count()), (1, 1));

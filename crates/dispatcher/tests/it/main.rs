@@ -10,6 +10,7 @@ mod guard;
 mod names;
 mod reading;
 mod recovery;
+mod sweeping;
 mod tls;
 mod trap;
 mod trouble;

@@ -238,7 +238,14 @@ async fn delivery_with_a_place_is_born_leased_and_handed_over(database: &TestDat
     );
     let due_at = database.number("SELECT due_at FROM deliveries").await;
     assert_eq!(due_at, store.now().after(store.lease()).as_millis());
-    assert!(store.due_destinations().await.expect("it is read").is_empty());
+    assert!(
+        store
+            .due_destinations()
+            .await
+            .expect("it is read")
+            .destinations
+            .is_empty()
+    );
 }
 
 async fn delivery_without_a_place_is_born_due(database: &TestDatabase) {
@@ -247,7 +254,7 @@ async fn delivery_without_a_place_is_born_due(database: &TestDatabase) {
     let (lanes, mut jobs) = Lanes::with_room(0, &store);
     capture(&store, client.id).await;
     jobs.try_recv().expect_err("there was no room");
-    let due = store.due_destinations().await.expect("it is read");
+    let due = store.due_destinations().await.expect("it is read").destinations;
     assert_eq!(*lanes.left_behind.lock().expect("no panic"), due);
     assert_eq!(due.len(), 1);
 }

@@ -117,7 +117,7 @@ async fn due_destinations_are_named_once_each(database: &TestDatabase) {
     capture(&store, waiting.id).await;
     let job = claim(&store, destination(&store, waiting.id).await, 1).await.remove(0);
     record(&store, &job, retry(store.now().after(LEASE * 2))).await;
-    let due = store.due_destinations().await.expect("read");
+    let due = store.due_destinations().await.expect("read").destinations;
     assert_eq!(due.len(), 4);
     assert_eq!(
         due.into_iter().collect::<HashSet<_>>(),
@@ -277,10 +277,13 @@ async fn what_is_due_for_a_deleted_destination_is_cancelled(database: &TestDatab
         .await
         .expect("captured");
     database.execute("UPDATE destinations SET deleted_at = 1").await;
-    assert_eq!(store.due_destinations().await.expect("read"), [destination_id]);
+    assert_eq!(
+        store.due_destinations().await.expect("read").destinations,
+        [destination_id]
+    );
     assert!(claim(&store, destination_id, 1).await.is_empty());
     assert_eq!(states(&store, client.id).await, [DeliveryState::Cancelled; 3]);
-    assert!(store.due_destinations().await.expect("read").is_empty());
+    assert!(store.due_destinations().await.expect("read").destinations.is_empty());
 }
 
 async fn unreadable_destination_spoils_nobody_elses_claim(database: &TestDatabase) {

@@ -128,6 +128,11 @@ impl TestDatabase {
         self.rows(sql).await[0].try_get_by_index(0).expect("a number")
     }
 
+    /// Waits until a query gives this number.
+    pub(crate) async fn until_number(&self, sql: &str, wanted: i64) {
+        soon(async { while self.number(sql).await != wanted {} }).await;
+    }
+
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         let rows = self.rows(sql).await;
         rows.iter()

@@ -91,7 +91,7 @@ pub(crate) async fn claim(store: &Store, destination_id: DestinationId, room: us
 /// Claims all that is due, of whatever destination.
 pub(crate) async fn claim_all(store: &Store) -> Vec<Job> {
     let mut jobs = Vec::new();
-    for destination in store.due_destinations().await.expect("it can be read") {
+    for destination in store.due_destinations().await.expect("it can be read").destinations {
         jobs.extend(claim(store, destination, 1_000).await);
     }
     jobs

@@ -13,6 +13,7 @@ use sensei_persistence::{Actor, Job, NewRecovery, Store};
 
 use crate::fixtures::{ALL, LEASE, TestDatabase, acme, capture, deliveries, soon};
 use crate::lanes::{DELIVERED, REFUSED, claim_all, record, retry};
+use crate::tallies;
 
 /// What may happen next. Indexes wrap around what there is.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,10 @@ enum Event {
     RedeliverMany(DeliveryState),
     /// Recoveries come on.
     Advance,
+    /// What changed is added up.
+    Count,
+    /// What is held for an active destination is released.
+    Free,
     Erase(usize),
 }
 
@@ -63,6 +68,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => any::<usize>().prop_map(Event::Redeliver),
         1 => prop_oneof![Just(DeliveryState::Failed), Just(DeliveryState::Succeeded)].prop_map(Event::RedeliverMany),
         2 => Just(Event::Advance),
+        1 => Just(Event::Count),
+        2 => Just(Event::Free),
         1 => any::<usize>().prop_map(Event::Erase),
     ];
     vec(event, 40..120)
@@ -146,8 +153,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
-        let database = TestDatabase::sqlite();
+    async fn new(database: TestDatabase) -> Self {
         let store = database.open().await;
         let client = acme(&store).await.id;
         let connection = database.connection().await;
@@ -204,6 +210,8 @@ impl World {
                 drop(self.store.start_recovery(self.client, new, &Actor::System).await);
             }
             Event::Advance => drop(self.advance().await),
+            Event::Count => drop(soon(self.store.fold_tallies()).await.expect("added up")),
+            Event::Free => drop(soon(self.store.free_held()).await.expect("released")),
             Event::Erase(which) => {
                 let all = deliveries(&self.store, self.client).await;
                 if !all.is_empty() {
@@ -263,6 +271,7 @@ impl World {
             }
             self.seen.insert(id, row);
         }
+        tallies::are_exact(&self.store, &self.connection).await;
     }
 
     /// Once nothing more happens to them, all deliveries and recoveries come to their end.
@@ -271,6 +280,7 @@ impl World {
         for _ in 0..100 {
             self.happens(Event::Wait(Duration::from_hours(1))).await;
             self.happens(Event::Advance).await;
+            self.happens(Event::Free).await;
             self.happens(Event::Claim).await;
             while !self.begun.is_empty() {
                 self.happens(Event::End(0, End::Delivered)).await;
@@ -285,19 +295,35 @@ impl World {
     }
 }
 
+/// What happens to deliveries keeps to their states, and to what is counted of them.
+fn play(database: TestDatabase, events: Vec<Event>) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut world = World::new(database).await;
+        for event in events {
+            Box::pin(world.happens(event)).await;
+        }
+        Box::pin(world.ends()).await;
+        soon(world.store.close()).await;
+    });
+}
+
 proptest! {
     #![proptest_config(Config { cases: 8, max_shrink_iters: 200, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn whatever_happens_deliveries_keep_to_their_states(events in events()) {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async {
-            let mut world = World::new().await;
-            for event in events {
-                Box::pin(world.happens(event)).await;
-            }
-            Box::pin(world.ends()).await;
-            soon(world.store.close()).await;
-        });
+        play(TestDatabase::sqlite(), events);
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 2, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn whatever_happens_deliveries_keep_to_their_states_on_postgres(events in events()) {
+        if let Some(database) = TestDatabase::postgres() {
+            play(database, events);
+        }
     }
 }

@@ -244,7 +244,7 @@ async fn slow_destinations_keep_no_other_waiting(database: &TestDatabase) {
     let mut reached = HashSet::new();
     for _ in 0..3 {
         step(&store).await;
-        for destination in store.due_destinations().await.expect("read") {
+        for destination in store.due_destinations().await.expect("read").destinations {
             let jobs = claim(&store, destination, 1_000).await;
             reached.insert(destination);
             record_all(&store, &jobs[..1], |_| DELIVERED).await;

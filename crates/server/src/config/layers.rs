@@ -12,6 +12,9 @@ const PREFIX: &str = "SENSEI_";
 /// Belongs to our tests, which pass it to the programs they start.
 const TEST_PREFIX: &str = "SENSEI_TEST_";
 
+/// Where a value comes from that nobody set.
+pub(super) const DEFAULT_ORIGIN: &str = "default";
+
 /// All settings that have a value, and what was wrong with where they were looked for.
 pub(super) struct Layers {
     values: Vec<Given>,
@@ -103,7 +106,7 @@ impl Source for Layer {
 }
 
 fn defaults() -> Layer {
-    let origin = "default".to_owned();
+    let origin = DEFAULT_ORIGIN.to_owned();
     let value = |setting: &Setting| {
         setting
             .default()

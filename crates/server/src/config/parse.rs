@@ -10,8 +10,8 @@ use sensei_persistence::{DatabaseUrl, Retention};
 use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigFault;
-use super::layers::Given;
-use super::{AdminKey, Config, LogFormat};
+use super::layers::{DEFAULT_ORIGIN, Given};
+use super::{AdminKey, AdminListen, Config, LogFormat};
 
 /// What must be left of a lease when an attempt ends at its deadline: its outcome has to be stored, and
 /// clocks differ (DESIGN.md, "Time").
@@ -30,6 +30,8 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
         text.parse()
             .map_err(|_| "must be an address and a port, e.g. 127.0.0.1:8080".to_owned())
     });
+    let admin_is_chosen = reader.origin("admin_listen") != DEFAULT_ORIGIN;
+    let admin_listen = reader.read("admin_listen", |text| admin_listen(text, admin_is_chosen));
     let database = reader.read("database_url", |text| {
         text.parse::<DatabaseUrl>().map_err(|error| error.to_string())
     });
@@ -57,6 +59,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
 
     Some(Config {
         listen: listen?,
+        admin_listen: admin_listen?,
         database: database?,
         lease: lease?,
         admin_key,
@@ -97,6 +100,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Where a setting was set, in words.
+    fn origin(&self, name: &str) -> &str {
+        let given = self.values.iter().find(|given| given.setting.name == name);
+        given.map_or("", |given| &given.origin)
+    }
+
     /// The setting's value; `None` if it isn't set or is wrong, which is then a fault.
     fn read<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let given = self.values.iter().find(|given| given.setting.name == name)?;
@@ -111,6 +120,17 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+}
+
+/// `None`: nowhere.
+fn admin_listen(text: &str, is_chosen: bool) -> Result<Option<AdminListen>, String> {
+    if matches!(text, "" | "off") {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(address) => Ok(Some(AdminListen { address, is_chosen })),
+        Err(_) => Err("must be an address and a port, e.g. 127.0.0.1:9090, or off".to_owned()),
     }
 }
 

@@ -31,6 +31,7 @@ impl Setting {
         let limits = Limits::default();
         let text = match self.name {
             "listen" => "127.0.0.1:8080".to_owned(),
+            "admin_listen" => "127.0.0.1:9090".to_owned(),
             "database_url" => "sqlite://data/sensei.db".to_owned(),
             "lease" => "60s".to_owned(),
             "queue" => "memory".to_owned(),
@@ -56,6 +57,7 @@ impl Setting {
 /// Every setting there is, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
     plain("listen", "SENSEI_LISTEN"),
+    plain("admin_listen", "SENSEI_ADMIN_LISTEN"),
     plain("database_url", "DATABASE_URL"),
     plain("lease", "SENSEI_LEASE"),
     plain("queue", "SENSEI_QUEUE"),

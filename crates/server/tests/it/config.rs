@@ -164,6 +164,11 @@ fn values_that_cannot_be_used_are_faults() {
     let cases = [
         ("SENSEI_LISTEN", "8080", "must be an address and a port"),
         ("SENSEI_LISTEN", "localhost:8080", "must be an address and a port"),
+        (
+            "SENSEI_ADMIN_LISTEN",
+            "9090",
+            "must be an address and a port, e.g. 127.0.0.1:9090, or off",
+        ),
         ("DATABASE_URL", "mysql://x", "must begin with sqlite:// or postgres://"),
         ("DATABASE_URL", "sqlite://:memory:", "needs the path of a file"),
         ("SENSEI_LEASE", "24s", "must be at least 25 s"),
@@ -227,6 +232,20 @@ fn values_that_cannot_be_used_are_faults() {
     for setting in SETTINGS {
         let checked = cases.iter().any(|(variable, ..)| *variable == setting.variable);
         assert!(checked, "a wrong {} is in the table", setting.name);
+    }
+}
+
+#[test]
+fn metrics_are_served_at_the_default_address_at_another_or_nowhere() {
+    let at = |sources: &Sources| Config::load(sources).expect("valid").admin_listen;
+    let default = at(&Sources::default()).expect("somewhere");
+    assert_eq!((default.address.port(), default.is_chosen), (9090, false));
+    let chosen = at(&env(&[("SENSEI_ADMIN_LISTEN", "127.0.0.1:9090")])).expect("somewhere");
+    assert_eq!((chosen.address.port(), chosen.is_chosen), (9090, true));
+    assert_eq!(at(&env(&[("SENSEI_ADMIN_LISTEN", "off")])), None);
+    for text in ["admin_listen = \"\"", "admin_listen = \"off\""] {
+        let (_folder, sources) = file(text);
+        assert_eq!(at(&sources), None, "{text}");
     }
 }
 

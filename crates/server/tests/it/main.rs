@@ -6,6 +6,7 @@ mod demo;
 mod embed;
 mod faults;
 mod first_start;
+mod metrics;
 mod outcomes;
 mod overload;
 mod payload;

@@ -146,6 +146,36 @@ fn whoever_fell_behind_takes_nothing_new_until_caught_up() {
 }
 
 #[test]
+fn a_round_tells_only_of_who_fell_behind_before_it() {
+    let (mut lanes, now) = lanes(LIMITS);
+    let (began, ended) = (now + Duration::from_secs(1), now + Duration::from_secs(3));
+    lanes.fell_behind(destination(1), now);
+    lanes.fell_behind(destination(2), now);
+    lanes.fell_behind(destination(2), now + Duration::from_secs(2));
+    lanes.round_ended(began, ended);
+    assert!(lanes.take_new(destination(1), PLAIN, 1, ended), "nothing was due");
+    assert!(
+        !lanes.take_new(destination(2), PLAIN, 1, ended),
+        "that came behind the round's back"
+    );
+    lanes.round_ended(ended, ended);
+    assert!(lanes.take_new(destination(2), PLAIN, 1, ended));
+}
+
+#[test]
+fn what_wants_more_is_told_once_and_in_parts() {
+    let (mut lanes, now) = lanes(LIMITS);
+    filled(&mut lanes, destination(1), 0..1, now);
+    lanes.fell_behind(destination(1), now);
+    assert!(lanes.wanting(8).is_empty());
+    assert!(lanes.give_back(destination(1), 1, false, now));
+    lanes.wants(destination(1));
+    lanes.wants(destination(2));
+    assert_eq!(lanes.wanting(1).len() + lanes.wanting(8).len(), 2);
+    assert!(lanes.wanting(8).is_empty());
+}
+
+#[test]
 fn what_was_read_long_ago_or_before_a_change_is_read_again() {
     let (mut lanes, begin) = lanes(LIMITS);
     filled(&mut lanes, destination(1), 0..3, begin);
@@ -215,15 +245,15 @@ fn what_is_known_of_a_receiver_outlives_its_lane_and_is_forgotten_once_it_is_wel
         turns.extend(begun(&mut lanes, now));
     }
     now += Duration::from_mins(2);
-    lanes.all_caught_up(now);
+    lanes.round_ended(now, now);
     assert!(lanes.by_destination.is_empty());
 
     filled(&mut lanes, destination(2), 0..1, now);
     let (_, turn) = begun(&mut lanes, now)[0];
     end(&mut lanes, turn, TIMED_OUT, now);
-    lanes.all_caught_up(now + Duration::from_mins(59));
+    lanes.round_ended(now, now + Duration::from_mins(59));
     assert_eq!(lanes.by_destination.len(), 1);
-    lanes.all_caught_up(now + Duration::from_hours(1));
+    lanes.round_ended(now, now + Duration::from_hours(1));
     assert!(lanes.by_destination.is_empty(), "nobody sends there any more");
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct SettingFlags {
     /// Where the API listens, e.g. 127.0.0.1:8080
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Where metrics are served, e.g. 127.0.0.1:9090, or off
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
     /// Where leads are kept: sqlite://… or postgres://…
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
@@ -103,6 +106,7 @@ impl SettingFlags {
     pub(crate) fn sources(self) -> Sources {
         let flags = [
             ("listen", self.listen),
+            ("admin_listen", self.admin_listen),
             ("database_url", self.database_url),
             ("lease", self.lease),
             ("queue", self.queue),

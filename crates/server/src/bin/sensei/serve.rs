@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
+use sensei::config::AdminListen;
 use sensei::{Config, Sensei};
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::listening::{self, Signals};
@@ -17,12 +19,18 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         .await
         .context("the API can't be served (SENSEI_LISTEN or --listen chooses another address)")?;
     let address = listener.local_addr()?;
+    let admin = bind_admin(config.admin_listen).await?;
     let mut signals = Signals::listen()?;
     info!(database = %config.database, "starting");
     let sensei = Sensei::start(config).await?;
     // Nobody need read us: what can't be printed is no reason to stop.
     if let Some(key) = sensei.first_admin_key() {
         print_admin_key(key).ok();
+    }
+    if let Some(admin) = admin {
+        info!("metrics on http://{}/metrics", admin.local_addr()?);
+        let router = sensei.metrics_router();
+        tokio::spawn(async move { axum::serve(admin, router).await });
     }
     writeln!(io::stdout(), "listening on http://{address}").ok();
     let served = listening::serve(listener, sensei.router(), signals.asked_to_end()).await;
@@ -31,6 +39,23 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         () = signals.asked_to_end() => warn!("ended at once: attempts in flight are made again at the next start"),
     }
     served
+}
+
+/// Takes the address for metrics. Another program may have the default one: that is no reason not to serve.
+async fn bind_admin(listen: Option<AdminListen>) -> Result<Option<TcpListener>> {
+    let Some(AdminListen { address, is_chosen }) = listen else {
+        return Ok(None);
+    };
+    match listening::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if is_chosen => Err(error.context(
+            "metrics can't be served (SENSEI_ADMIN_LISTEN or --admin-listen chooses another address, or off)",
+        )),
+        Err(error) => {
+            warn!("no metrics are served: {error:#} (SENSEI_ADMIN_LISTEN chooses another address, or off)");
+            Ok(None)
+        }
+    }
 }
 
 fn print_admin_key(key: &str) -> io::Result<()> {
