@@ -52,9 +52,12 @@ impl Connections {
     pub(crate) async fn open(database: &DatabaseUrl) -> Result<Self, OpenError> {
         match database {
             DatabaseUrl::Sqlite(path) => {
+                let first = Database::connect(sqlite(path, 1)).await.map_err(OpenError::Connect)?;
+                Migrator::up(&first, None).await.map_err(OpenError::Migrate)?;
+                forget_statistics(&first).await.map_err(OpenError::Migrate)?;
+                // It still knows the statistics that it found.
+                first.close().await.map_err(OpenError::Connect)?;
                 let writer = Database::connect(sqlite(path, 1)).await.map_err(OpenError::Connect)?;
-                Migrator::up(&writer, None).await.map_err(OpenError::Migrate)?;
-                forget_statistics(&writer).await.map_err(OpenError::Migrate)?;
                 let reader = Database::connect(sqlite(path, SQLITE_READERS))
                     .await
                     .map_err(OpenError::Connect)?;
@@ -205,9 +208,9 @@ async fn refuse_asynchronous_commit(pool: &DatabaseConnection) -> Result<(), Ope
 /// SQLite plans by rules, and the plans that we pin are made by them. Statistics that it finds overrule them, however old they are: by
 /// those of a day when a table had one row, it is read whole for each row of another. Older versions of this
 /// program had them made, and so may whoever opens the file.
-async fn forget_statistics(writer: &DatabaseConnection) -> Result<(), DbErr> {
+async fn forget_statistics(connection: &DatabaseConnection) -> Result<(), DbErr> {
     for table in ["sqlite_stat1", "sqlite_stat4"] {
-        writer
+        connection
             .execute_unprepared(&format!("DROP TABLE IF EXISTS {table}"))
             .await?;
     }

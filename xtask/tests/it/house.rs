@@ -20,7 +20,7 @@ const LINE: &[(&str, &[&str])] = &[
     ),
     ("sensei-test-support", &[]),
     ("sensei-torture", &["sensei-test-support"]),
-    ("xtask", &["sensei-test-support"]),
+    ("xtask", &["sensei-domain", "sensei-persistence", "sensei-test-support"]),
 ];
 
 #[test]
