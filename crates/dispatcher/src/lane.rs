@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::breaker::{Breaker, Stand};
+use crate::lanes::Repute;
 use crate::limits::Limits;
 use crate::pace::Pace;
 
@@ -78,11 +79,15 @@ impl<T> Lane<T> {
         self.places == 0 && self.running == 0 && self.behind_since.is_none()
     }
 
-    /// Whether a new lane would do as well.
+    /// Whether nothing is in it and nothing of worth is known of its receiver.
     pub(crate) fn is_forgettable(&self, now: Instant) -> bool {
         let is_long_ago = now.saturating_duration_since(self.used_at) >= KNOWN_FOR;
-        self.is_idle()
-            && self.pace.is_rested(now)
-            && (is_long_ago || self.pace.is_ordinary() && self.breaker.is_ordinary(now))
+        let is_unknown = self.pace.repute() == Repute::Unknown && self.is_ordinary(now);
+        self.is_idle() && self.pace.is_rested(now) && (is_long_ago || is_unknown)
+    }
+
+    /// Whether a new lane would nearly do as well.
+    pub(crate) fn is_ordinary(&self, now: Instant) -> bool {
+        self.is_idle() && self.pace.is_rested(now) && self.pace.is_ordinary() && self.breaker.is_ordinary(now)
     }
 }

@@ -7,6 +7,7 @@
 
 mod behind;
 mod counts;
+mod shares;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ use crate::limits::Limits;
 use crate::pace::{Pace, Terms};
 
 pub(crate) use counts::LaneCounts;
+pub(crate) use shares::Repute;
+use shares::Shares;
 
 /// After this time in memory a delivery and its destination are read again before an attempt.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -46,15 +49,13 @@ pub(crate) struct Lanes<T> {
     by_destination: HashMap<DestinationId, Lane<T>>,
     /// Lanes that may have something to start, each once.
     turns: VecDeque<DestinationId>,
-    /// Those whose turn came while slow ones had their share of all attempts.
-    slow_turns: VecDeque<DestinationId>,
     /// When lanes that wait for a token may go on.
     parked: BTreeSet<(Instant, DestinationId)>,
     /// Nobody was told yet of the earliest of them.
     has_new_first: bool,
     running: usize,
-    /// Of these, in lanes that timed out lately.
-    slow_running: usize,
+    /// Which of these are held by receivers that may hang.
+    shares: Shares,
     places: usize,
     bytes: usize,
     /// Lanes for which it is worth to fetch more at once.
@@ -87,11 +88,10 @@ impl<T: Waiting> Lanes<T> {
             patience,
             by_destination: HashMap::new(),
             turns: VecDeque::new(),
-            slow_turns: VecDeque::new(),
             parked: BTreeSet::new(),
             has_new_first: false,
             running: 0,
-            slow_running: 0,
+            shares: Shares::new(limits.total_concurrency),
             places: 0,
             bytes: 0,
             wanting: BTreeSet::new(),
@@ -236,14 +236,9 @@ impl<T: Waiting> Lanes<T> {
         };
         lane.running = lane.running.saturating_sub(1);
         lane.used_at = now;
-        let was_slow = lane.pace.is_slow();
+        let before = lane.pace.repute();
         lane.pace.learn(sign);
-        self.slow_running = match (was_slow, lane.pace.is_slow()) {
-            (false, false) => self.slow_running,
-            (true, true) => self.slow_running.saturating_sub(1),
-            (false, true) => self.slow_running + lane.running,
-            (true, false) => self.slow_running.saturating_sub(lane.running + 1),
-        };
+        self.shares.ended(before, lane.pace.repute(), lane.running);
         let stopped = match lane.breaker.end(era, sign, now, chance) {
             Change::None => Vec::new(),
             Change::Closed => {
@@ -261,14 +256,8 @@ impl<T: Waiting> Lanes<T> {
     pub(crate) fn next(&mut self, now: Instant) -> Option<Next<T>> {
         self.unpark(now);
         while !self.closed && self.running < self.limits.total_concurrency {
-            // Receivers that time out hold their attempts for long: a part of all is kept from them.
-            let has_slow_share = self.slow_running < (self.limits.total_concurrency * 3 / 4).max(1);
-            let waited = if has_slow_share {
-                self.slow_turns.pop_front()
-            } else {
-                None
-            };
-            let destination = waited.or_else(|| self.turns.pop_front())?;
+            let deferred = self.shares.next_deferred();
+            let destination = deferred.or_else(|| self.turns.pop_front())?;
             let Some(lane) = self.by_destination.get_mut(&destination) else {
                 continue;
             };
@@ -284,9 +273,10 @@ impl<T: Waiting> Lanes<T> {
             if lane.is_reading || !is_first_changed && (lane.running >= at_once || !may_start) {
                 continue;
             }
-            if !has_slow_share && lane.pace.is_slow() && !is_first_changed {
+            let repute = lane.pace.repute();
+            if !is_first_changed && !self.shares.has_room(repute) {
                 lane.has_turn = true;
-                self.slow_turns.push_back(destination);
+                self.shares.defer(destination, repute);
                 continue;
             }
             if !is_first_changed && let Some(at) = lane.pace.next_token(terms.rate_limit, now) {
@@ -305,7 +295,7 @@ impl<T: Waiting> Lanes<T> {
             lane.begun += 1;
             lane.used_at = now;
             self.running += 1;
-            self.slow_running += usize::from(lane.pace.is_slow());
+            self.shares.began(repute);
             let era = lane.breaker.start();
             self.queue_up(destination);
             return Some(Next::Start(Turn { destination, era }, first));
@@ -364,7 +354,7 @@ impl<T: Waiting> Lanes<T> {
     /// The lane of a destination, a new one if need be.
     fn lane(&mut self, destination: DestinationId, now: Instant) -> &mut Lane<T> {
         if self.by_destination.len() >= self.crowd && !self.by_destination.contains_key(&destination) {
-            self.by_destination.retain(|_, lane| !lane.is_forgettable(now));
+            self.by_destination.retain(|_, lane| !lane.is_ordinary(now));
             if self.by_destination.len() >= KNOWN {
                 self.by_destination.retain(|_, lane| !lane.is_idle());
             }

@@ -10,6 +10,7 @@ use sensei_domain::RateLimit;
 use sensei_persistence::Destination;
 
 use crate::breaker::Sign;
+use crate::lanes::Repute;
 use crate::transport::Strain;
 
 /// Attempts at once to a receiver that nothing is known of.
@@ -17,8 +18,8 @@ const START: usize = 4;
 /// And to one that has just come back: it isn't hit by all that has waited for it.
 const AFTER_AWAY: usize = 2;
 
-/// Deliveries in memory for each attempt at once: a fast receiver doesn't wait for the next ones to be fetched, a slow one is
-/// done with them within their lease.
+/// Deliveries in memory for each attempt at once: a prompt receiver doesn't wait for the next ones to be fetched, one that may
+/// hang is done with them within their lease.
 const STOCK: usize = 16;
 const STOCK_OF_SLOW: usize = 2;
 
@@ -43,7 +44,7 @@ impl Terms {
 pub(crate) struct Pace {
     at_once: usize,
     most: usize,
-    is_slow: bool,
+    repute: Repute,
     /// Whether the bucket counts now.
     is_limited: bool,
     bucket: Option<Bucket>,
@@ -54,7 +55,7 @@ impl Pace {
         Self {
             at_once: START.min(most),
             most,
-            is_slow: false,
+            repute: Repute::Unknown,
             is_limited: false,
             bucket: None,
         }
@@ -65,26 +66,34 @@ impl Pace {
         self.at_once
     }
 
-    /// Whether it timed out lately: not as many successes since as it takes to be where a lane begins.
-    pub(crate) const fn is_slow(&self) -> bool {
-        self.is_slow
+    /// What is known of the receiver. It is slow until it had as many successes as it takes to be where a lane begins.
+    pub(crate) const fn repute(&self) -> Repute {
+        self.repute
     }
 
     /// How many deliveries shall wait for their turn, where there are more in the database: what is fetched and can't be started
     /// in time was fetched in vain.
     pub(crate) const fn in_stock(&self) -> usize {
-        self.at_once * if self.is_slow { STOCK_OF_SLOW } else { STOCK }
+        match self.repute {
+            Repute::Prompt => self.at_once * STOCK,
+            Repute::Unknown | Repute::Slow => self.at_once * STOCK_OF_SLOW,
+        }
     }
 
     pub(crate) fn learn(&mut self, sign: Sign) {
         match sign {
             Sign::Delivered => self.at_once = (self.at_once + 1).min(self.most),
-            Sign::Away(Some(Strain::TimedOut)) => (self.at_once, self.is_slow) = (1, true),
+            Sign::Away(Some(Strain::TimedOut)) => (self.at_once, self.repute) = (1, Repute::Slow),
             Sign::Away(Some(Strain::Cut)) => self.at_once = (self.at_once / 2).max(1),
             Sign::Away(None) | Sign::Refuses | Sign::Ours | Sign::Nothing => {}
         }
-        if self.at_once >= START.min(self.most) && sign == Sign::Delivered {
-            self.is_slow = false;
+        let is_answer = matches!(
+            sign,
+            Sign::Delivered | Sign::Refuses | Sign::Away(None | Some(Strain::Cut))
+        );
+        let has_recovered = self.at_once >= START.min(self.most) && sign == Sign::Delivered;
+        if has_recovered || is_answer && self.repute == Repute::Unknown {
+            self.repute = Repute::Prompt;
         }
     }
 
@@ -141,7 +150,7 @@ impl Pace {
 
     /// Whether a new one would do as well.
     pub(crate) fn is_ordinary(&self) -> bool {
-        !self.is_slow && self.at_once >= START.min(self.most)
+        self.repute != Repute::Slow && self.at_once >= START.min(self.most)
     }
 }
 
@@ -214,22 +223,25 @@ mod tests {
             Sign::Away(Some(Strain::Cut)),
         );
         let cases = [
-            (vec![], 4, false),
-            (vec![good; 3], 7, false),
-            (vec![good; 100], 16, false),
-            (vec![Sign::Away(None), Sign::Refuses, Sign::Nothing], 4, false),
-            (vec![cut], 2, false),
-            (vec![cut; 5], 1, false),
-            (vec![good, timed_out], 1, true),
-            (vec![timed_out, good, good], 3, true),
-            (vec![timed_out, good, good, good], 4, false),
+            (vec![], 4, Repute::Unknown),
+            (vec![Sign::Ours, Sign::Nothing], 4, Repute::Unknown),
+            (vec![good; 3], 7, Repute::Prompt),
+            (vec![good; 100], 16, Repute::Prompt),
+            (vec![Sign::Away(None)], 4, Repute::Prompt),
+            (vec![Sign::Refuses], 4, Repute::Prompt),
+            (vec![cut], 2, Repute::Prompt),
+            (vec![cut; 5], 1, Repute::Prompt),
+            (vec![good, timed_out], 1, Repute::Slow),
+            (vec![timed_out, Sign::Away(None)], 1, Repute::Slow),
+            (vec![timed_out, good, good], 3, Repute::Slow),
+            (vec![timed_out, good, good, good], 4, Repute::Prompt),
         ];
-        for (signs, at_once, is_slow) in cases {
+        for (signs, at_once, repute) in cases {
             let mut pace = Pace::new(16);
             for &sign in &signs {
                 pace.learn(sign);
             }
-            assert_eq!((pace.at_once(), pace.is_slow()), (at_once, is_slow), "{signs:?}");
+            assert_eq!((pace.at_once(), pace.repute()), (at_once, repute), "{signs:?}");
         }
         let mut small = Pace::new(2);
         small.learn(good);

@@ -219,28 +219,6 @@ impl Store {
         }
         Ok(transaction.commit().await?)
     }
-
-    /// Makes due at once what is leased. Only where no other process can be at work: the leases are a
-    /// dead one's. A scheduled retry isn't leased and keeps its time.
-    pub(crate) async fn free_dead_leases(&self) -> Result<(), StoreError> {
-        let sql = "UPDATE deliveries SET lease = NULL, due_at = $1 WHERE state = 'pending' AND lease IS NOT NULL";
-        let writer = &self.connections().writer;
-        let values = [self.now().as_millis().into()];
-        let freed = writer
-            .execute_raw(Statement::from_sql_and_values(
-                writer.get_database_backend(),
-                sql,
-                values,
-            ))
-            .await?;
-        if freed.rows_affected() > 0 {
-            tracing::info!(
-                deliveries = freed.rows_affected(),
-                "took back what the last process had not finished"
-            );
-        }
-        Ok(())
-    }
 }
 
 /// Rows that may be leased, and whether there are more.

@@ -25,6 +25,10 @@ impl Lease {
     pub(crate) const fn as_column(self) -> i64 {
         self.0
     }
+
+    pub(crate) const fn from_column(lease: i64) -> Self {
+        Self(lease)
+    }
 }
 
 /// A committed delivery that this process holds, ready to be attempted.

@@ -13,6 +13,7 @@ mod capture;
 mod claim;
 mod clients;
 mod connection;
+mod dead_leases;
 mod deliveries;
 mod destination_changes;
 mod destinations;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::advance::RUNNING;
 use crate::claim::DUE_DELIVERIES;
+use crate::dead_leases::{FREE_RECENT, PENDING};
 use crate::deliveries::{self, DeliveryFilter};
 use crate::due::DUE_DESTINATIONS;
 use crate::head;
@@ -164,6 +165,26 @@ fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
         .collect()
 }
 
+/// At the start, on SQLite alone.
+fn of_dead_leases() -> [Hot; 2] {
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(DatabaseBackend::Sqlite, sql, values);
+    [
+        Hot {
+            what: "what was leased lately",
+            statement: raw(FREE_RECENT, vec![1.into(), 2.into()]),
+            names: "deliveries_due (destination_id=? AND due_at>? AND due_at<?)",
+        },
+        Hot {
+            what: "all that waits",
+            statement: raw(
+                PENDING,
+                vec![Uuid::nil().into(), 1.into(), Uuid::nil().into(), 9.into()],
+            ),
+            names: "deliveries_due",
+        },
+    ]
+}
+
 fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
     let now = Timestamp::from_millis(1_800_000_000_000);
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
@@ -304,7 +325,7 @@ async fn hot_queries_go_by_their_indexes_on_sqlite() {
         what,
         mut statement,
         names,
-    } in all_hot(DatabaseBackend::Sqlite)
+    } in all_hot(DatabaseBackend::Sqlite).into_iter().chain(of_dead_leases())
     {
         statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
         let rows = store.connections().writer.query_all_raw(statement).await.expect(what);
