@@ -356,9 +356,13 @@ impl<T: Waiting> Lanes<T> {
         if self.by_destination.len() >= self.crowd && !self.by_destination.contains_key(&destination) {
             self.by_destination.retain(|_, lane| !lane.is_ordinary(now));
             if self.by_destination.len() >= KNOWN {
+                let is_slow = |lane: &Lane<T>| lane.pace.repute() == Repute::Slow;
+                self.by_destination.retain(|_, lane| !lane.is_idle() || is_slow(lane));
+            }
+            if self.by_destination.len() >= KNOWN {
                 self.by_destination.retain(|_, lane| !lane.is_idle());
             }
-            self.crowd = KNOWN.max(self.by_destination.len() * 2);
+            self.crowd = KNOWN.max(self.by_destination.len() + KNOWN / 4);
         }
         let limits = &self.limits;
         self.by_destination

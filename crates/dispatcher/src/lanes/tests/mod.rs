@@ -9,7 +9,7 @@ use crate::transport::Strain;
 const LIMITS: Limits = Limits {
     lane_concurrency: 2,
     lane_capacity: 8,
-    total_concurrency: 3,
+    total_concurrency: 4,
     total_capacity: 64,
     total_bytes: 1_000,
     cool_down: Duration::from_secs(5),
@@ -99,7 +99,11 @@ fn lanes_start_in_turn_and_within_their_limits() {
     filled(&mut lanes, destination(2), 20..25, now);
     let first = begun(&mut lanes, now);
     let numbers = first.iter().map(|(number, _)| *number).collect::<Vec<_>>();
-    assert_eq!(numbers, [10, 20, 11], "in turn, three in all");
+    assert_eq!(
+        numbers,
+        [10, 20, 11],
+        "in turn, three of four: of both nothing is known"
+    );
     end(&mut lanes, first[0].1, Sign::Nothing, now);
     let next = begun(&mut lanes, now);
     assert_eq!(next[0].0, 21);
@@ -132,15 +136,21 @@ fn whoever_fell_behind_takes_nothing_new_until_caught_up() {
     filled(&mut lanes, destination(1), 0..6, now);
     lanes.fell_behind(destination(1), now);
     assert!(!lanes.take_new(destination(1), PLAIN, 1, now));
-    assert!(
-        !lanes.give_back(destination(1), 1, false, now),
-        "five of eight are still taken"
+    let mut give_back = || lanes.give_back(destination(1), 1, false, now);
+    assert_eq!(
+        [give_back(), give_back(), give_back()],
+        [false; 3],
+        "three wait, for two attempts"
     );
-    assert!(
-        lanes.give_back(destination(1), 1, false, now),
-        "half is free: worth fetching"
+    assert!(give_back(), "two: worth fetching");
+    assert_eq!(
+        (
+            lanes.room(destination(1), now),
+            lanes.room_to_fetch(destination(1), now)
+        ),
+        (6, 2),
+        "not all that there is room for, but what will soon start"
     );
-    assert_eq!(lanes.room(destination(1), now), 4, "the sweeper may fill it up");
     lanes.caught_up(destination(1), now);
     assert!(lanes.take_new(destination(1), PLAIN, 1, now));
 }
@@ -274,7 +284,7 @@ fn the_memory_of_receivers_is_bounded_and_those_in_trouble_are_kept_the_longest(
     for number in 0..KNOWN as u128 + 500 {
         known = send(number, TIMED_OUT);
     }
-    assert!(known <= KNOWN);
+    assert!(known <= KNOWN + KNOWN / 4);
 }
 
 #[test]
