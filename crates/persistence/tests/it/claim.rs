@@ -196,6 +196,30 @@ async fn open_frees_leases_on_sqlite_only(database: &TestDatabase) {
     }
 }
 
+/// The clock was set back while nobody was at work, or the lease was longer before.
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_that_end_later_than_any_of_ours_are_found_after_the_start() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let client = acme(&store).await;
+    // More than one look goes over.
+    for _ in 0..3 {
+        let leads = request(client.id, store.now(), 500);
+        soon(store.capture(leads)).await.expect("captured");
+    }
+    soon(store.close()).await;
+    database
+        .execute(
+            "UPDATE deliveries SET due_at = due_at + 7200000, \
+             lease = CASE WHEN id IN (SELECT id FROM deliveries ORDER BY id DESC LIMIT 3) THEN 7 END",
+        )
+        .await;
+    let store = database.open().await;
+    let leased = "SELECT count(*) FROM deliveries WHERE lease IS NOT NULL";
+    database.until_number(leased, 0).await;
+    assert_eq!(claim_all(&store).await.len(), 3, "scheduled retries keep their time");
+}
+
 async fn two_stores_never_claim_the_same(database: &TestDatabase) {
     let store = database.open().await;
     // SQLite has one process; there two tasks share the store.
