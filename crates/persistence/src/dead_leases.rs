@@ -4,6 +4,8 @@
 //! store opens. Any that ends later (the clock was set back meanwhile, or the lease was longer) is looked for afterwards among all
 //! that waits, a part at a time: with a million retries that wait for tomorrow that takes seconds, and nobody waits for it.
 
+use std::time::Instant;
+
 use sea_orm::{ConnectionTrait, Statement, Value};
 use sensei_domain::DeliveryId;
 use uuid::Uuid;
@@ -15,8 +17,10 @@ use crate::store::Store;
 
 /// Leases of this many times a lease's length count as taken lately.
 const LATELY: u32 = 2;
-/// Deliveries that one look for later ones goes over: some milliseconds.
-const LOOKED_AT: i64 = 1_000;
+/// Deliveries that one look for later ones goes over: a millisecond or two.
+const LOOKED_AT: i64 = 500;
+/// It rests so many times as long as it looked: others read the same file.
+const REST: u32 = 3;
 
 /// Frees what is leased until a time between `$1` and `$2`. Hops from destination to destination.
 pub(crate) const FREE_RECENT: &str = "UPDATE deliveries SET lease = NULL, due_at = $1 WHERE id IN ( \
@@ -60,6 +64,7 @@ impl Store {
     async fn free_later_leases(&self) -> Result<(), StoreError> {
         let mut after = (Uuid::nil(), i64::MIN, Uuid::nil());
         loop {
+            let begun = Instant::now();
             let later_than = self.now().after(self.lease() * LATELY).as_millis();
             let values: [Value; 4] = [after.0.into(), after.1.into(), after.2.into(), LOOKED_AT.into()];
             let reader = &self.connections().reader;
@@ -80,6 +85,7 @@ impl Store {
             if i64::try_from(rows.len()) != Ok(LOOKED_AT) {
                 return Ok(());
             }
+            tokio::time::sleep(begun.elapsed() * REST).await;
         }
     }
 }

@@ -37,7 +37,7 @@ const QUERY_BAR: Duration = Duration::from_millis(10);
 /// MiB.
 const MEMORY_BAR: f64 = 256.0;
 /// Looks at what is due, to see what one costs.
-const LOOKS: usize = 200;
+const LOOKS: usize = 2_000;
 
 /// The rows of the backlog, made of one lead that was captured; `:pending` of them, half of them due a second ago.
 const FILL: &[&str] = &[
