@@ -264,7 +264,13 @@ impl<T: Waiting> Lanes<T> {
             lane.has_turn = false;
             let Some(first) = lane.waiting.front() else { continue };
             let (terms, changed_at) = (first.terms(), lane.changed_at);
-            let at_once = if terms.is_ordered { 1 } else { lane.pace.at_once() };
+            let repute = lane.pace.repute();
+            let shall_wait = repute == Repute::Unknown && self.shares.is_crowded();
+            let at_once = if terms.is_ordered || shall_wait {
+                1
+            } else {
+                lane.pace.at_once()
+            };
             let may_start = matches!(lane.breaker.stand(now), Stand::Closed | Stand::Ready);
             let is_changed = |waiting: &T| changed_at.is_some_and(|changed_at| waiting.read_at() <= changed_at);
             let is_stale = |waiting: &T| now.duration_since(waiting.read_at()) > FRESH_FOR || is_changed(waiting);
@@ -273,7 +279,6 @@ impl<T: Waiting> Lanes<T> {
             if lane.is_reading || !is_first_changed && (lane.running >= at_once || !may_start) {
                 continue;
             }
-            let repute = lane.pace.repute();
             if !is_first_changed && !self.shares.has_room(repute) {
                 lane.has_turn = true;
                 self.shares.defer(destination, repute);

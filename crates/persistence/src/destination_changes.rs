@@ -114,6 +114,9 @@ impl Store {
         if row.status != written.status && written.status == DestinationStatus::Active.name() {
             let mut resumed = self.shared().resumed.lock().unwrap_or_else(PoisonError::into_inner);
             resumed.insert(id);
+            drop(resumed);
+            // What is held goes before what comes from now on.
+            self.shared().left_behind([id]);
         }
         self.shared().changed([id]);
         Ok(self.shared().directory.destination(written)?)

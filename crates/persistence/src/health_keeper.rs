@@ -16,6 +16,7 @@ use sensei_domain::{
 
 use crate::audit::{self, Actor};
 use crate::clients;
+use crate::connection::in_time;
 use crate::destinations::LEAD_WEBHOOK;
 use crate::directory::Directory;
 use crate::entities::destination_health::{ActiveModel, Column, Entity, Model};
@@ -31,7 +32,7 @@ const LOOKED_AT_ONCE: u64 = 100;
 impl Store {
     /// Does what is due about destinations that fail. True when there may be more to do.
     pub async fn keep_health(&self) -> Result<bool, StoreError> {
-        keep(self.shared()).await
+        in_time(keep(self.shared())).await
     }
 }
 

@@ -12,6 +12,7 @@ use sensei_domain::{ClientId, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::connection::in_time;
 use crate::entities::idempotency_keys;
 use crate::error::{StoreError, is_lock_timeout};
 use crate::master_key::{MasterKey, SealedPlace};
@@ -341,7 +342,7 @@ impl Store {
         request: &KeyedRequest,
     ) -> Result<Option<Answer>, E> {
         let scope = scope(Some(client), request);
-        let found = row(self.connections().prompt(), scope).await;
+        let found = in_time(row(self.connections().prompt(), scope)).await;
         let oldest = self.now().as_millis() - KEPT_MILLIS;
         let found = found.map_err(StoreError::from)?.filter(|row| row.created_at >= oldest);
         let Some(found) = found else { return Ok(None) };
@@ -364,6 +365,7 @@ impl Store {
         ];
         let writer = &self.connections().writer;
         let statement = Statement::from_sql_and_values(writer.get_database_backend(), sql, values);
-        Ok(writer.execute_raw(statement).await?.rows_affected() == u64::from(SWEPT_AT_ONCE))
+        let swept = in_time(writer.execute_raw(statement)).await?.rows_affected();
+        Ok(swept == u64::from(SWEPT_AT_ONCE))
     }
 }

@@ -10,6 +10,7 @@ use sensei_domain::{ClientId, DestinationId, SignatureVersion, Signer};
 use uuid::Uuid;
 
 use crate::audit::{self, Actor};
+use crate::connection::in_time;
 use crate::destination_changes::locked;
 use crate::destinations;
 use crate::directory::{previous_secret_place, secret_place, unsealed};
@@ -75,6 +76,10 @@ impl Store {
 
     /// Removes some secrets whose overlap has ended: they sign nothing any more. True when there may be more.
     pub async fn forget_expired_secrets(&self) -> Result<bool, StoreError> {
+        in_time(self.forget_some_expired_secrets()).await
+    }
+
+    async fn forget_some_expired_secrets(&self) -> Result<bool, StoreError> {
         let now = self.now().as_millis();
         // Looked for where nobody waits: the table is read whole, and mostly there is nothing to do.
         let reader = &self.connections().reader;

@@ -5,6 +5,7 @@
 //! series is fixed.
 
 use std::fmt;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -21,6 +22,9 @@ use sensei_domain::{DeliveryState, Outcome, Timestamp};
 use sensei_persistence::{Distribution, Store, StoreCounts, Tally};
 
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Who scrapes waits for ten seconds by default, and is to hear that the database doesn't answer.
+const COUNTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is asked at a scrape.
 #[derive(Clone)]
@@ -41,17 +45,22 @@ async fn scrape(State(Watched { store, dispatcher }): State<Watched>) -> Respons
     let Some(dispatcher) = dispatcher.counts() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let tally = store.tally(None).await;
-    if let Err(error) = &tally {
-        tracing::debug!(
-            error = error as &dyn std::error::Error,
-            "deliveries could not be counted"
-        );
-    }
+    let tally = match tokio::time::timeout(COUNTED_WITHIN, store.tally(None)).await {
+        Ok(Ok(tally)) => Some(tally),
+        Ok(Err(error)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "deliveries could not be counted");
+            None
+        }
+        Err(_elapsed) => {
+            tracing::debug!("deliveries were not counted in time");
+            None
+        }
+    };
     let snapshot = Snapshot {
         store: store.counts(),
         dispatcher,
-        tally: tally.ok(),
+        tally,
         oldest_due: store.oldest_due(),
         now: store.now(),
     };

@@ -48,6 +48,11 @@ impl Shares {
         }
     }
 
+    /// Whether those that may hang hold so many attempts that each lane of which nothing is known shall make do with one.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.unknown + self.slow >= self.total / 4
+    }
+
     /// Keeps a lane's turn until there is a share for it.
     pub(crate) fn defer(&mut self, destination: DestinationId, repute: Repute) {
         match repute {

@@ -1,8 +1,8 @@
 //! Held deliveries: nothing is dropped while a destination isn't active, and all of it is released, in order.
 
-use sensei_domain::Clock as _;
 use sensei_domain::DeliveryState::{Cancelled, Failed, Held, Pending};
-use sensei_persistence::{Refreshed, SettingsChange, Store};
+use sensei_domain::{ClientId, Clock as _, DestinationId};
+use sensei_persistence::{Actor, DestinationChange, Refreshed, SettingsChange, Store};
 
 use crate::fixtures::{LEASE, TestDatabase, acme, capture, deliveries, on_both, request, soon, states};
 use crate::lanes::{DELIVERED, Lanes, claim_all, record, retry};
@@ -10,6 +10,7 @@ use crate::lanes::{DELIVERED, Lanes, claim_all, record, retry};
 on_both!(
     paused_destination_drops_nothing_that_comes,
     what_comes_due_for_a_paused_destination_is_held,
+    what_comes_after_a_resume_waits_for_what_was_held,
     what_waits_in_a_lane_is_held_once_it_is_read_again,
     redelivery_to_a_paused_destination_goes_back_to_where_it_was,
     held_deliveries_are_released_in_the_order_of_their_capture,
@@ -51,6 +52,36 @@ async fn paused_destination_drops_nothing_that_comes(database: &TestDatabase) {
     assert_eq!(states(&store, client.id).await, [Pending]);
     let job = claim_all(&store).await.remove(0);
     record(&store, &job, DELIVERED).await;
+}
+
+async fn what_comes_after_a_resume_waits_for_what_was_held(database: &TestDatabase) {
+    let store = database.open().await;
+    let (lanes, _handed_over) = Lanes::with_room(10, &store);
+    let client = acme(&store).await;
+    let id = destination_of(&store, client.id).await;
+    let with = |is_paused| DestinationChange {
+        is_paused: Some(is_paused),
+        ..DestinationChange::default()
+    };
+    let change = with(true);
+    let paused = store.change_destination(client.id, id, &change, &Actor::System).await;
+    paused.expect("paused");
+    capture(&store, client.id).await;
+    assert!(lanes.left_behind.lock().expect("no panic").is_empty());
+    let change = with(false);
+    let resumed = store.change_destination(client.id, id, &change, &Actor::System).await;
+    resumed.expect("resumed");
+    assert_eq!(
+        *lanes.left_behind.lock().expect("no panic"),
+        [id],
+        "its lane is told before anything new can come"
+    );
+}
+
+/// The destination of a client's only URL.
+async fn destination_of(store: &Store, client: ClientId) -> DestinationId {
+    let settings = store.settings(client).await.expect("read").expect("there");
+    settings.destination_id.expect("it has a URL")
 }
 
 async fn what_comes_due_for_a_paused_destination_is_held(database: &TestDatabase) {
