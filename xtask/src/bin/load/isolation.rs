@@ -73,7 +73,7 @@ async fn isolation(arguments: &Arguments, process: &Process, http: &Client) -> R
 
     let first = receiver.first_arrivals();
     let [before, beside, after] = [before, beside, after].map(|posted| delivery(&posted, &first));
-    let alone = before.p99.max(after.p99);
+    let alone = before.p99.min(after.p99);
     let may = alone + alone.mul_f64(MAY_GROW_BY).max(MAY_GROW);
     println!("{DESTINATIONS} healthy destinations, {RATE} leads/s, capture to receiver");
     print_percentiles("alone", &before);
