@@ -9,7 +9,7 @@ use sensei_domain::{
 };
 use sensei_persistence::{
     Actor, Answer, Attempt, AttemptRecord, ChangeError, Delivery, KeyReused, KeyedRequest, NewRecovery, NotRedelivered,
-    Once, RedeliverError, Retention, Store, TestSend,
+    Once, Recovery, RedeliverError, Retention, Store, TestSend,
 };
 
 use crate::destinations::make;
@@ -191,18 +191,23 @@ async fn recovery_of_failures_skips_test_sends(database: &TestDatabase) {
         since: None,
         until: None,
     };
-    let started = store
-        .start_recovery(client, new, &Actor::System)
-        .await
-        .expect("started");
-    while soon(store.advance_recoveries()).await.expect("a step") {}
-    let recovery = store.recovery(client, started.id).await.expect("read").expect("there");
+    let recovery = recovered(&store, client, new).await;
     assert_eq!((recovery.done, recovery.skipped), (1, 1));
     let due = claim_all(&store).await;
     let due = due.iter().map(|job| job.delivery_id).collect::<Vec<_>>();
     assert_eq!(due, [job.delivery_id]);
     let found = store.delivery(client, tested.id).await.expect("read").expect("there");
     assert_eq!(found.0, tested);
+}
+
+/// Lets a recovery come as far as it can.
+async fn recovered(store: &Store, client: ClientId, new: NewRecovery) -> Recovery {
+    let started = store
+        .start_recovery(client, new, &Actor::System)
+        .await
+        .expect("started");
+    while soon(store.advance_recoveries()).await.expect("a step") {}
+    store.recovery(client, started.id).await.expect("read").expect("there")
 }
 
 async fn replay_does_not_send_test_sends(database: &TestDatabase) {
@@ -215,12 +220,7 @@ async fn replay_does_not_send_test_sends(database: &TestDatabase) {
         since: None,
         until: None,
     };
-    let started = store
-        .start_recovery(client, new, &Actor::System)
-        .await
-        .expect("started");
-    while soon(store.advance_recoveries()).await.expect("a step") {}
-    let recovery = store.recovery(client, started.id).await.expect("read").expect("there");
+    let recovery = recovered(&store, client, new).await;
     assert_eq!((recovery.done, recovery.skipped), (0, 0));
     assert!(claim_all(&store).await.is_empty());
 }
