@@ -6,6 +6,7 @@
 
 mod m20261124_000001_first_tables;
 mod m20261125_000001_tallies;
+mod m20261125_000002_expiring_secrets;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261124_000001_first_tables::Migration),
             Box::new(m20261125_000001_tallies::Migration),
+            Box::new(m20261125_000002_expiring_secrets::Migration),
         ]
     }
 }

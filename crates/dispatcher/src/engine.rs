@@ -31,6 +31,7 @@ use crate::pace::Terms;
 use crate::place::{EngineHandover, Held, Taken};
 use crate::rate_timer;
 use crate::sweeper;
+use crate::tidy;
 use crate::transports::Registry;
 
 /// An attempt must be over, and its outcome on the way to the log, this long before its lease ends.
@@ -110,6 +111,7 @@ impl Dispatcher {
         });
         store.set_handover(Arc::new(EngineHandover(Arc::downgrade(&engine))));
         engine.tasks.spawn(sweeper::run(Arc::clone(&engine)));
+        engine.tasks.spawn(tidy::run(Arc::clone(&engine)));
         engine.tasks.spawn(rate_timer::run(Arc::clone(&engine)));
         Ok(Self { engine })
     }

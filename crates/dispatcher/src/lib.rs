@@ -21,6 +21,7 @@ mod rate_timer;
 mod reread;
 mod sweeper;
 mod tester;
+mod tidy;
 mod transport;
 mod transports;
 

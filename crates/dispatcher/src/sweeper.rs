@@ -17,8 +17,6 @@ use crate::engine::Engine;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Between two tries while the database is away.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Between two looks for what may be forgotten.
-const TIDY_INTERVAL: Duration = Duration::from_mins(1);
 /// Between two times that what was counted is added up.
 const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two parts of a round over all destinations, at least.
@@ -46,7 +44,6 @@ struct Round {
 
 async fn sweep_on(engine: &Arc<Engine>) {
     let (mut is_away, mut round) = (false, Round::default());
-    let mut tidied_at = Instant::now();
     let (mut folded_at, mut is_folding) = (Instant::now(), true);
     let (mut recovered_at, mut is_recovering) = (Instant::now(), true);
     while !engine.stopping.is_cancelled() {
@@ -79,10 +76,6 @@ async fn sweep_on(engine: &Arc<Engine>) {
                 PAUSE
             }
         };
-        if !is_away && tidied_at.elapsed() >= TIDY_INTERVAL {
-            tidied_at = Instant::now();
-            tidy(engine).await;
-        }
         if !is_away && (is_folding || folded_at.elapsed() >= FOLD_INTERVAL) {
             folded_at = Instant::now();
             is_folding = fold(engine).await;
@@ -209,38 +202,6 @@ async fn fold(engine: &Arc<Engine>) -> bool {
                 "what was counted could not be added up; it will be"
             );
             false
-        }
-    }
-}
-
-/// Does what is due about failing destinations, and removes what has outlived its time.
-async fn tidy(engine: &Arc<Engine>) {
-    let store = &engine.store;
-    tidy_all(engine, "failing destinations could not be looked at", || {
-        store.keep_health()
-    })
-    .await;
-    // They hold personal data.
-    let what = "old idempotency keys could not be removed";
-    tidy_all(engine, what, || store.sweep_idempotency_keys()).await;
-    let what = "signing secrets that were replaced could not be removed";
-    tidy_all(engine, what, || store.forget_expired_secrets()).await;
-}
-
-/// Goes on with a task while there is more of it.
-async fn tidy_all<T: Future<Output = Result<bool, StoreError>>>(
-    engine: &Engine,
-    trouble: &str,
-    mut task: impl FnMut() -> T,
-) {
-    while !engine.stopping.is_cancelled() {
-        match task().await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "{trouble}");
-                return;
-            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sea_orm::{
     ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ModelTrait as _, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, Select,
 };
 use sensei_domain::{
     ClientId, DestinationEvent, DestinationEventData, DestinationId, DestinationStatus, DisableReason, HealthChange,
@@ -38,12 +38,7 @@ impl Store {
 
 /// See [`Store::keep_health`].
 pub(crate) async fn keep(shared: &Arc<Shared>) -> Result<bool, StoreError> {
-    let due = Entity::find()
-        .filter(Column::LookAt.lte(shared.clock.now().as_millis()))
-        .order_by_asc(Column::LookAt)
-        .limit(LOOKED_AT_ONCE)
-        .all(shared.connections.prompt())
-        .await?;
+    let due = due(shared.clock.now()).all(shared.connections.prompt()).await?;
     for row in &due {
         let (id, client) = (row.destination_id, ClientId::from_uuid(row.client_id));
         let transaction = shared.connections.begin().await?;
@@ -55,6 +50,14 @@ pub(crate) async fn keep(shared: &Arc<Shared>) -> Result<bool, StoreError> {
         }
     }
     Ok(due.len() as u64 == LOOKED_AT_ONCE)
+}
+
+/// Those that something is to be done about.
+pub(crate) fn due(now: Timestamp) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::LookAt.lte(now.as_millis()))
+        .order_by_asc(Column::LookAt)
+        .limit(LOOKED_AT_ONCE)
 }
 
 /// For the writer of attempts, who doesn't wait: what fails here is done at the next look.

@@ -80,16 +80,7 @@ impl Store {
 
     async fn free(&self, destination: Uuid) -> Result<u64, DbErr> {
         let writer = &self.connections().writer;
-        let backend = writer.get_database_backend();
-        // Whether it is active is asked once more, in the statement that moves.
-        let sql = format!(
-            "UPDATE deliveries SET state = 'pending', due_at = created_at WHERE state = 'held' AND id IN \
-             (SELECT id FROM deliveries WHERE state = 'held' AND destination_id = $1 AND EXISTS \
-             (SELECT 1 FROM destinations WHERE id = $1 AND status = 'active' AND deleted_at IS NULL) \
-             ORDER BY id LIMIT $2{})",
-            skip_locked(backend)
-        );
-        let statement = Statement::from_sql_and_values(backend, sql, [destination.into(), MOVED_AT_ONCE.into()]);
+        let statement = free_statement(writer.get_database_backend(), destination);
         Ok(writer.execute_raw(statement).await?.rows_affected())
     }
 }
@@ -100,9 +91,27 @@ pub(crate) async fn hold_due(
     destination: DestinationId,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let backend = transaction.get_database_backend();
+    let statement = hold_due_statement(transaction.get_database_backend(), destination, now);
+    Ok(transaction.execute_raw(statement).await?.rows_affected() == MOVED_AT_ONCE.unsigned_abs())
+}
+
+/// Makes due some of what is held for this destination. Whether it is active is asked once more, in the statement that moves.
+/// What the inner query finds is locked, or nobody else writes: the outer one need not ask again, and goes by id.
+pub(crate) fn free_statement(backend: DatabaseBackend, destination: Uuid) -> Statement {
     let sql = format!(
-        "UPDATE deliveries SET {PUT_BACK} WHERE state = 'pending' AND id IN \
+        "UPDATE deliveries SET state = 'pending', due_at = created_at WHERE id IN \
+         (SELECT id FROM deliveries WHERE state = 'held' AND destination_id = $1 AND EXISTS \
+         (SELECT 1 FROM destinations WHERE id = $1 AND status = 'active' AND deleted_at IS NULL) \
+         ORDER BY id LIMIT $2{})",
+        skip_locked(backend)
+    );
+    Statement::from_sql_and_values(backend, sql, [destination.into(), MOVED_AT_ONCE.into()])
+}
+
+/// Holds some of what is due for this destination.
+pub(crate) fn hold_due_statement(backend: DatabaseBackend, destination: DestinationId, now: Timestamp) -> Statement {
+    let sql = format!(
+        "UPDATE deliveries SET {PUT_BACK} WHERE id IN \
          (SELECT id FROM deliveries WHERE state = 'pending' AND destination_id = $1 AND due_at <= $2 \
          ORDER BY due_at, id LIMIT $3{})",
         skip_locked(backend)
@@ -112,8 +121,7 @@ pub(crate) async fn hold_due(
         now.as_millis().into(),
         MOVED_AT_ONCE.into(),
     ];
-    let statement = Statement::from_sql_and_values(backend, sql, values);
-    Ok(transaction.execute_raw(statement).await?.rows_affected() == MOVED_AT_ONCE.unsigned_abs())
+    Statement::from_sql_and_values(backend, sql, values)
 }
 
 /// Holds deliveries that a process had in its lanes, each if it is still leased to it.

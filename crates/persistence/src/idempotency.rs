@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Select, Statement};
 use sensei_domain::{ClientId, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -22,6 +22,10 @@ use crate::store::{Shared, Store};
 const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// How many old keys are removed at once.
 const SWEPT_AT_ONCE: u32 = 1_000;
+
+/// Removes up to `$2` keys that are older than `$1`.
+pub(crate) const SWEEP: &str = "DELETE FROM idempotency_keys WHERE (client_id, method, path, key) IN \
+    (SELECT client_id, method, path, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)";
 
 /// A request that may come again: its idempotency key, and what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +102,7 @@ pub(crate) enum Standing {
 }
 
 /// Client, method, path, key. The client is nil where a request isn't within one.
-type Scope<'a> = (Uuid, &'a str, &'a str, &'a str);
+pub(crate) type Scope<'a> = (Uuid, &'a str, &'a str, &'a str);
 
 /// Lets a request with a key take effect once: the first runs `effect`, and its `answer` is kept for the others.
 ///
@@ -310,12 +314,13 @@ async fn stored(
     opened(stored, master_key, scope)
 }
 
-async fn row(
-    connection: &impl ConnectionTrait,
-    (client, method, path, key): Scope<'_>,
-) -> Result<Option<idempotency_keys::Model>, DbErr> {
-    let id = (client, method.to_owned(), path.to_owned(), key.to_owned());
-    idempotency_keys::Entity::find_by_id(id).one(connection).await
+async fn row(connection: &impl ConnectionTrait, scope: Scope<'_>) -> Result<Option<idempotency_keys::Model>, DbErr> {
+    lookup(scope).one(connection).await
+}
+
+/// The row of a key.
+pub(crate) fn lookup((client, method, path, key): Scope<'_>) -> Select<idempotency_keys::Entity> {
+    idempotency_keys::Entity::find_by_id((client, method.to_owned(), path.to_owned(), key.to_owned()))
 }
 
 fn opened(
@@ -357,14 +362,12 @@ impl Store {
 
     /// Removes some answers that have outlived their day. True when there may be more.
     pub async fn sweep_idempotency_keys(&self) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM idempotency_keys WHERE (client_id, method, path, key) IN \
-                   (SELECT client_id, method, path, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)";
         let values = [
             (self.now().as_millis() - KEPT_MILLIS).into(),
             i64::from(SWEPT_AT_ONCE).into(),
         ];
         let writer = &self.connections().writer;
-        let statement = Statement::from_sql_and_values(writer.get_database_backend(), sql, values);
+        let statement = Statement::from_sql_and_values(writer.get_database_backend(), SWEEP, values);
         let swept = in_time(writer.execute_raw(statement)).await?.rows_affected();
         Ok(swept == u64::from(SWEPT_AT_ONCE))
     }

@@ -26,7 +26,8 @@ use crate::redeliver;
 use crate::stats::STANDING;
 use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
-use crate::tallies::{COUNTED, FOLD};
+
+mod housekeeping;
 
 /// A query, and what its plan must name.
 struct Hot {
@@ -159,10 +160,8 @@ fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot;
 }
 
 fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
-    [hot(backend), hot_of_recoveries(backend), hot_of_clients(backend)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [hot, hot_of_recoveries, hot_of_clients, housekeeping::hot];
+    all.into_iter().flat_map(|of| of(backend)).collect()
 }
 
 /// At the start, on SQLite alone.
@@ -243,24 +242,13 @@ fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
     ]
 }
 
-/// How a client stands, and what is counted of it.
+/// How a client stands.
 fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
     let now = Timestamp::from_millis(1_800_000_000_000);
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let (id, millis): (Value, Value) = (LeadId::new(now).as_uuid().into(), now.as_millis().into());
     let standing = || vec![id.clone(), millis.clone(), millis.clone(), 50_i64.into()];
-    let is_sqlite = backend == DatabaseBackend::Sqlite;
-    let counted = if is_sqlite {
-        "PRIMARY KEY (client_id=?)"
-    } else {
-        "tallies_pkey"
-    };
-    let folding = (!is_sqlite).then(|| Hot {
-        what: "adding up what was counted",
-        statement: raw(FOLD, vec![50_i64.into()]),
-        names: "tally_changes_pkey",
-    });
-    let all = [
+    vec![
         Hot {
             what: "destinations to release for",
             statement: raw(RELEASABLE, vec![id.clone(), 50_i64.into()]),
@@ -276,13 +264,7 @@ fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
             statement: raw(STANDING, standing()),
             names: "deliveries_due",
         },
-        Hot {
-            what: "counts of a client",
-            statement: raw(COUNTED, vec![id.clone()]),
-            names: counted,
-        },
-    ];
-    all.into_iter().chain(folding).collect()
+    ]
 }
 
 fn primary(backend: DatabaseBackend) -> &'static str {

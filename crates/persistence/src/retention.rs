@@ -54,18 +54,18 @@ impl Default for Retention {
 }
 
 /// One table's part in a pass.
-struct Task {
+pub(crate) struct Task {
     /// The ids of a step: behind `$1`, below `$2`, at most `$3`.
-    page: &'static str,
+    pub(crate) page: &'static str,
     /// What is removed of them: behind `$1`, up to `$2`, older than `$3`; `$4` is an id that is later than their deliveries.
-    removals: &'static [&'static str],
+    pub(crate) removals: &'static [&'static str],
 }
 
-const ATTEMPTS: Task = Task {
+pub(crate) const ATTEMPTS: Task = Task {
     page: "SELECT delivery_id FROM attempts WHERE delivery_id > $1 AND delivery_id < $2 ORDER BY delivery_id LIMIT $3",
     removals: &["DELETE FROM attempts WHERE delivery_id > $1 AND delivery_id <= $2 AND started_at < $3"],
 };
-const DELIVERIES: Task = Task {
+pub(crate) const DELIVERIES: Task = Task {
     page: "SELECT id FROM deliveries WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
     removals: &[
         "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE id > $1 AND id <= $2 \
@@ -74,14 +74,15 @@ const DELIVERIES: Task = Task {
          AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3",
     ],
 };
-/// A replay that runs reads old events: it is waited for.
-const EVENTS: Task = Task {
+/// A replay that runs reads old events: it is waited for. Events without a lead are asked for such that the index of leads
+/// can't serve it: it would read all of them in each step.
+pub(crate) const EVENTS: Task = Task {
     page: "SELECT id FROM events WHERE id > $1 AND id < $2 \
            AND NOT EXISTS (SELECT 1 FROM recoveries WHERE state = 'running') ORDER BY id LIMIT $3",
     removals: &[
         "DELETE FROM events WHERE id > $1 AND id <= $2 AND created_at < $3 AND lead_id IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.lead_id = events.lead_id AND event_id = events.id)",
-        "DELETE FROM events WHERE id > $1 AND id <= $2 AND created_at < $3 AND lead_id IS NULL \
+        "DELETE FROM events WHERE id > $1 AND id <= $2 AND created_at < $3 AND coalesce(lead_id, id) = id \
          AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.client_id = events.client_id \
          AND deliveries.id > $1 AND deliveries.id < $4 AND event_id = events.id)",
     ],
@@ -92,7 +93,7 @@ macro_rules! forgotten_leads {
          WHERE deliveries.lead_id = leads.id AND (state = 'pending' OR state = 'held'))"
     };
 }
-const LEADS: Task = Task {
+pub(crate) const LEADS: Task = Task {
     page: "SELECT id FROM leads WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
     removals: &[
         concat!(

@@ -24,7 +24,7 @@ use crate::store::Store;
 /// Secrets that one step removes at most.
 const FORGOTTEN_AT_ONCE: i64 = 128;
 /// Destinations whose secret before counts no more at `$1`.
-const EXPIRED: &str = "SELECT id FROM destinations WHERE previous_secret_until <= $1 LIMIT $2";
+pub(crate) const EXPIRED: &str = "SELECT id FROM destinations WHERE previous_secret_until <= $1 LIMIT $2";
 
 /// How a secret is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,6 @@ impl Store {
 
     async fn forget_some_expired_secrets(&self) -> Result<bool, StoreError> {
         let now = self.now().as_millis();
-        // Looked for where nobody waits: the table is read whole, and mostly there is nothing to do.
         let reader = &self.connections().reader;
         let backend = reader.get_database_backend();
         let values: [Value; 2] = [now.into(), FORGOTTEN_AT_ONCE.into()];

@@ -20,9 +20,9 @@ const FOLDED_AT_ONCE: i64 = 5_000;
 
 /// What was counted for `$1`.
 pub(crate) const COUNTED: &str = "SELECT state, count FROM tallies WHERE client_id = $1";
-const UNFOLDED: &str =
+pub(crate) const UNFOLDED: &str =
     "SELECT state, CAST(sum(change) AS BIGINT) FROM tally_changes WHERE client_id = $1 GROUP BY state";
-const UNFOLDED_OF_ALL: &str = "SELECT state, CAST(sum(change) AS BIGINT) FROM tally_changes GROUP BY state";
+pub(crate) const UNFOLDED_OF_ALL: &str = "SELECT state, CAST(sum(change) AS BIGINT) FROM tally_changes GROUP BY state";
 /// Adds up to `$1` changes to the counts. Those that another process folds are left to it; counts are locked in one order.
 pub(crate) const FOLD: &str = "WITH gone AS (DELETE FROM tally_changes WHERE id IN \
     (SELECT id FROM tally_changes ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING client_id, state, change), \

@@ -1,0 +1,139 @@
+//! What runs in the background: holding, releasing, adding up, looking after health, forgetting.
+
+use sea_orm::{DatabaseBackend, QueryTrait, Statement, Value};
+use sensei_domain::{DestinationId, LeadId, Timestamp};
+
+use super::{Hot, primary};
+use crate::health_keeper;
+use crate::held;
+use crate::idempotency;
+use crate::retention;
+use crate::secrets::EXPIRED;
+use crate::tallies::{COUNTED, FOLD, UNFOLDED, UNFOLDED_OF_ALL};
+
+pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
+    let now = Timestamp::from_millis(1_800_000_000_000);
+    let (destination, client) = (DestinationId::new(now), LeadId::new(now).as_uuid());
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    let key = idempotency::lookup((client, "POST", "/v1/clients", "key"));
+    let by_key = if backend == DatabaseBackend::Sqlite {
+        "sqlite_autoindex_idempotency_keys_1 (client_id=? AND method=? AND path=? AND key=?)"
+    } else {
+        "idempotency_keys_pkey"
+    };
+    let old = vec![now.as_millis().into(), 50_i64.into()];
+    let all = [
+        Hot {
+            what: "releasing what is held",
+            statement: held::free_statement(backend, destination.as_uuid()),
+            names: "deliveries_held",
+        },
+        Hot {
+            what: "moving what is released",
+            statement: held::free_statement(backend, destination.as_uuid()),
+            names: primary(backend),
+        },
+        Hot {
+            what: "holding what is due",
+            statement: held::hold_due_statement(backend, destination, now),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "moving what is held",
+            statement: held::hold_due_statement(backend, destination, now),
+            names: primary(backend),
+        },
+        Hot {
+            what: "destinations whose health is due",
+            statement: health_keeper::due(now).build(backend),
+            names: "destination_health_look",
+        },
+        Hot {
+            what: "an idempotency key",
+            statement: key.build(backend),
+            names: by_key,
+        },
+        Hot {
+            what: "old idempotency keys",
+            statement: raw(idempotency::SWEEP, old.clone()),
+            names: "idempotency_keys_age",
+        },
+        Hot {
+            what: "removing old idempotency keys",
+            statement: raw(idempotency::SWEEP, old.clone()),
+            names: by_key,
+        },
+        Hot {
+            what: "secrets that were replaced",
+            statement: raw(EXPIRED, old),
+            names: "destinations_expiring",
+        },
+    ];
+    all.into_iter()
+        .chain(forgetting(backend, now))
+        .chain(counting(backend, client.into()))
+        .collect()
+}
+
+/// A step of retention: the page that it looks at, and what it removes.
+fn forgetting(backend: DatabaseBackend, now: Timestamp) -> Vec<Hot> {
+    let id: Value = LeadId::new(now).as_uuid().into();
+    let mut all = Vec::new();
+    for (task, names) in [
+        (&retention::ATTEMPTS, ["attempts_pkey", "sqlite_autoindex_attempts_1"]),
+        (
+            &retention::DELIVERIES,
+            ["deliveries_pkey", "sqlite_autoindex_deliveries_1"],
+        ),
+        (&retention::EVENTS, ["events_pkey", "sqlite_autoindex_events_1"]),
+        (&retention::LEADS, ["leads_pkey", "sqlite_autoindex_leads_1"]),
+    ] {
+        let names = names[usize::from(backend == DatabaseBackend::Sqlite)];
+        let mut add = |what, sql: &str, mut values: Vec<Value>| {
+            if !sql.contains("$4") {
+                values.truncate(3);
+            }
+            let statement = Statement::from_sql_and_values(backend, sql, values);
+            all.push(Hot { what, statement, names });
+        };
+        add(
+            "what may be old",
+            task.page,
+            vec![id.clone(), id.clone(), 500_i64.into()],
+        );
+        for sql in task.removals {
+            let values = vec![id.clone(), id.clone(), now.as_millis().into(), id.clone()];
+            add("removing what is old", sql, values);
+        }
+    }
+    all
+}
+
+/// What was counted. On PostgreSQL what isn't added up yet is read whole: it is what changed in the last second.
+fn counting(backend: DatabaseBackend, client: Value) -> Vec<Hot> {
+    let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
+    if backend == DatabaseBackend::Sqlite {
+        return vec![Hot {
+            what: "counts of a client",
+            statement: raw(COUNTED, vec![client]),
+            names: "PRIMARY KEY (client_id=?)",
+        }];
+    }
+    vec![
+        Hot {
+            what: "counts of a client",
+            statement: raw(&format!("{COUNTED} UNION ALL {UNFOLDED}"), vec![client.clone()]),
+            names: "tallies_pkey",
+        },
+        Hot {
+            what: "counts of all",
+            statement: raw(&format!("{COUNTED} UNION ALL {UNFOLDED_OF_ALL}"), vec![client]),
+            names: "tallies_pkey",
+        },
+        Hot {
+            what: "adding up what was counted",
+            statement: raw(FOLD, vec![50_i64.into()]),
+            names: "tally_changes_pkey",
+        },
+    ]
+}
