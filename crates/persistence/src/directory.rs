@@ -46,6 +46,10 @@ pub(crate) struct Directory {
     unreadable: Mutex<HashMap<Uuid, i64>>,
 }
 
+/// Clients with their living destinations; which clients follows.
+pub(crate) const ADDRESSEES: &str = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
+    FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id IN ";
+
 impl Directory {
     pub(crate) fn new(master_key: MasterKey) -> Self {
         Self {
@@ -82,11 +86,7 @@ impl Directory {
             let lock = Statement::from_sql_and_values(backend, sql, values.clone());
             transaction.query_all_raw(lock).await?;
         }
-        let sql = format!(
-            "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
-             FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL \
-             WHERE c.id IN {among}"
-        );
+        let sql = format!("{ADDRESSEES}{among}");
         let rows = transaction
             .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
             .await?;

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, Select,
 };
 use sensei_domain::{ClientId, KeyId, Timestamp};
 use sha2::{Digest, Sha256};
@@ -120,6 +120,13 @@ impl fmt::Debug for CreatedKey {
     }
 }
 
+/// The key with this hash, unless it was revoked.
+pub(crate) fn by_hash(hash: &[u8]) -> Select<api_keys::Entity> {
+    api_keys::Entity::find()
+        .filter(Column::Hash.eq(hash.to_vec()))
+        .filter(Column::RevokedAt.is_null())
+}
+
 impl Store {
     /// What a key gives; `None` when there is no such key, or no longer.
     pub async fn authenticate(&self, key: &str) -> Result<Option<Access>, StoreError> {
@@ -128,11 +135,7 @@ impl Store {
             Ok(access) => return Ok(Some(access)),
             Err(looked) => looked,
         };
-        let found = api_keys::Entity::find()
-            .filter(Column::Hash.eq(hash.to_vec()))
-            .filter(Column::RevokedAt.is_null())
-            .one(self.connections().prompt())
-            .await?;
+        let found = by_hash(&hash).one(self.connections().prompt()).await?;
         let Some(found) = found else { return Ok(None) };
         self.note_use(&found);
         let key = api_key(found)?;

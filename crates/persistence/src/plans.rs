@@ -11,12 +11,14 @@ use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
 use crate::advance::RUNNING;
-use crate::claim::DUE_DELIVERIES;
+use crate::claim::{self, DUE_DELIVERIES};
 use crate::dead_leases::{FREE_RECENT, PENDING};
 use crate::deliveries::{self, DeliveryFilter};
+use crate::directory::ADDRESSEES;
 use crate::due::DUE_DESTINATIONS;
 use crate::head;
 use crate::held::RELEASABLE;
+use crate::keys;
 use crate::leads;
 use crate::master_key::MasterKey;
 use crate::options::{DatabaseUrl, StoreOptions};
@@ -78,6 +80,14 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             what: "due deliveries",
             statement: raw(DUE_DELIVERIES, due),
             names: "deliveries_due",
+        },
+        Hot {
+            what: "leasing",
+            statement: raw(
+                &claim::lease_sql(2),
+                vec![1.into(), 2.into(), destination.as_uuid().into(), lead.as_uuid().into()],
+            ),
+            names: primary,
         },
         Hot {
             what: "moving on",
@@ -248,7 +258,24 @@ fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let (id, millis): (Value, Value) = (LeadId::new(now).as_uuid().into(), now.as_millis().into());
     let standing = || vec![id.clone(), millis.clone(), millis.clone(), 50_i64.into()];
+    let addressees = format!("{ADDRESSEES}($1, $2)");
+    let is_sqlite = usize::from(backend == DatabaseBackend::Sqlite);
     vec![
+        Hot {
+            what: "clients that leads come for",
+            statement: raw(&addressees, vec![id.clone(), id.clone()]),
+            names: ["clients_pkey", "sqlite_autoindex_clients_1"][is_sqlite],
+        },
+        Hot {
+            what: "destinations that leads are bound for",
+            statement: raw(&addressees, vec![id.clone(), id.clone()]),
+            names: "destinations_name",
+        },
+        Hot {
+            what: "a key",
+            statement: keys::by_hash(&[7; 32]).build(backend),
+            names: "api_keys_hash",
+        },
         Hot {
             what: "destinations to release for",
             statement: raw(RELEASABLE, vec![id.clone(), 50_i64.into()]),

@@ -1,6 +1,6 @@
 //! Whatever happens, in whatever order: what stays true of every delivery.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -8,12 +8,15 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use sensei_domain::RecoveryState;
-use sensei_domain::{ClientId, DeliveryId, DeliveryState, FailureReason, Outcome, Trigger, Verdict};
-use sensei_persistence::{Actor, Job, NewRecovery, Store};
+use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, FailureReason, Outcome, Trigger, Verdict};
+use sensei_persistence::{Actor, DestinationChange, Job, NewRecovery, Store};
+use uuid::Uuid;
 
+use crate::destinations::{named, new_destination};
 use crate::fixtures::{ALL, LEASE, TestDatabase, acme, capture, deliveries, soon};
 use crate::lanes::{DELIVERED, REFUSED, claim_all, record, retry};
 use crate::tallies;
+use crate::test_sends;
 
 /// What may happen next. Indexes wrap around what there is.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +36,21 @@ enum Event {
     RedeliverMany(DeliveryState),
     /// Recoveries come on.
     Advance,
-    /// What changed is added up.
-    Count,
+    /// What changed is added up, and what is due about destinations is done.
+    Tidy,
     /// What is held for an active destination is released.
     Free,
     Erase(usize),
+    /// What was captured before a destination existed is sent to it.
+    Replay(usize),
+    /// What is held for a destination is cancelled.
+    Discard(usize),
+    /// Somebody tries a destination.
+    Test(usize, Outcome),
+    /// Another destination.
+    Add,
+    /// One destination less, if that leaves one.
+    Delete(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +58,7 @@ enum End {
     Delivered,
     Failed,
     Retried,
+    Gone,
     Ours,
     OursForADay,
 }
@@ -54,9 +68,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Just(End::Delivered),
         Just(End::Failed),
         Just(End::Retried),
+        Just(End::Gone),
         Just(End::Ours),
         Just(End::OursForADay),
     ];
+    let tested = prop_oneof![Just(Outcome::Delivered), Just(Outcome::Gone)];
     let event = prop_oneof![
         2 => Just(Event::Capture),
         4 => Just(Event::Claim),
@@ -68,9 +84,14 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => any::<usize>().prop_map(Event::Redeliver),
         1 => prop_oneof![Just(DeliveryState::Failed), Just(DeliveryState::Succeeded)].prop_map(Event::RedeliverMany),
         2 => Just(Event::Advance),
-        1 => Just(Event::Count),
+        1 => Just(Event::Tidy),
         2 => Just(Event::Free),
         1 => any::<usize>().prop_map(Event::Erase),
+        1 => any::<usize>().prop_map(Event::Replay),
+        1 => any::<usize>().prop_map(Event::Discard),
+        1 => (any::<usize>(), tested).prop_map(|(which, outcome)| Event::Test(which, outcome)),
+        1 => Just(Event::Add),
+        1 => any::<usize>().prop_map(Event::Delete),
     ];
     vec(event, 40..120)
 }
@@ -88,6 +109,7 @@ struct Row {
     completed_at: Option<i64>,
     logged: i64,
     last_number: Option<i64>,
+    is_test: bool,
 }
 
 impl Row {
@@ -118,6 +140,10 @@ impl Row {
 
     /// What one event may make of it.
     fn check_move(&self, after: &Self, is_asked: bool) {
+        if self.is_test {
+            assert_eq!(self, after, "final from its birth");
+            return;
+        }
         let was_redelivered = self.prior_state.is_some();
         let may = match (self.home(), after.home()) {
             (from, to) if from == to => true,
@@ -173,6 +199,7 @@ impl World {
             Event::Claim => {
                 for job in claim_all(&self.store).await {
                     let before = &self.seen[&job.delivery_id];
+                    assert!(!before.is_test, "a test is never sent again");
                     let is_manual = job.trigger == Trigger::Manual;
                     assert_eq!(is_manual, before.prior_state.is_some(), "{before:?}");
                     assert!(is_manual || !matches!(before.home(), "succeeded" | "failed" | "cancelled"));
@@ -190,8 +217,8 @@ impl World {
                 soon(self.store.close()).await;
                 self.store = self.database.open().await;
             }
-            Event::Pause => self.set_status("paused").await,
-            Event::Resume => self.set_status("active").await,
+            Event::Pause => self.set_paused(true).await,
+            Event::Resume => self.set_paused(false).await,
             Event::Redeliver(which) => {
                 let all = deliveries(&self.store, self.client).await;
                 if !all.is_empty() {
@@ -201,21 +228,47 @@ impl World {
                 }
             }
             Event::RedeliverMany(state) => {
-                let new = NewRecovery::Redeliver {
+                let (destination_id, since, until) = (None, None, None);
+                self.start(NewRecovery::Redeliver {
                     state,
-                    destination_id: None,
-                    since: None,
-                    until: None,
-                };
-                drop(self.store.start_recovery(self.client, new, &Actor::System).await);
+                    destination_id,
+                    since,
+                    until,
+                })
+                .await;
             }
+            Event::Replay(which) => {
+                let (destination_id, since, until) = (self.one_of_the_living(which).await, None, None);
+                self.start(NewRecovery::Replay {
+                    destination_id,
+                    since,
+                    until,
+                })
+                .await;
+            }
+            Event::Discard(which) => {
+                let destination_id = self.one_of_the_living(which).await;
+                self.start(NewRecovery::Discard { destination_id }).await;
+            }
+            Event::Test(which, outcome) => {
+                let sent = test_sends::sent(&self.store, self.client, self.one_of_the_living(which).await, outcome);
+                test_sends::log(&self.store, self.client, &sent, None)
+                    .await
+                    .expect("logged");
+            }
+            Event::Add => self.add().await,
+            Event::Delete(which) => self.delete(which).await,
             Event::Advance => drop(self.advance().await),
-            Event::Count => drop(soon(self.store.fold_tallies()).await.expect("added up")),
+            Event::Tidy => {
+                soon(self.store.fold_tallies()).await.expect("added up");
+                soon(self.store.keep_health()).await.expect("looked at");
+            }
             Event::Free => drop(soon(self.store.free_held()).await.expect("released")),
             Event::Erase(which) => {
                 let all = deliveries(&self.store, self.client).await;
-                if !all.is_empty() {
-                    let lead = all[which % all.len()].lead_id.expect("a lead");
+                let leads = all.iter().filter_map(|one| one.lead_id).collect::<Vec<_>>();
+                if !leads.is_empty() {
+                    let lead = leads[which % leads.len()];
                     self.store
                         .erase_lead(self.client, lead, &Actor::System)
                         .await
@@ -233,6 +286,7 @@ impl World {
             End::Delivered => DELIVERED,
             End::Failed => REFUSED,
             End::Retried => retry(soon(300)),
+            End::Gone => (Outcome::Gone, Verdict::Failed(FailureReason::DestinationGone)),
             End::Ours => (Outcome::Ours, Verdict::NotCounted { at: soon(1) }),
             End::OursForADay => (Outcome::Ours, Verdict::Failed(FailureReason::Ours)),
         }
@@ -242,16 +296,62 @@ impl World {
         Box::pin(soon(self.store.advance_recoveries())).await.expect("a step")
     }
 
-    async fn set_status(&self, status: &str) {
-        let sql = format!("UPDATE destinations SET status = '{status}', version = version + 1");
-        self.connection.execute_unprepared(&sql).await.expect("changed");
+    async fn living(&self) -> Vec<DestinationId> {
+        let living = self.store.destinations(self.client, ALL).await.expect("read");
+        living.iter().map(|destination| destination.id).collect()
+    }
+
+    async fn set_paused(&self, is_paused: bool) {
+        let change = DestinationChange {
+            is_paused: Some(is_paused),
+            ..DestinationChange::default()
+        };
+        for id in self.living().await {
+            let changed = self.store.change_destination(self.client, id, &change, &Actor::System);
+            Box::pin(changed).await.expect("changed");
+        }
+    }
+
+    /// It may be refused, as while an equal one runs.
+    async fn start(&self, recovery: NewRecovery) {
+        drop(self.store.start_recovery(self.client, recovery, &Actor::System).await);
+    }
+
+    async fn one_of_the_living(&self, which: usize) -> DestinationId {
+        let living = self.living().await;
+        living[which % living.len()]
+    }
+
+    async fn add(&self) {
+        // Later than what was captured.
+        self.database.clock.advance(Duration::from_millis(1));
+        let new = new_destination(&self.store.now().as_millis().to_string());
+        let made = self
+            .store
+            .create_destination(self.client, &new, None, named, &Actor::System);
+        Box::pin(made).await.expect("made");
+    }
+
+    async fn delete(&self, which: usize) {
+        if self.living().await.len() > 1 {
+            let id = self.one_of_the_living(which).await;
+            let deleted = self.store.delete_destination(self.client, id, &Actor::System);
+            assert!(Box::pin(deleted).await.expect("deleted"));
+        }
     }
 
     async fn check(&mut self, is_asked: bool) {
         let sql = "SELECT d.*, (SELECT count(*) FROM attempts a WHERE a.delivery_id = d.id) AS logged, \
                    (SELECT max(number) FROM attempts a WHERE a.delivery_id = d.id) AS last_number FROM deliveries d";
         let statement = Statement::from_string(self.connection.get_database_backend(), sql);
+        let mut bound = HashSet::new();
         for row in self.connection.query_all_raw(statement).await.expect("read") {
+            let [event, destination] =
+                ["event_id", "destination_id"].map(|name| row.try_get::<Uuid>("", name).expect("an id"));
+            assert!(
+                bound.insert((event, destination)),
+                "an event goes to a destination once"
+            );
             let id = DeliveryId::from_uuid(row.try_get("", "id").expect("an id"));
             let row = Row {
                 state: row.try_get("", "state").expect("a text"),
@@ -264,6 +364,7 @@ impl World {
                 completed_at: row.try_get("", "completed_at").expect("a number"),
                 logged: row.try_get("", "logged").expect("a number"),
                 last_number: row.try_get("", "last_number").expect("a number"),
+                is_test: row.try_get::<Option<Uuid>>("", "lead_id").expect("an id").is_none(),
             };
             row.check();
             if let Some(before) = self.seen.get(&id) {
@@ -271,12 +372,23 @@ impl World {
             }
             self.seen.insert(id, row);
         }
+        let waits = "SELECT count(*) FROM deliveries WHERE (state = 'held' OR state = 'pending') AND destination_id IN \
+                     (SELECT id FROM destinations WHERE deleted_at IS NOT NULL)";
+        let statement = Statement::from_string(self.connection.get_database_backend(), waits);
+        let row = self
+            .connection
+            .query_one_raw(statement)
+            .await
+            .expect("read")
+            .expect("a row");
+        let waiting: i64 = row.try_get_by_index(0).expect("a number");
+        assert_eq!(waiting, 0, "nothing waits for a destination that is gone");
         tallies::are_exact(&self.store, &self.connection).await;
     }
 
     /// Once nothing more happens to them, all deliveries and recoveries come to their end.
     async fn ends(&mut self) {
-        self.set_status("active").await;
+        self.set_paused(false).await;
         for _ in 0..100 {
             self.happens(Event::Wait(Duration::from_hours(1))).await;
             self.happens(Event::Advance).await;
@@ -309,7 +421,7 @@ fn play(database: TestDatabase, events: Vec<Event>) {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 8, max_shrink_iters: 200, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn whatever_happens_deliveries_keep_to_their_states(events in events()) {
@@ -318,7 +430,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 5, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn whatever_happens_deliveries_keep_to_their_states_on_postgres(events in events()) {

@@ -29,7 +29,7 @@ on_both!(
 
 const UNAVAILABLE: Outcome = Outcome::Unavailable { retry_after: None };
 
-fn sent(store: &Store, client: ClientId, destination_id: DestinationId, outcome: Outcome) -> TestSend {
+pub(crate) fn sent(store: &Store, client: ClientId, destination_id: DestinationId, outcome: Outcome) -> TestSend {
     let now = store.now();
     let lead = NewLead::sample();
     let body = LeadCreated::new(LeadId::new(now), now, &lead, client, "Acme Corp", false).to_bytes();
@@ -60,7 +60,7 @@ fn answer((delivery, attempt): &(Delivery, Attempt)) -> Answer {
     }
 }
 
-async fn log(
+pub(crate) async fn log(
     store: &Store,
     client: ClientId,
     sent: &TestSend,
