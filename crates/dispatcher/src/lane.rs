@@ -26,6 +26,8 @@ pub(crate) struct Lane<T> {
     pub(crate) has_turn: bool,
     /// Some of it is being read again; nothing starts meanwhile.
     pub(crate) is_reading: bool,
+    /// A share of all attempts is kept for it meanwhile.
+    pub(crate) reads_for_share: bool,
     /// When somebody changed the destination.
     pub(crate) changed_at: Option<Instant>,
     pub(crate) pace: Pace,
@@ -45,6 +47,7 @@ impl<T> Lane<T> {
             behind_since: None,
             has_turn: false,
             is_reading: false,
+            reads_for_share: false,
             changed_at: None,
             pace: Pace::new(limits.lane_concurrency),
             breaker: Breaker::new(limits.cool_down, now),

@@ -7,6 +7,7 @@
 
 mod behind;
 mod counts;
+mod rereading;
 mod shares;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -200,32 +201,6 @@ impl<T: Waiting> Lanes<T> {
         Ok(())
     }
 
-    /// Everything in this lane must be read again before it is attempted.
-    pub(crate) fn changed(&mut self, destination: DestinationId, now: Instant) {
-        if let Some(lane) = self.by_destination.get_mut(&destination) {
-            lane.changed_at = Some(now);
-            lane.pace.forget_limit();
-            self.queue_up(destination);
-        }
-    }
-
-    /// What was read again goes back to the front. Once closed, or while nothing starts, gives it back.
-    pub(crate) fn reread(&mut self, destination: DestinationId, fresh: Vec<T>, now: Instant) -> Result<(), Vec<T>> {
-        if self.closed {
-            return Err(fresh);
-        }
-        let lane = self.lane(destination, now);
-        lane.is_reading = false;
-        if let Stand::Open { .. } = lane.breaker.stand(now) {
-            return Err(fresh);
-        }
-        for waiting in fresh.into_iter().rev() {
-            lane.waiting.push_front(waiting);
-        }
-        self.queue_up(destination);
-        Ok(())
-    }
-
     /// An attempt has ended, and said this of its receiver. Its place stays taken until it is recorded. Gives out what
     /// waits if nothing starts for now. `chance` was drawn from 0 to 1.
     pub(crate) fn ended(&mut self, turn: Turn, sign: Sign, now: Instant, chance: f64) -> Vec<T> {
@@ -292,6 +267,7 @@ impl<T: Waiting> Lanes<T> {
             if is_stale(first) {
                 let stale = lane.waiting.iter().take_while(|waiting| is_stale(waiting)).count();
                 lane.is_reading = true;
+                lane.reads_for_share = !is_first_changed && self.shares.reads(repute);
                 return Some(Next::Reread(destination, lane.waiting.drain(..stale).collect()));
             }
             let first = lane.waiting.pop_front()?;

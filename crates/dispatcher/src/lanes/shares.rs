@@ -21,6 +21,8 @@ pub(crate) struct Shares {
     total: usize,
     unknown: usize,
     pub(crate) slow: usize,
+    /// Lanes that are being read again before they use a share. It is kept for them: else all that wait for it would be read.
+    reading: usize,
     /// Lanes whose turn came while there was no share for them.
     unknown_turns: VecDeque<DestinationId>,
     slow_turns: VecDeque<DestinationId>,
@@ -32,6 +34,7 @@ impl Shares {
             total,
             unknown: 0,
             slow: 0,
+            reading: 0,
             unknown_turns: VecDeque::new(),
             slow_turns: VecDeque::new(),
         }
@@ -40,11 +43,11 @@ impl Shares {
     /// Whether a lane of this repute may start one more attempt.
     pub(crate) fn has_room(&self, repute: Repute) -> bool {
         let is_below = |taken: usize, share: usize| taken < share.max(1);
-        let has_room = is_below(self.unknown + self.slow, self.total * 3 / 4);
+        let has_room = is_below(self.unknown + self.slow + self.reading, self.total * 3 / 4);
         match repute {
             Repute::Prompt => true,
             Repute::Unknown => has_room,
-            Repute::Slow => has_room && is_below(self.slow, self.total / 2),
+            Repute::Slow => has_room && is_below(self.slow + self.reading, self.total / 2),
         }
     }
 
@@ -55,9 +58,13 @@ impl Shares {
 
     /// Keeps a lane's turn until there is a share for it.
     pub(crate) fn defer(&mut self, destination: DestinationId, repute: Repute) {
+        self.turns(repute).push_back(destination);
+    }
+
+    const fn turns(&mut self, repute: Repute) -> &mut VecDeque<DestinationId> {
         match repute {
-            Repute::Slow => self.slow_turns.push_back(destination),
-            Repute::Prompt | Repute::Unknown => self.unknown_turns.push_back(destination),
+            Repute::Slow => &mut self.slow_turns,
+            Repute::Prompt | Repute::Unknown => &mut self.unknown_turns,
         }
     }
 
@@ -78,6 +85,21 @@ impl Shares {
     pub(crate) fn began(&mut self, repute: Repute) {
         if let Some(count) = self.count(repute) {
             *count += 1;
+        }
+    }
+
+    /// A lane of this repute is read again before it starts. True if a share is kept for it.
+    pub(crate) fn reads(&mut self, repute: Repute) -> bool {
+        let is_kept = repute != Repute::Prompt;
+        self.reading += usize::from(is_kept);
+        is_kept
+    }
+
+    /// A lane for which a share was kept has been read: the share is its, if it wants it.
+    pub(crate) fn was_read(&mut self, destination: DestinationId, repute: Repute, wants_share: bool) {
+        self.reading = self.reading.saturating_sub(1);
+        if wants_share {
+            self.turns(repute).push_front(destination);
         }
     }
 

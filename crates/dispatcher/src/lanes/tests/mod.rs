@@ -6,6 +6,8 @@ use serde_json::json;
 use super::*;
 use crate::transport::Strain;
 
+mod shares;
+
 const LIMITS: Limits = Limits {
     lane_concurrency: 2,
     lane_capacity: 8,
@@ -292,81 +294,6 @@ fn the_memory_of_receivers_is_bounded_and_those_in_trouble_are_kept_the_longest(
 }
 
 #[test]
-fn receivers_that_time_out_leave_half_of_all_attempts_to_the_others() {
-    let (mut lanes, now) = lanes(Limits {
-        total_concurrency: 8,
-        ..wide()
-    });
-    for number in 0..20 {
-        filled(&mut lanes, destination(number), 0..1, now);
-        let (_, turn) = begun(&mut lanes, now)[0];
-        end(&mut lanes, turn, TIMED_OUT, now);
-    }
-    for number in 0..20 {
-        filled(&mut lanes, destination(number), 100..102, now);
-    }
-    let slow = begun(&mut lanes, now);
-    assert_eq!(slow.len(), 4, "half of eight");
-    filled(&mut lanes, destination(50), 0..4, now);
-    let well = begun(&mut lanes, now);
-    assert_eq!(
-        well.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
-        [0],
-        "nothing is known of it yet"
-    );
-    // Whatever ends, in whatever order: all get their turn, and the share is kept.
-    let (mut running, mut ended, mut others) = ([slow, well].concat(), 0, 4);
-    while let Some((_, turn)) = running.pop() {
-        let is_slow = turn.destination != destination(50);
-        end(&mut lanes, turn, if is_slow { TIMED_OUT } else { Sign::Delivered }, now);
-        ended += 1;
-        running.extend(begun(&mut lanes, now));
-        let slow = running
-            .iter()
-            .filter(|(_, turn)| turn.destination != destination(50))
-            .count();
-        assert!(slow <= 4 && lanes.shares.slow == slow, "{slow} {}", lanes.shares.slow);
-        others -= usize::from(!is_slow);
-    }
-    assert_eq!((ended, others, lanes.shares.slow), (44, 0, 0));
-}
-
-#[test]
-fn receivers_of_which_nothing_is_known_leave_a_quarter_of_all_attempts_to_those_that_answer() {
-    let (mut lanes, now) = lanes(Limits {
-        total_concurrency: 8,
-        ..wide()
-    });
-    filled(&mut lanes, destination(1), 0..1, now);
-    let (_, turn) = begun(&mut lanes, now)[0];
-    end(&mut lanes, turn, Sign::Delivered, now);
-    for number in 10..30 {
-        filled(&mut lanes, destination(number), 0..4, now);
-    }
-    let unknown = begun(&mut lanes, now);
-    let lanes_of = unknown
-        .iter()
-        .map(|(_, turn)| turn.destination)
-        .collect::<BTreeSet<_>>();
-    assert_eq!(
-        (unknown.len(), lanes_of.len()),
-        (6, 6),
-        "three quarters of eight, one each"
-    );
-    filled(&mut lanes, destination(1), 1..9, now);
-    let known = begun(&mut lanes, now);
-    assert!(known.len() == 2 && known.iter().all(|(_, turn)| turn.destination == destination(1)));
-    // One that answers has its part in what is left to those that do.
-    end(&mut lanes, unknown[0].1, Sign::Refuses, now);
-    let next = begun(&mut lanes, now);
-    assert_eq!(next.len(), 1);
-    for (_, turn) in known {
-        end(&mut lanes, turn, Sign::Delivered, now);
-    }
-    assert_eq!(begun(&mut lanes, now).len(), 2);
-}
-
-#[test]
 fn a_limited_lane_waits_for_its_tokens_and_takes_in_what_can_start_soon() {
     let (mut lanes, begin) = lanes(wide());
     let limit = RateLimit::from_json(&json!({"requests": 1, "per": "second", "burst": 2}), "").expect("a limit");
@@ -504,19 +431,4 @@ fn an_ordered_lane_takes_nothing_new_and_one_at_a_time() {
         "the sweeper is told at once"
     );
     assert!(lanes.take(destination(1), terms, 1, now));
-}
-
-#[test]
-fn who_is_met_for_the_first_time_does_not_wait_for_three_hundred_that_hang() {
-    let (mut lanes, now) = lanes(Limits {
-        total_concurrency: 1_024,
-        total_bytes: 1_000_000,
-        ..wide()
-    });
-    for number in 1..=300 {
-        filled(&mut lanes, destination(number), 0..8, now);
-        begun(&mut lanes, now);
-    }
-    filled(&mut lanes, destination(1_000), 0..1, now);
-    assert_eq!(begun(&mut lanes, now).len(), 1);
 }
