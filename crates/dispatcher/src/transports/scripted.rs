@@ -73,7 +73,7 @@ struct Memory {
     /// Goes before the script.
     always: HashMap<DestinationId, Step>,
     attempts: Vec<ScriptedAttempt>,
-    running: usize,
+    running: HashMap<DestinationId, usize>,
     most_at_once: usize,
 }
 
@@ -135,10 +135,10 @@ impl Scripted {
 
     /// How many attempts are under way.
     pub fn running(&self) -> usize {
-        self.shared.memory().running
+        self.shared.memory().running.values().sum()
     }
 
-    /// The most that were under way at once.
+    /// The most that were under way at once to any one destination.
     pub fn most_at_once(&self) -> usize {
         self.shared.memory().most_at_once
     }
@@ -216,24 +216,28 @@ impl Shared {
             trigger: job.trigger,
             at: now,
         });
-        memory.running += 1;
-        memory.most_at_once = memory.most_at_once.max(memory.running);
+        let running = memory.running.entry(job.destination.id).or_default();
+        *running += 1;
+        let at_once = *running;
+        memory.most_at_once = memory.most_at_once.max(at_once);
         let step = match memory.always.get(&job.destination.id) {
             Some(&step) => step,
             None => memory.script.pop_front().unwrap_or(Step::Answer(Outcome::Delivered)),
         };
         drop(memory);
         self.begun.send_modify(|count| *count += 1);
-        (step, Running(Arc::clone(self)))
+        (step, Running(Arc::clone(self), job.destination.id))
     }
 }
 
 /// An attempt under way. Its drop is its end, also when it panics or is cancelled.
-struct Running(Arc<Shared>);
+struct Running(Arc<Shared>, DestinationId);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.memory().running -= 1;
+        if let Some(running) = self.0.memory().running.get_mut(&self.1) {
+            *running -= 1;
+        }
         self.0.ended.send_modify(|count| *count += 1);
     }
 }
