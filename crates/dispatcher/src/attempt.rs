@@ -32,6 +32,7 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
     let recording = Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
+        known: job.known(),
         attempt,
         verdict,
         place: Box::new(place),

@@ -135,6 +135,7 @@ impl TestTurn {
             destination: sample.destination,
             body: sample.body,
             trigger: Trigger::Test,
+            attempts: 0,
             standing: Standing {
                 scheduled_attempt: 1,
                 ours_since: None,

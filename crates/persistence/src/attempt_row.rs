@@ -5,6 +5,7 @@ use sensei_domain::Outcome;
 use uuid::Uuid;
 
 use crate::job::{AttemptRecord, Lease};
+use crate::multi_row::Table;
 use crate::storable::storable;
 
 /// What is kept of a receiver's answer, in bytes: enough to recognise an error page by.
@@ -13,20 +14,23 @@ const ERROR_BYTES: usize = 1_024;
 /// The longest webhook URL (`WebhookUrl`) in bytes.
 const URL_BYTES: usize = 2_048;
 /// What [`attempt_values`] gives.
-pub(crate) const ATTEMPT_COLUMNS: [&str; 12] = [
-    "delivery_id",
-    "number",
-    "client_id",
-    "lease",
-    "trigger_name",
-    "started_at",
-    "duration_ms",
-    "outcome",
-    "status_code",
-    "error",
-    "response_snippet",
-    "request_url",
-];
+pub(crate) const ATTEMPTS: Table<12> = Table {
+    name: "attempts",
+    columns: [
+        "delivery_id",
+        "number",
+        "client_id",
+        "lease",
+        "trigger_name",
+        "started_at",
+        "duration_ms",
+        "outcome",
+        "status_code",
+        "error",
+        "response_snippet",
+        "request_url",
+    ],
+};
 
 /// An attempt's row, its texts made fit to be stored.
 pub(crate) fn attempt_values(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sea_orm::{DatabaseTransaction, DbErr, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
 use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, LeadCreated, LeadId, NewLead,
     Standing as Schedule, Timestamp, Trigger,
@@ -23,7 +23,7 @@ use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::idempotency::{self, Answer, Idempotency, Standing};
 use crate::job::{Handover, Job, Lease, Place};
-use crate::multi_row;
+use crate::multi_row::{self, Table, chunk};
 use crate::store::{Shared, Store};
 
 /// Leads of one request, captured together or not at all.
@@ -347,6 +347,7 @@ impl Births {
                     destination,
                     body: body.clone(),
                     trigger: Trigger::First,
+                    attempts: 0,
                     standing: Schedule {
                         scheduled_attempt: 1,
                         ours_since: None,
@@ -361,35 +362,58 @@ impl Births {
     }
 }
 
+const LEADS: Table<9> = Table {
+    name: "leads",
+    columns: [
+        "id",
+        "client_id",
+        "name",
+        "email",
+        "phone",
+        "message",
+        "session_id",
+        "custom",
+        "created_at",
+    ],
+};
+const EVENTS: Table<6> = Table {
+    name: "events",
+    columns: ["id", "client_id", "lead_id", "type", "body", "created_at"],
+};
+const DELIVERIES: Table<11> = Table {
+    name: "deliveries",
+    columns: [
+        "id",
+        "client_id",
+        "event_id",
+        "lead_id",
+        "destination_id",
+        "state",
+        "due_at",
+        "lease",
+        "attempt_count",
+        "scheduled_attempts",
+        "created_at",
+    ],
+};
+
 impl Rows {
     async fn insert(self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-        let columns = [
-            "id",
-            "client_id",
-            "name",
-            "email",
-            "phone",
-            "message",
-            "session_id",
-            "custom",
-            "created_at",
-        ];
-        multi_row::insert(transaction, "leads", columns, self.leads).await?;
-        let columns = ["id", "client_id", "lead_id", "type", "body", "created_at"];
-        multi_row::insert(transaction, "events", columns, self.events).await?;
-        let columns = [
-            "id",
-            "client_id",
-            "event_id",
-            "lead_id",
-            "destination_id",
-            "state",
-            "due_at",
-            "lease",
-            "attempt_count",
-            "scheduled_attempts",
-            "created_at",
-        ];
-        multi_row::insert(transaction, "deliveries", columns, self.deliveries).await
+        let backend = transaction.get_database_backend();
+        let (mut leads, mut events) = (self.leads.into_iter(), self.events.into_iter());
+        let mut deliveries = self.deliveries.into_iter();
+        // A statement is a way to the thread of SQLite and back: three go together, where they have as many rows.
+        if backend == DatabaseBackend::Sqlite && deliveries.len() == leads.len() {
+            while leads.len() > 0 {
+                let size = chunk(leads.len());
+                let mut all = LEADS.insert(backend, leads.by_ref().take(size));
+                all.then(EVENTS.insert(backend, events.by_ref().take(size)));
+                all.then(DELIVERIES.insert(backend, deliveries.by_ref().take(size)));
+                transaction.execute_raw(all.statement()).await?;
+            }
+        }
+        multi_row::insert(transaction, &LEADS, leads).await?;
+        multi_row::insert(transaction, &EVENTS, events).await?;
+        multi_row::insert(transaction, &DELIVERIES, deliveries).await
     }
 }

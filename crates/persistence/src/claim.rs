@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult,
-    Statement, Value,
+    Statement,
 };
 use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Standing, Timestamp};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::error::StoreError;
 use crate::head::due_head;
 use crate::held;
 use crate::job::{self, Job, Lease};
-use crate::multi_row::{LARGEST_CHUNK, chunk, write_placeholders, write_rows};
+use crate::multi_row::{LARGEST_CHUNK, Sql, chunk};
 use crate::orphans::cancel_orphans;
 use crate::records::Destination;
 use crate::store::Store;
@@ -197,25 +197,14 @@ impl Store {
         while !left.is_empty() {
             let (part, rest) = left.split_at(chunk(left.len()));
             left = rest;
-            let mut sql = "WITH held (id, lease) AS (VALUES ".to_owned();
-            write_rows(&mut sql, part.len(), 2);
-            let due = part.len() * 2 + 1;
-            sql.push_str(") UPDATE deliveries SET lease = NULL, due_at = $");
-            sql.push_str(&due.to_string());
-            sql.push_str(
+            let mut sql = Sql::new(transaction.get_database_backend(), "WITH held (id, lease) AS (VALUES ");
+            sql.rows(part.iter().map(|&(id, lease)| [id.into(), lease.into()]));
+            sql.push(") UPDATE deliveries SET lease = NULL, due_at = ");
+            sql.value(now);
+            sql.push(
                 " FROM held WHERE deliveries.id = held.id AND deliveries.lease = held.lease AND state = 'pending'",
             );
-            let values = part
-                .iter()
-                .flat_map(|&(id, lease)| -> [Value; 2] { [id.into(), lease.into()] });
-            let values = values.chain([now.into()]);
-            transaction
-                .execute_raw(Statement::from_sql_and_values(
-                    transaction.get_database_backend(),
-                    sql,
-                    values,
-                ))
-                .await?;
+            transaction.execute_raw(sql.statement()).await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -285,6 +274,7 @@ fn job(
         destination: Arc::clone(destination),
         body: row.try_get::<Vec<u8>>("", "body")?.into(),
         trigger: job::trigger(is_redelivered, attempts, row.try_get("", "replayed")?),
+        attempts,
         standing: Standing {
             scheduled_attempt: u32::try_from(scheduled + 1).unwrap_or(u32::MAX),
             ours_since: row
@@ -294,13 +284,22 @@ fn job(
     })
 }
 
-/// Leases so many rows. By id alone: they are locked, or nobody else writes, and a second condition tempts a planner to
+/// Leases rows. By id alone: they are locked, or nobody else writes, and a second condition tempts a planner to
 /// go through all that is due.
-pub(crate) fn lease_sql(count: usize) -> String {
-    let mut sql = "UPDATE deliveries SET lease = $1, due_at = $2 WHERE id IN (".to_owned();
-    write_placeholders(&mut sql, 2, count);
-    sql.push(')');
-    sql
+pub(crate) fn lease_statement(
+    backend: DatabaseBackend,
+    ids: &[Uuid],
+    lease: Lease,
+    lease_ends: Timestamp,
+) -> Statement {
+    let mut sql = Sql::new(backend, "UPDATE deliveries SET lease = ");
+    sql.value(lease.as_column());
+    sql.push(", due_at = ");
+    sql.value(lease_ends.as_millis());
+    sql.push(" WHERE id IN (");
+    sql.list(ids.iter().copied());
+    sql.push(")");
+    sql.statement()
 }
 
 /// Writes the lease into rows that this transaction has found due.
@@ -314,13 +313,7 @@ async fn lease_deliveries(
     while !left.is_empty() {
         let (part, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let bounds = [lease.as_column().into(), lease_ends.as_millis().into()];
-        let values = bounds
-            .into_iter()
-            .chain(part.iter().map(|&id| id.into()))
-            .collect::<Vec<Value>>();
-        let statement =
-            Statement::from_sql_and_values(transaction.get_database_backend(), lease_sql(part.len()), values);
+        let statement = lease_statement(transaction.get_database_backend(), part, lease, lease_ends);
         let leased = transaction.execute_raw(statement).await?.rows_affected();
         if leased != part.len() as u64 {
             return Err(DbErr::Custom(format!(

@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Statement,
+    QuerySelect, Select,
 };
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::entities::attempts;
 use crate::entities::deliveries::{Column, Entity, Model};
 use crate::error::StoreError;
+use crate::multi_row::Sql;
 use crate::records::{Attempt, Delivery, Page};
 use crate::store::Store;
 
@@ -119,12 +120,18 @@ pub(crate) fn first_id(millis: i64) -> Uuid {
     Uuid::from_u128(millis << 80)
 }
 
-/// What cancelling at `$1` sets. What is being redelivered goes back to what it was if that was final: a receiver that
-/// has a lead keeps having it.
-pub(crate) const CANCELLED: &str = "\
-    state = CASE WHEN prior_state IN ('succeeded', 'failed') THEN prior_state ELSE 'cancelled' END, \
-    completed_at = CASE WHEN prior_state IN ('succeeded', 'failed') THEN completed_at ELSE $1 END, \
-    due_at = NULL, lease = NULL, prior_state = NULL, prior_due_at = NULL";
+/// Begins a statement that cancels deliveries; which ones follows. What is being redelivered goes back to what it was if
+/// that was final: a receiver that has a lead keeps having it.
+pub(crate) fn cancelling(backend: DatabaseBackend, at: Timestamp) -> Sql {
+    let text = "UPDATE deliveries SET \
+        state = CASE WHEN prior_state IN ('succeeded', 'failed') THEN prior_state ELSE 'cancelled' END, \
+        due_at = NULL, lease = NULL, prior_state = NULL, prior_due_at = NULL, \
+        completed_at = CASE WHEN prior_state IN ('succeeded', 'failed') THEN completed_at ELSE ";
+    let mut sql = Sql::new(backend, text);
+    sql.value(at.as_millis());
+    sql.push(" END WHERE ");
+    sql
+}
 
 /// Cancels what is pending or held for a destination or of a lead (`column` says which).
 pub(crate) async fn cancel(
@@ -140,16 +147,15 @@ pub(crate) async fn cancel(
     } else {
         ""
     };
-    let sql = format!(
-        "UPDATE deliveries SET {CANCELLED} \
-         WHERE state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE {column} = $2 \
-         AND state IN ('pending', 'held') {lock})"
-    );
-    let values = [now.as_millis().into(), of.into()];
-    transaction
-        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await
-        .map(drop)
+    let mut sql = cancelling(backend, now);
+    sql.push("state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE ");
+    sql.push(column);
+    sql.push(" = ");
+    sql.value(of);
+    sql.push(" AND state IN ('pending', 'held') ");
+    sql.push(lock);
+    sql.push(")");
+    transaction.execute_raw(sql.statement()).await.map(drop)
 }
 
 pub(crate) fn delivery(row: Model) -> Result<Delivery, StoreError> {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::entities::destinations;
 use crate::error::StoreError;
 use crate::master_key::{MasterKey, SealedPlace};
-use crate::multi_row::write_placeholders;
+use crate::multi_row::Sql;
 use crate::records::Destination;
 
 /// Beyond this many, all are forgotten and read again: a bound, not a tuning.
@@ -46,9 +46,15 @@ pub(crate) struct Directory {
     unreadable: Mutex<HashMap<Uuid, i64>>,
 }
 
-/// Clients with their living destinations; which clients follows.
-pub(crate) const ADDRESSEES: &str = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
-    FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id IN ";
+/// Reads clients with their living destinations.
+pub(crate) fn addressees(backend: DatabaseBackend, clients: impl IntoIterator<Item = Uuid>) -> Statement {
+    let text = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
+        FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id IN (";
+    let mut sql = Sql::new(backend, text);
+    sql.list(clients);
+    sql.push(")");
+    sql.statement()
+}
 
 impl Directory {
     pub(crate) fn new(master_key: MasterKey) -> Self {
@@ -74,22 +80,19 @@ impl Directory {
         let Some(&last) = clients.last() else {
             return Ok(HashMap::new());
         };
-        let padded = clients.iter().copied().chain(std::iter::repeat(last));
-        let mut among = "(".to_owned();
-        write_placeholders(&mut among, 0, count);
-        among.push(')');
-        let values = padded.take(count).map(|id| id.as_uuid().into()).collect::<Vec<_>>();
+        let padded = || {
+            let ids = clients.iter().copied().chain(std::iter::repeat(last));
+            ids.take(count).map(ClientId::as_uuid)
+        };
         if backend == DatabaseBackend::Postgres {
             // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
             // stays as it was before the wait.
-            let sql = format!("SELECT id FROM clients WHERE id IN {among} ORDER BY id FOR SHARE");
-            let lock = Statement::from_sql_and_values(backend, sql, values.clone());
-            transaction.query_all_raw(lock).await?;
+            let mut lock = Sql::new(backend, "SELECT id FROM clients WHERE id IN (");
+            lock.list(padded());
+            lock.push(") ORDER BY id FOR SHARE");
+            transaction.query_all_raw(lock.statement()).await?;
         }
-        let sql = format!("{ADDRESSEES}{among}");
-        let rows = transaction
-            .query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?;
+        let rows = transaction.query_all_raw(addressees(backend, padded())).await?;
 
         let mut found = HashMap::<ClientId, Addressee>::with_capacity(clients.len());
         for row in rows {

@@ -3,16 +3,20 @@
 //! Written in the transaction that records the attempts, so that no failure is forgotten. What follows from it
 //! is decided apart (`health_keeper`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, Select, Statement,
+};
 use sensei_domain::{DestinationId, Failing, Outcome, Timestamp};
 use uuid::Uuid;
 
+use crate::connection::Connections;
 use crate::entities::destination_health::{Column, Entity, Model};
 use crate::error::StoreError;
 use crate::storable::storable;
-use crate::store::Store;
+use crate::store::{Shared, Store};
 
 const ERROR_BYTES: usize = 1_024;
 
@@ -23,6 +27,50 @@ pub struct Health {
     pub failing: Failing,
     /// What went wrong last.
     pub last_error: Option<String>,
+}
+
+/// Destinations that may have a row: mostly there are none, and then nobody needs to look. Only where no other process
+/// writes (SQLite); elsewhere each may have one.
+#[derive(Debug)]
+pub(crate) struct KnownFailing(Option<Mutex<HashSet<Uuid>>>);
+
+impl KnownFailing {
+    pub(crate) async fn read(connections: &Connections) -> Result<Self, DbErr> {
+        if !connections.is_sqlite() {
+            return Ok(Self(None));
+        }
+        let all = Entity::find().select_only().column(Column::DestinationId);
+        let all = all.into_tuple::<Uuid>().all(&connections.writer).await?;
+        Ok(Self(Some(Mutex::new(all.into_iter().collect()))))
+    }
+
+    fn may_have(&self, destination: Uuid) -> bool {
+        self.known().is_none_or(|known| known.contains(&destination))
+    }
+
+    /// Before a row is written: if it isn't in the end, somebody looks in vain.
+    fn add(&self, destination: Uuid) {
+        if let Some(mut known) = self.known() {
+            known.insert(destination);
+        }
+    }
+
+    /// Those that have no row, as a transaction that writes has seen before it wrote.
+    fn are_not_there(&self, asked: &[Uuid], found: &[Model]) {
+        if let Some(mut known) = self.known() {
+            for id in asked {
+                if !found.iter().any(|row| row.destination_id == *id) {
+                    known.remove(id);
+                }
+            }
+        }
+    }
+
+    fn known(&self) -> Option<MutexGuard<'_, HashSet<Uuid>>> {
+        self.0
+            .as_ref()
+            .map(|known| known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What an attempt tells of its destination.
@@ -66,7 +114,12 @@ impl Store {
 }
 
 /// Writes down what attempts tell, in the order in which they ended. True if something must follow at once.
-pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>], now: Timestamp) -> Result<bool, DbErr> {
+pub(crate) async fn note(
+    transaction: &DatabaseTransaction,
+    shared: &Shared,
+    facts: &[Fact<'_>],
+) -> Result<bool, DbErr> {
+    let now = shared.clock.now();
     let mut tallies = BTreeMap::<Uuid, Tally<'_>>::new();
     for fact in facts {
         let tally = tallies.entry(fact.destination_id).or_default();
@@ -90,25 +143,30 @@ pub(crate) async fn note(transaction: &DatabaseTransaction, facts: &[Fact<'_>], 
     }
     let mut is_urgent = false;
     let succeeded = tallies.iter().filter(|(_, tally)| tally.has_succeeded);
-    let mut succeeded = succeeded.map(|(&id, _)| id).collect::<Vec<_>>();
+    let succeeded = succeeded.map(|(&id, _)| id);
+    let mut succeeded = succeeded.filter(|&id| shared.failing.may_have(id)).collect::<Vec<_>>();
     if let Some(&last) = succeeded.last() {
         // Each length is another prepared statement.
         succeeded.resize(succeeded.len().next_power_of_two(), last);
-        for row in Entity::find()
-            .filter(Column::DestinationId.is_in(succeeded))
-            .all(transaction)
-            .await?
-        {
+        let found = rows(&succeeded).all(transaction).await?;
+        shared.failing.are_not_there(&succeeded, &found);
+        for row in found {
             is_urgent |= recovered(transaction, &row, now).await?;
         }
     }
     for (id, tally) in &tallies {
         if let Some(since) = tally.failing_since {
+            shared.failing.add(*id);
             failed(transaction, *id, tally, since, now).await?;
             is_urgent |= tally.is_gone;
         }
     }
     Ok(is_urgent)
+}
+
+/// The rows of these destinations.
+pub(crate) fn rows(destinations: &[Uuid]) -> Select<Entity> {
+    Entity::find().filter(Column::DestinationId.is_in(destinations.iter().copied()))
 }
 
 /// Forgets a failure that nobody was told of; one that was announced ends with another word.

@@ -13,7 +13,7 @@ use crate::connection::in_time;
 use crate::due::HOPS;
 use crate::error::StoreError;
 use crate::job::Lease;
-use crate::multi_row::{chunk, write_rows};
+use crate::multi_row::{Sql, chunk};
 use crate::store::Store;
 
 /// Deliveries that one step moves at most.
@@ -134,18 +134,20 @@ pub(crate) async fn hold_leased(
     while !left.is_empty() {
         let (part, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let mut sql = "WITH leased (id, lease) AS (VALUES ".to_owned();
-        write_rows(&mut sql, part.len(), 2);
-        sql.push_str(") UPDATE deliveries SET ");
-        sql.push_str(PUT_BACK);
-        sql.push_str(
+        let mut sql = Sql::new(
+            transaction.get_database_backend(),
+            "WITH leased (id, lease) AS (VALUES ",
+        );
+        sql.rows(
+            part.iter()
+                .map(|(id, lease)| [id.as_uuid().into(), lease.as_column().into()]),
+        );
+        sql.push(") UPDATE deliveries SET ");
+        sql.push(PUT_BACK);
+        sql.push(
             " FROM leased WHERE deliveries.id = leased.id AND deliveries.lease = leased.lease AND state = 'pending'",
         );
-        let values = part
-            .iter()
-            .flat_map(|(id, lease)| -> [Value; 2] { [id.as_uuid().into(), lease.as_column().into()] });
-        let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
-        transaction.execute_raw(statement).await?;
+        transaction.execute_raw(sql.statement()).await?;
     }
     Ok(())
 }

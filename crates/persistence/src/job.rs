@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sensei_domain::{DeliveryId, DestinationId, EventId, Outcome, Standing, Timestamp, Trigger, Verdict};
+use sensei_domain::{ClientId, DeliveryId, DestinationId, EventId, Outcome, Standing, Timestamp, Trigger, Verdict};
 
 use crate::records::Destination;
 
@@ -50,8 +50,31 @@ pub struct Job {
     pub body: Bytes,
     /// Why this attempt is made.
     pub trigger: Trigger,
+    /// Attempts that were made before.
+    pub attempts: i64,
     /// Where the delivery stands in its schedule.
     pub standing: Standing,
+}
+
+impl Job {
+    /// The delivery's row, as far as that is known: of one that is redelivered it isn't.
+    pub fn known(&self) -> Option<KnownRow> {
+        (self.trigger != Trigger::Manual).then(|| KnownRow {
+            client_id: self.destination.client_id,
+            destination_id: self.destination.id,
+            attempts: self.attempts,
+            standing: self.standing,
+        })
+    }
+}
+
+/// A delivery's row as it was when it was leased: pending, and so as long as the lease is on it.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownRow {
+    pub(crate) client_id: ClientId,
+    pub(crate) destination_id: DestinationId,
+    pub(crate) attempts: i64,
+    pub(crate) standing: Standing,
 }
 
 /// Why the next attempt of a delivery is made that wasn't handed over at its birth.
@@ -111,6 +134,8 @@ pub struct Recording {
     pub delivery_id: DeliveryId,
     /// The token that it was attempted under.
     pub lease: Lease,
+    /// Its row ([`Job::known`]). `None`: it is read.
+    pub known: Option<KnownRow>,
     /// What is logged.
     pub attempt: AttemptRecord,
     /// What follows.

@@ -7,7 +7,7 @@ use sensei_domain::{
 
 use crate::directory::Directory;
 use crate::entities::clients;
-use crate::multi_row;
+use crate::multi_row::{self, Table};
 
 /// Writes an event and its deliveries for every operator, due at once. Says for which destinations.
 pub(crate) async fn announce(
@@ -59,19 +59,25 @@ pub(crate) async fn announce(
             ]);
         }
     }
-    let columns = ["id", "client_id", "type", "body", "created_at"];
-    multi_row::insert(transaction, "events", columns, events).await?;
-    let columns = [
-        "id",
-        "client_id",
-        "event_id",
-        "destination_id",
-        "state",
-        "due_at",
-        "attempt_count",
-        "scheduled_attempts",
-        "created_at",
-    ];
-    multi_row::insert(transaction, "deliveries", columns, deliveries).await?;
+    let table = Table {
+        name: "events",
+        columns: ["id", "client_id", "type", "body", "created_at"],
+    };
+    multi_row::insert(transaction, &table, events).await?;
+    let table = Table {
+        name: "deliveries",
+        columns: [
+            "id",
+            "client_id",
+            "event_id",
+            "destination_id",
+            "state",
+            "due_at",
+            "attempt_count",
+            "scheduled_attempts",
+            "created_at",
+        ],
+    };
+    multi_row::insert(transaction, &table, deliveries).await?;
     Ok(behind)
 }

@@ -11,10 +11,10 @@ use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
 use crate::advance::RUNNING;
-use crate::claim::{self, DUE_DELIVERIES};
+use crate::claim::DUE_DELIVERIES;
 use crate::dead_leases::{FREE_RECENT, PENDING};
 use crate::deliveries::{self, DeliveryFilter};
-use crate::directory::ADDRESSEES;
+use crate::directory::addressees;
 use crate::due::DUE_DESTINATIONS;
 use crate::head;
 use crate::held::RELEASABLE;
@@ -22,7 +22,6 @@ use crate::keys;
 use crate::leads;
 use crate::master_key::MasterKey;
 use crate::options::{DatabaseUrl, StoreOptions};
-use crate::record;
 use crate::records::Page;
 use crate::redeliver;
 use crate::stats::STANDING;
@@ -30,6 +29,7 @@ use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
 
 mod housekeeping;
+mod recording;
 
 /// A query, and what its plan must name.
 struct Hot {
@@ -49,26 +49,6 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let log = |filter| deliveries::query(client, filter, page).build(backend);
     let due: Vec<Value> = vec![destination.as_uuid().into(), now.as_millis().into(), 50_i64.into()];
-    let moved = |row: i64| -> [Value; 13] {
-        let (id, state, number, text) = (Uuid::from_u128(7), "pending", Some(row), None::<String>);
-        [
-            id.into(),
-            state.into(),
-            number.into(),
-            state.into(),
-            number.into(),
-            number.into(),
-            row.into(),
-            row.into(),
-            number.into(),
-            text.clone().into(),
-            number.into(),
-            text.into(),
-            number.into(),
-        ]
-    };
-    let moved = (0..4).flat_map(moved).collect::<Vec<_>>();
-    let primary = primary(backend);
     let ordered = of_ordered(backend, due[0].clone(), due[1].clone());
     let others = vec![
         Hot {
@@ -80,19 +60,6 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             what: "due deliveries",
             statement: raw(DUE_DELIVERIES, due),
             names: "deliveries_due",
-        },
-        Hot {
-            what: "leasing",
-            statement: raw(
-                &claim::lease_sql(2),
-                vec![1.into(), 2.into(), destination.as_uuid().into(), lead.as_uuid().into()],
-            ),
-            names: primary,
-        },
-        Hot {
-            what: "moving on",
-            statement: raw(&record::update_sql(4), moved),
-            names: primary,
         },
         Hot {
             what: "leads",
@@ -170,7 +137,13 @@ fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot;
 }
 
 fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
-    let all = [hot, hot_of_recoveries, hot_of_clients, housekeeping::hot];
+    let all = [
+        hot,
+        hot_of_recoveries,
+        hot_of_clients,
+        housekeeping::hot,
+        recording::hot,
+    ];
     all.into_iter().flat_map(|of| of(backend)).collect()
 }
 
@@ -258,17 +231,17 @@ fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let (id, millis): (Value, Value) = (LeadId::new(now).as_uuid().into(), now.as_millis().into());
     let standing = || vec![id.clone(), millis.clone(), millis.clone(), 50_i64.into()];
-    let addressees = format!("{ADDRESSEES}($1, $2)");
+    let uuid = LeadId::new(now).as_uuid();
     let is_sqlite = usize::from(backend == DatabaseBackend::Sqlite);
     vec![
         Hot {
             what: "clients that leads come for",
-            statement: raw(&addressees, vec![id.clone(), id.clone()]),
+            statement: addressees(backend, [uuid, uuid]),
             names: ["clients_pkey", "sqlite_autoindex_clients_1"][is_sqlite],
         },
         Hot {
             what: "destinations that leads are bound for",
-            statement: raw(&addressees, vec![id.clone(), id.clone()]),
+            statement: addressees(backend, [uuid, uuid]),
             names: "destinations_name",
         },
         Hot {

@@ -7,7 +7,7 @@
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    Statement, Value,
+    Statement,
 };
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationStatus, Timestamp};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::entities::deliveries::{Column, Entity, Model};
 use crate::entities::{destinations, events};
 use crate::error::StoreError;
 use crate::idempotency::{self, Answer, KeyReused, KeyedRequest, Once};
-use crate::multi_row::{chunk, write_placeholders};
+use crate::multi_row::{Sql, chunk};
 use crate::records::Delivery;
 use crate::store::Store;
 use crate::test_sends;
@@ -193,19 +193,24 @@ pub(crate) fn make_due_statement(
     state: DeliveryState,
     now: Timestamp,
 ) -> Statement {
-    let mut sql = "UPDATE deliveries SET state = 'pending', prior_state = state, prior_due_at = due_at, due_at = $1, \
-                   ours_since = NULL WHERE state = $2 AND lease IS NULL AND prior_state IS NULL \
-                   AND EXISTS (SELECT 1 FROM events WHERE events.id = deliveries.event_id AND length(body) > 0 \
-                   AND NOT (events.lead_id IS NULL AND events.type = 'lead.created')) \
-                   AND id IN (SELECT id FROM deliveries WHERE id IN ("
-        .to_owned();
-    write_placeholders(&mut sql, 2, ids.len());
-    sql.push_str(if backend == DatabaseBackend::Postgres {
+    let mut sql = Sql::new(
+        backend,
+        "UPDATE deliveries SET state = 'pending', prior_state = state, prior_due_at = due_at, ours_since = NULL, due_at = ",
+    );
+    sql.value(now.as_millis());
+    sql.push(" WHERE state = ");
+    sql.value(state.name());
+    sql.push(
+        " AND lease IS NULL AND prior_state IS NULL \
+         AND EXISTS (SELECT 1 FROM events WHERE events.id = deliveries.event_id AND length(body) > 0 \
+         AND NOT (events.lead_id IS NULL AND events.type = 'lead.created')) \
+         AND id IN (SELECT id FROM deliveries WHERE id IN (",
+    );
+    sql.list(ids.iter().copied());
+    sql.push(if backend == DatabaseBackend::Postgres {
         ") ORDER BY id FOR UPDATE)"
     } else {
         "))"
     });
-    let values = [Value::from(now.as_millis()), state.name().into()];
-    let values = values.into_iter().chain(ids.iter().map(|&id| id.into()));
-    Statement::from_sql_and_values(backend, sql, values)
+    sql.statement()
 }

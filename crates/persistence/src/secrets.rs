@@ -17,7 +17,7 @@ use crate::directory::{previous_secret_place, secret_place, unsealed};
 use crate::entities::destinations::Model;
 use crate::error::{ChangeError, StoreError};
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
-use crate::multi_row::{chunk, write_placeholders};
+use crate::multi_row::{Sql, chunk};
 use crate::records::Destination;
 use crate::store::Store;
 
@@ -93,14 +93,14 @@ impl Store {
             let (part, rest) = left.split_at(chunk(left.len()));
             left = rest;
             // Another may have been rotated in meanwhile. The version stays: what it signs with is the same.
-            let mut sql = "UPDATE destinations SET previous_sealed_secret = NULL, previous_secret_until = NULL \
-                           WHERE previous_secret_until <= $1 AND id IN ("
-                .to_owned();
-            write_placeholders(&mut sql, 1, part.len());
-            sql.push(')');
-            let values = [now.into()].into_iter().chain(part.iter().map(|&id| id.into()));
-            let forget = Statement::from_sql_and_values(backend, sql, values.collect::<Vec<Value>>());
-            self.connections().writer.execute_raw(forget).await?;
+            let text = "UPDATE destinations SET previous_sealed_secret = NULL, previous_secret_until = NULL \
+                        WHERE previous_secret_until <= ";
+            let mut sql = Sql::new(backend, text);
+            sql.value(now);
+            sql.push(" AND id IN (");
+            sql.list(part.iter().copied());
+            sql.push(")");
+            self.connections().writer.execute_raw(sql.statement()).await?;
         }
         Ok(i64::try_from(expired.len()).is_ok_and(|found| found == FORGOTTEN_AT_ONCE))
     }

@@ -16,10 +16,10 @@ use sea_orm::{
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, RecoveryKind, Timestamp};
 use uuid::Uuid;
 
-use crate::deliveries::{self, CANCELLED};
+use crate::deliveries::{self, cancelling};
 use crate::entities::destinations;
 use crate::error::StoreError;
-use crate::multi_row::{self, chunk, write_placeholders};
+use crate::multi_row::{self, Table, chunk};
 use crate::records::Recovery;
 use crate::recovery_rows::Walk;
 use crate::redeliver::{self, NotRedelivered};
@@ -266,20 +266,23 @@ impl<'a> Step<'a> {
         if !born.is_empty() && is_active {
             self.reached.insert(DestinationId::from_uuid(walk.destination));
         }
-        let columns = [
-            "id",
-            "client_id",
-            "event_id",
-            "lead_id",
-            "destination_id",
-            "state",
-            "due_at",
-            "attempt_count",
-            "scheduled_attempts",
-            "replayed",
-            "created_at",
-        ];
-        multi_row::insert(self.transaction, "deliveries", columns, born).await?;
+        let table = Table {
+            name: "deliveries",
+            columns: [
+                "id",
+                "client_id",
+                "event_id",
+                "lead_id",
+                "destination_id",
+                "state",
+                "due_at",
+                "attempt_count",
+                "scheduled_attempts",
+                "replayed",
+                "created_at",
+            ],
+        };
+        multi_row::insert(self.transaction, &table, born).await?;
         if is_full {
             return Ok(Some(walk));
         }
@@ -316,17 +319,11 @@ impl<'a> Step<'a> {
         while !left.is_empty() {
             let (part, rest) = left.split_at(chunk(left.len()));
             left = rest;
-            let mut sql = format!("UPDATE deliveries SET {CANCELLED} WHERE state = 'held' AND id IN (");
-            write_placeholders(&mut sql, 1, part.len());
-            sql.push(')');
-            let values = [self.now.as_millis().into()];
-            let values = values.into_iter().chain(part.iter().map(|&id| id.into()));
-            let statement = Statement::from_sql_and_values(
-                self.transaction.get_database_backend(),
-                sql,
-                values.collect::<Vec<_>>(),
-            );
-            self.done += self.transaction.execute_raw(statement).await?.rows_affected();
+            let mut sql = cancelling(self.transaction.get_database_backend(), self.now);
+            sql.push("state = 'held' AND id IN (");
+            sql.list(part.iter().copied());
+            sql.push(")");
+            self.done += self.transaction.execute_raw(sql.statement()).await?.rows_affected();
         }
         Ok(self.unless_last(&page, walk))
     }

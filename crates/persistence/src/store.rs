@@ -19,6 +19,7 @@ use crate::directory::Directory;
 use crate::due::DueRound;
 use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
+use crate::health::KnownFailing;
 use crate::job::{Handover, Recording};
 use crate::key_cache::KeyCache;
 use crate::lock::DatabaseLock;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     pub(crate) directory: Directory,
     pub(crate) keys: KeyCache,
+    pub(crate) failing: KnownFailing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) lease: Duration,
     /// Writes that nobody waits for, until the store closes.
@@ -121,6 +123,7 @@ impl Store {
         let connections = Connections::open(&database).await?;
         refuse_other_master_key(&connections, &options.master_key).await?;
         let shared = Arc::new(Shared {
+            failing: KnownFailing::read(&connections).await.map_err(StoreError::from)?,
             directory: Directory::new(options.master_key),
             keys: KeyCache::default(),
             clock: options.clock,

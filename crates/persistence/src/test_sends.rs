@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait};
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, judge_alone};
 
-use crate::attempt_row::{ATTEMPT_COLUMNS, attempt_values};
+use crate::attempt_row::{ATTEMPTS, attempt_values};
 use crate::audit::{self, Actor};
 use crate::clients;
 use crate::connection::in_time;
@@ -17,7 +17,7 @@ use crate::entities::{attempts, deliveries as delivery_rows, events};
 use crate::error::ChangeError;
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::job::{AttemptRecord, Lease};
-use crate::multi_row;
+use crate::multi_row::{self, Table};
 use crate::records::{Attempt, Delivery};
 use crate::store::Store;
 
@@ -86,7 +86,10 @@ async fn write(transaction: &DatabaseTransaction, client: ClientId, sent: &TestS
     let (begun_at, ended_at) = (attempt.started_at, attempt.started_at.after(attempt.duration));
     let failure = judge_alone(&attempt.outcome);
     let state = failure.map_or(DeliveryState::Succeeded, |_| DeliveryState::Failed);
-    let columns = ["id", "client_id", "type", "body", "created_at"];
+    let event_table = Table {
+        name: "events",
+        columns: ["id", "client_id", "type", "body", "created_at"],
+    };
     let event = [
         sent.event_id.as_uuid().into(),
         client.into(),
@@ -94,19 +97,22 @@ async fn write(transaction: &DatabaseTransaction, client: ClientId, sent: &TestS
         sent.body.to_vec().into(),
         begun_at.as_millis().into(),
     ];
-    multi_row::insert(transaction, "events", columns, vec![event]).await?;
-    let columns = [
-        "id",
-        "client_id",
-        "event_id",
-        "destination_id",
-        "state",
-        "attempt_count",
-        "scheduled_attempts",
-        "failure_reason",
-        "created_at",
-        "completed_at",
-    ];
+    multi_row::insert(transaction, &event_table, vec![event]).await?;
+    let delivery_table = Table {
+        name: "deliveries",
+        columns: [
+            "id",
+            "client_id",
+            "event_id",
+            "destination_id",
+            "state",
+            "attempt_count",
+            "scheduled_attempts",
+            "failure_reason",
+            "created_at",
+            "completed_at",
+        ],
+    };
     let delivery = [
         sent.delivery_id.as_uuid().into(),
         client.into(),
@@ -119,9 +125,9 @@ async fn write(transaction: &DatabaseTransaction, client: ClientId, sent: &TestS
         begun_at.as_millis().into(),
         ended_at.as_millis().into(),
     ];
-    multi_row::insert(transaction, "deliveries", columns, vec![delivery]).await?;
+    multi_row::insert(transaction, &delivery_table, vec![delivery]).await?;
     let row = attempt_values(sent.delivery_id.as_uuid(), 1, client, Lease::draw(), attempt);
-    multi_row::insert(transaction, "attempts", ATTEMPT_COLUMNS, vec![row]).await
+    multi_row::insert(transaction, &ATTEMPTS, vec![row]).await
 }
 
 /// Reads it as the log shows it.

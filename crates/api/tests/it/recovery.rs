@@ -45,6 +45,7 @@ pub(crate) async fn attempt(app: &TestApp, outcome: Outcome, verdict: Verdict) {
     app.store.record(Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
+        known: job.known(),
         attempt,
         verdict,
         place: Box::new(place),

@@ -51,6 +51,7 @@ async fn a_clients_deliveries_are_counted(app: TestApp) {
     app.store.record(Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
+        known: job.known(),
         attempt: AttemptRecord {
             trigger: job.trigger,
             started_at: app.store.now(),

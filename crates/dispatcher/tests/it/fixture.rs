@@ -78,6 +78,7 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
             "{\"event\" :\t\"lead.created\",\"data\":{\"name\":\"Zoë \u{1f980} \\\"Q\\\"\"}}".as_bytes(),
         ),
         trigger,
+        attempts: 0,
         standing: Standing {
             scheduled_attempt: 1,
             ours_since: None,

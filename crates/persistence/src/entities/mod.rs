@@ -86,6 +86,7 @@ mod tests {
         store.record(Recording {
             delivery_id: job.delivery_id,
             lease: job.lease,
+            known: job.known(),
             attempt: AttemptRecord {
                 trigger: job.trigger,
                 started_at: now,

@@ -4,6 +4,7 @@ use sea_orm::{DatabaseBackend, QueryTrait, Statement, Value};
 use sensei_domain::{DestinationId, LeadId, Timestamp};
 
 use super::{Hot, primary};
+use crate::health;
 use crate::health_keeper;
 use crate::held;
 use crate::idempotency;
@@ -47,6 +48,15 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             what: "destinations whose health is due",
             statement: health_keeper::due(now).build(backend),
             names: "destination_health_look",
+        },
+        Hot {
+            what: "the health of destinations",
+            statement: health::rows(&[destination.as_uuid(), client]).build(backend),
+            names: if backend == DatabaseBackend::Sqlite {
+                "sqlite_autoindex_destination_health_1"
+            } else {
+                "destination_health_pkey"
+            },
         },
         Hot {
             what: "an idempotency key",

@@ -127,6 +127,7 @@ pub(crate) fn recording(
     let recording = Recording {
         delivery_id: job.delivery_id,
         lease: job.lease,
+        known: job.known(),
         attempt,
         verdict,
         place: Box::new(place),

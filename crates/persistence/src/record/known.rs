@@ -1,0 +1,101 @@
+//! The quick way: rows that are as they were when they were handed over are moved on unread.
+//!
+//! Safe since a lease carries one attempt: a row that is pending under it was neither attempted since nor changed.
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
+
+use super::progress::Progress;
+use crate::attempt_row::{ATTEMPTS, attempt_values};
+use crate::health::Fact;
+use crate::job::{KnownRow, Recording};
+use crate::multi_row::{Sql, chunk};
+
+/// All of a batch with their rows, in the order of ids, as everybody goes who locks several; nothing if a row isn't known.
+pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow)>> {
+    let mut known = items
+        .iter()
+        .map(|item| Some((item, item.known?)))
+        .collect::<Option<Vec<_>>>()?;
+    known.sort_unstable_by_key(|(item, _)| item.delivery_id);
+    let is_once = known
+        .windows(2)
+        .all(|pair| pair[0].0.delivery_id != pair[1].0.delivery_id);
+    is_once.then_some(known)
+}
+
+/// Logs attempts, and lets follow what follows; tells what that says of destinations. `None` when a row isn't as it was:
+/// then what is written isn't right, and must not be committed.
+pub(super) async fn write<'a>(
+    transaction: &DatabaseTransaction,
+    known: &[(&'a Recording, KnownRow)],
+) -> Result<Option<Vec<Fact<'a>>>, DbErr> {
+    let backend = transaction.get_database_backend();
+    let mut left = known;
+    while !left.is_empty() {
+        let (now, rest) = left.split_at(chunk(left.len()));
+        left = rest;
+        let after = now.iter().map(|&(item, ref known)| {
+            let mut row = Progress::of_known(known, item.lease);
+            row.apply(item);
+            (item, known, row)
+        });
+        let after = after.collect::<Vec<_>>();
+        let mut attempts = ATTEMPTS.insert(
+            backend,
+            after.iter().map(|(item, known, row)| {
+                let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
+                attempt_values(id, row.attempt_count, client, item.lease, &item.attempt)
+            }),
+        );
+        let update = update(backend, after.iter().map(|(item, _, row)| values(item, row)));
+        let done = if backend == DatabaseBackend::Sqlite {
+            // A statement is a way to the thread of SQLite and back.
+            attempts.then(update);
+            transaction.execute_raw(attempts.statement()).await?.rows_affected()
+        } else {
+            let logged = transaction.execute_raw(attempts.statement()).await?.rows_affected();
+            logged + transaction.execute_raw(update.statement()).await?.rows_affected()
+        };
+        if done != 2 * now.len() as u64 {
+            return Ok(None);
+        }
+    }
+    let facts = known.iter().map(|&(item, known)| Fact {
+        destination_id: known.destination_id.as_uuid(),
+        client_id: known.client_id.as_uuid(),
+        outcome: &item.attempt.outcome,
+        error: item.attempt.error.as_deref(),
+        ended_at: item.attempt.started_at.after(item.attempt.duration),
+    });
+    Ok(Some(facts.collect()))
+}
+
+fn values(item: &Recording, row: &Progress) -> [Value; 9] {
+    [
+        item.delivery_id.as_uuid().into(),
+        item.lease.as_column().into(),
+        row.state.name().into(),
+        row.due_at.into(),
+        row.attempt_count.into(),
+        row.scheduled_attempts.into(),
+        row.ours_since.into(),
+        row.failure_reason.clone().into(),
+        row.completed_at.into(),
+    ]
+}
+
+/// Moves on deliveries that are still under their lease. `= 'pending'` would tempt a planner to go through all that is pending.
+pub(crate) fn update(backend: DatabaseBackend, rows: impl IntoIterator<Item = [Value; 9]>) -> Sql {
+    let text = "WITH moved (id, lease, state, due_at, attempt_count, scheduled_attempts, ours_since, \
+        failure_reason, completed_at) AS (VALUES ";
+    let mut sql = Sql::new(backend, text);
+    sql.rows(rows);
+    sql.push(
+        ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = NULL, \
+         attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \
+         ours_since = moved.ours_since, failure_reason = moved.failure_reason, completed_at = moved.completed_at \
+         FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
+         AND deliveries.state IS NOT DISTINCT FROM 'pending'",
+    );
+    sql
+}
