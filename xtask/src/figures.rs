@@ -127,12 +127,12 @@ impl Unit {
     }
 
     fn number(self, value: f64) -> String {
+        let is_large = value >= 100.0;
         match self {
             Self::PerSecond | Self::Count | Self::Microseconds => Thousands(value).to_string(),
-            Self::Mebibytes if value >= 100.0 => Thousands(value).to_string(),
             Self::Ratio => format!("{value:.3}"),
+            Self::Mebibytes | Self::Milliseconds | Self::Seconds if is_large => Thousands(value).to_string(),
             Self::Mebibytes => format!("{value:.1}"),
-            Self::Milliseconds | Self::Seconds if value >= 100.0 => Thousands(value).to_string(),
             Self::Milliseconds | Self::Seconds => format!("{value:.2}"),
         }
     }

@@ -153,28 +153,28 @@ fn one_line(text: &str) -> String {
 
 /// The same for a terminal.
 pub fn printed(measured: &Measured) -> String {
+    let runs = if measured.runs == 1 { "run" } else { "runs" };
     let mut text = format!(
-        "\n{} on {} ({} runs)\n",
+        "\n{} on {}, {} {runs}\n",
         measured.title, measured.database, measured.runs
     );
     match &measured.figures {
-        Err(why) => writeln!(text, "  failed: {why}").ok(),
-        Ok(figures) => {
-            for figure in figures {
-                let mark = if figure.holds() { "" } else { "  MISSED" };
-                let line = format!(
-                    "  {:<58} {:>14}  {:<22} {}{mark}",
-                    figure.name,
-                    figure.shown(),
-                    figure.spread_shown(),
-                    figure.bar_shown()
-                );
-                writeln!(text, "{}", line.trim_end()).ok();
-            }
-            None
-        }
-    };
+        Ok(figures) => text.extend(figures.iter().map(line)),
+        Err(why) => text.extend(["  failed: ", why, "\n"]),
+    }
     text
+}
+
+fn line(figure: &Figure) -> String {
+    let line = format!(
+        "  {:<58} {:>14}  {:<22} {}{}",
+        figure.name,
+        figure.shown(),
+        figure.spread_shown(),
+        figure.bar_shown(),
+        if figure.holds() { "" } else { "  MISSED" }
+    );
+    format!("{}\n", line.trim_end())
 }
 
 #[cfg(test)]

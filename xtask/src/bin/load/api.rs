@@ -1,9 +1,13 @@
 //! One client of the system, as whoever uses the HTTP API sees it.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
+
+use crate::system::{PATIENCE, POLL};
 
 pub(crate) const ADMIN_KEY: &str = "sk_of_a_benchmark_on_loopback";
 const PAGE: usize = 200;
@@ -80,6 +84,19 @@ impl Api {
                 None => return Ok(logged),
             }
         }
+    }
+
+    /// Waits until every delivery of this client has been made and recorded, whatever others wait for.
+    pub(crate) async fn nothing_pending(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.log("state=pending&limit=1").await?["items"] != json!([]) {
+            ensure!(
+                Instant::now() < deadline,
+                "deliveries are still pending {PATIENCE:?} after the last lead"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// A page of the delivery log.

@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) deliveries: usize,
     /// The same a second, from the first request to the last arrival.
     pub(crate) rate: f64,
+    /// Those that came until the last acknowledgement, a second.
+    pub(crate) rate_while_posted: f64,
     pub(crate) cpu: Cpu,
 }
 
@@ -39,18 +41,23 @@ pub(crate) async fn load(
 ) -> Result<Loaded> {
     let (before, cpu, start) = (receiver.count(), system.cpu()?, Instant::now());
     let posted = post(clients, time, in_flight).await?;
+    let posted_until = Instant::now();
     system.nothing_pending().await?;
     let cpu = system.cpu()?.since(cpu);
     let arrivals = receiver.arrivals().split_off(before);
     let last = arrivals.iter().map(|arrival| arrival.at).max();
-    let distinct: HashSet<_> = arrivals
-        .iter()
-        .map(|arrival| (arrival.lead, arrival.destination))
-        .collect();
+    let distinct = |until: Instant| {
+        let until = arrivals.iter().filter(|arrival| arrival.at <= until);
+        let distinct: HashSet<_> = until.map(|arrival| (arrival.lead, arrival.destination)).collect();
+        distinct.len()
+    };
+    let last = last.context("nothing has arrived")?;
+    let deliveries = distinct(last);
     Ok(Loaded {
+        deliveries,
+        rate: rate(deliveries, last - start),
+        rate_while_posted: rate(distinct(posted_until), posted_until - start),
         posted,
-        deliveries: distinct.len(),
-        rate: rate(distinct.len(), last.context("nothing has arrived")? - start),
         cpu,
     })
 }

@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use xtask::figures::Figure;
 
 use crate::scenarios::{
-    backlog, failing, fan_out, history, idle, isolation, latency, many_clients, one_client, slow, thousand_clients,
+    backlog, failing, fan_out, history, idle, isolation, lane_limits, latency, many_clients, one_client, slow,
+    thousand_clients,
 };
 use crate::{Arguments, DatabaseKind};
 
@@ -25,6 +26,8 @@ pub(crate) enum Scenario {
     Slow,
     /// One answer in ten is an error
     Failing,
+    /// Limits of attempts at a time for a destination
+    LaneLimits,
     /// One request in flight, and the first delivery of an idle system
     Idle,
     /// Latencies under a steady 1,000 leads/s, beside others' trouble
@@ -73,6 +76,7 @@ impl Scenario {
             Self::FanOut => fan_out::ABOUT,
             Self::Slow => slow::ABOUT,
             Self::Failing => failing::ABOUT,
+            Self::LaneLimits => lane_limits::ABOUT,
             Self::Idle => idle::ABOUT,
             Self::Latency => latency::ABOUT,
             Self::Isolation => isolation::ABOUT,
@@ -82,9 +86,10 @@ impl Scenario {
         }
     }
 
-    /// Whether there is something to measure on this database: the rows of a backlog are written for SQLite alone.
+    /// Whether it is measured on this database: the rows of a backlog are written for SQLite alone, and a lane doesn't know
+    /// which it is.
     pub(crate) fn is_for(self, database: DatabaseKind) -> bool {
-        self != Self::Backlog || database == DatabaseKind::Sqlite
+        database == DatabaseKind::Sqlite || !matches!(self, Self::Backlog | Self::LaneLimits)
     }
 
     /// Whether its preparation is too long to be repeated, or its own phases repeat it: one run says it.
@@ -103,6 +108,7 @@ impl Scenario {
             Self::FanOut => Box::pin(fan_out::measure(setup)).await,
             Self::Slow => Box::pin(slow::measure(setup)).await,
             Self::Failing => Box::pin(failing::measure(setup)).await,
+            Self::LaneLimits => Box::pin(lane_limits::measure(setup)).await,
             Self::Idle => Box::pin(idle::measure(setup)).await,
             Self::Latency => Box::pin(latency::measure(setup)).await,
             Self::Isolation => Box::pin(isolation::measure(setup)).await,

@@ -17,7 +17,7 @@ use crate::scenario::Setup;
 
 /// For a start, and for the last lead to arrive and be recorded.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 /// Clients that are made at the same time.
 const MADE_AT_ONCE: usize = 32;
 const POSTGRES_DATABASE: &str = "bench";
@@ -188,7 +188,7 @@ impl System {
         let mut options = ConnectOptions::new(url);
         // Temporary tables are a connection's own.
         options.max_connections(1).sqlx_logging(false);
-        Ok(Database::connect(options).await?)
+        Ok(Box::pin(Database::connect(options)).await?)
     }
 
     /// Bytes of the database on the disk, in MiB.

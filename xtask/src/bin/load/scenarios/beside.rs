@@ -54,12 +54,12 @@ const KEPT: Duration = Duration::from_hours(10 * 24);
 
 impl Retaining {
     pub(super) async fn start(system: &System) -> Result<Self> {
-        let store = Store::open(StoreOptions {
+        let store = Box::pin(Store::open(StoreOptions {
             database: system.database(),
             master_key: MasterKey::load_or_create(&system.master_key())?,
             lease: Duration::from_mins(1),
             clock: Arc::new(SystemClock),
-        })
+        }))
         .await?;
         let connection = system.connect().await?;
         let before = one_number(&connection, OLD_ATTEMPTS).await?;

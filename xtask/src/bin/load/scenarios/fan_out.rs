@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use xtask::figures::{Figure, Unit};
+use xtask::figures::{Figure, Unit, combined};
 
 use crate::loaded::{Loaded, WARM_UP, load, post, whole};
 use crate::percentiles::float;
@@ -49,14 +49,11 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
         Figure::new("deliveries a CPU second, one destination", of_one, Unit::PerSecond),
         Figure::new("the first to the second", of_many / of_one, Unit::Ratio).at_least(BAR),
     ];
-    let [to_many, to_one] = [
+    let wholes = vec![
         whole(&many, &receiver, &[&to_many.posted], DESTINATIONS).await?,
         whole(&one, &receiver, &[&to_one.posted], 1).await?,
     ];
-    for (first, second) in to_many.into_iter().zip(to_one) {
-        let value = first.value.max(second.value);
-        figures.push(Figure { value, ..first });
-    }
+    figures.extend(combined(wholes));
     Ok(figures)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use xtask::figures::{Figure, Unit, median};
+use xtask::figures::{Figure, Unit, combined, median};
 
 use super::history_rows::fill;
 use crate::api::Api;
@@ -29,6 +29,7 @@ struct WithHistory {
     client: Api,
     rates: Vec<f64>,
     figures: Vec<Figure>,
+    wholes: Vec<Vec<Figure>>,
 }
 
 pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
@@ -55,6 +56,9 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
         second.system.peak_memory()?,
         Unit::Mebibytes,
     ));
+    // Of both and all runs: counts are the highest.
+    let wholes = first.wholes.into_iter().chain(second.wholes);
+    figures.extend(combined(wholes.collect()));
     Ok(figures)
 }
 
@@ -78,6 +82,7 @@ impl WithHistory {
             system,
             receiver,
             rates: Vec::new(),
+            wholes: Vec::new(),
         })
     }
 
@@ -88,13 +93,7 @@ impl WithHistory {
         let loaded = load(&self.system, &client, &self.receiver, setup.arguments.time(), in_flight).await?;
         self.rates.push(loaded.rate);
         let whole = whole(&client, &self.receiver, &[&loaded.posted], 1).await?;
-        // The worst of all runs.
-        for figure in whole {
-            match self.figures.iter_mut().find(|known| known.name == figure.name) {
-                Some(known) => known.value = known.value.max(figure.value),
-                None => self.figures.push(figure),
-            }
-        }
+        self.wholes.push(whole);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use xtask::figures::{Figure, Unit};
 
 use crate::client::open_loop;
 use crate::loaded::{delivery, whole};
+use crate::percentiles::count;
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
 use crate::system::System;
@@ -45,6 +46,7 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let posted = open_loop(time, RATE, move |number| targets[number % targets.len()].lead()).await?;
     system.nothing_pending().await?;
     let mut figures = vec![
+        count("clients", made.len()),
         Figure::new("start to the first answer", start.as_secs_f64(), Unit::Seconds).at_most(START_BAR),
         Figure::new("memory after the start", after_start, Unit::Mebibytes),
         Figure::new("peak memory", system.peak_memory()?, Unit::Mebibytes).at_most(MEMORY_BAR),

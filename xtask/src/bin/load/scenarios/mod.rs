@@ -8,6 +8,7 @@ pub(crate) mod history;
 mod history_rows;
 pub(crate) mod idle;
 pub(crate) mod isolation;
+pub(crate) mod lane_limits;
 pub(crate) mod latency;
 mod limits;
 pub(crate) mod many_clients;

@@ -33,7 +33,7 @@ pub(crate) async fn measure_for(setup: &Setup<'_>, time: Duration) -> Result<Vec
     let system = System::start(setup).await?;
     let receiver = Receiver::start().await?;
     let clients = [system.client("Acme Corp", &receiver.url(0)).await?];
-    let measured = between_bare_limits(setup, &system, &clients, &receiver, time).await?;
+    let measured = between_bare_limits(setup, &system, &clients, &receiver, time, |loaded| loaded.rate).await?;
     let barred = |figure: Figure| match figure.name.as_str() {
         RATIO => figure.at_least(RATIO_BAR),
         "acknowledgement, p99" => figure.at_most(ACKNOWLEDGEMENT_P99_BAR),

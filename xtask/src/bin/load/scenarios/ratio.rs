@@ -22,13 +22,14 @@ pub(super) struct Measured {
     pub(super) figures: Vec<Figure>,
 }
 
-/// Measures the bare limit, the system under load, and the bare limit again.
+/// Measures the bare limit, the system under load, and the bare limit again. `counted` is the rate that the scenario is about.
 pub(super) async fn between_bare_limits(
     setup: &Setup<'_>,
     system: &System,
     clients: &[Api],
     receiver: &Receiver,
     time: Duration,
+    counted: fn(&Loaded) -> f64,
 ) -> Result<Measured> {
     let in_flight = setup.arguments.in_flight;
     let bare_time = time.min(setup.arguments.bare_time());
@@ -37,11 +38,11 @@ pub(super) async fn between_bare_limits(
     system.nothing_pending().await?;
     let loaded = load(system, clients, receiver, time, in_flight).await?;
     let after = bare(bare_time, in_flight).await?;
-    let bare = f64::midpoint(before, after);
+    let (bare, rate) = (f64::midpoint(before, after), counted(&loaded));
     let mut figures = vec![
         Figure::new("bare limit", bare, Unit::PerSecond),
-        Figure::new("end to end", loaded.rate, Unit::PerSecond),
-        Figure::new(RATIO, loaded.rate / bare, Unit::Ratio),
+        Figure::new("end to end", rate, Unit::PerSecond),
+        Figure::new(RATIO, rate / bare, Unit::Ratio),
     ];
     figures.extend(acknowledgement(&loaded.posted).figures("acknowledgement"));
     figures.extend(delivery(&loaded.posted, receiver).figures("delivery"));

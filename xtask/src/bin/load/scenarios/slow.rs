@@ -24,7 +24,10 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let system = System::start(setup).await?;
     let receiver = Receiver::answering(Manner::After(ANSWER)).await?;
     let clients = system.clients("slow", CLIENTS, |number| receiver.url(number)).await?;
-    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time()).await?;
+    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time(), |loaded| {
+        loaded.rate
+    })
+    .await?;
     let mut figures = measured.figures;
     figures.extend(whole(&clients, &receiver, &[&measured.loaded.posted], 1).await?);
     Ok(figures)

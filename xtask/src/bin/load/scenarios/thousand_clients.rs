@@ -20,7 +20,10 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let system = System::start(setup).await?;
     let receiver = Receiver::start().await?;
     let clients = system.clients("client", CLIENTS, |number| receiver.url(number)).await?;
-    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time()).await?;
+    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time(), |loaded| {
+        loaded.rate
+    })
+    .await?;
     let mut figures = measured.figures;
     figures.extend(whole(&clients, &receiver, &[&measured.loaded.posted], 1).await?);
     Ok(figures)
