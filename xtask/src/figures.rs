@@ -158,10 +158,15 @@ impl fmt::Display for Thousands {
     }
 }
 
-/// The median of some values; of an even number the higher of the two in the middle. NaN of none.
+/// The median of some values; of an even number the middle of the two in the middle. NaN of none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = values.len() / 2;
+    match values.get(middle) {
+        None => f64::NAN,
+        Some(&upper) if values.len() % 2 == 1 => upper,
+        Some(&upper) => f64::midpoint(values[middle - 1], upper),
+    }
 }
 
 /// The figures of several runs as one: medians, but of counts the highest, as what must be none must be none each time. The
@@ -246,6 +251,19 @@ mod tests {
             (once[0].shown(), once[0].spread_shown()),
             ("1,234,567/s".to_owned(), String::new())
         );
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        for (values, expected) in [
+            (&[5.0][..], 5.0),
+            (&[1.0, 9.0], 5.0),
+            (&[9.0, 1.0, 2.0], 2.0),
+            (&[4.0, 1.0, 9.0, 2.0], 3.0),
+        ] {
+            assert!((median(values.to_vec()) - expected).abs() < 1e-9, "{values:?}");
+        }
+        assert!(median(Vec::new()).is_nan());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{Done, compare};
 /// All are the tool's; `-- --help` shows them.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Options of the tool, e.g. --seconds N of `bench`, --kills N of `torture`
+    /// Options of the tool, e.g. --scenario NAME or --compare REV of `bench`, --kills N of `torture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
