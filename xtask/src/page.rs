@@ -104,10 +104,13 @@ fn section(group: &[Measured]) -> String {
         for one in group {
             let cell = match &one.figures {
                 Ok(figures) => figures.iter().find(|figure| figure.name == name).map(|figure| {
+                    let own = figure.bar_shown();
                     if bar.is_empty() {
-                        bar = figure.bar_shown();
+                        bar.clone_from(&own);
                     }
-                    cell(figure)
+                    // A bar that was measured is another on each database.
+                    let differs = if own == bar { String::new() } else { format!(" ({own})") };
+                    cell(figure) + &differs
                 }),
                 Err(why) => (at == 0).then(|| format!("**failed**: {}", one_line(why))),
             };
@@ -118,12 +121,20 @@ fn section(group: &[Measured]) -> String {
     section
 }
 
-/// The figures' names in their order; of a scenario that failed on each database there is one row that says so.
+/// The figures' names in their order, those that one database alone has behind the one before them there; of a scenario
+/// that failed on each database there is one row that says so.
 fn names(group: &[Measured]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for figure in group.iter().flat_map(|one| one.figures.iter().flatten()) {
-        if !names.contains(&figure.name) {
-            names.push(figure.name.clone());
+    for figures in group.iter().flat_map(|one| &one.figures) {
+        let mut place = 0;
+        for figure in figures {
+            match names.iter().position(|name| *name == figure.name) {
+                Some(known) => place = known + 1,
+                None => {
+                    names.insert(place, figure.name.clone());
+                    place += 1;
+                }
+            }
         }
     }
     if names.is_empty() {
@@ -221,6 +232,25 @@ mod tests {
         );
         assert!(page.contains("| command | `cargo xtask bench --all` |"), "{page}");
         assert!(made(&[measured("SQLite", ratio(0.15))]).contains("All bars are held."));
+    }
+
+    #[test]
+    fn what_one_database_alone_has_is_in_its_place() {
+        let figure = |name: &str, most| Figure::new(name, 1.0, Unit::Count).at_most(most);
+        let page = made(&[
+            measured("SQLite", Ok(vec![figure("a", 3.0), figure("d", 3.0)])),
+            measured(
+                "PostgreSQL",
+                Ok(vec![
+                    figure("a", 4.0),
+                    figure("b", 3.0),
+                    figure("c", 3.0),
+                    figure("d", 3.0),
+                ]),
+            ),
+        ]);
+        let rows = "| a | 1 | 1 (at most 4) | at most 3 |\n| b |  | 1 | at most 3 |\n| c |  | 1 | at most 3 |\n| d | 1 | 1 | at most 3 |\n";
+        assert!(page.contains(rows), "{page}");
     }
 
     #[test]

@@ -21,10 +21,10 @@ use crate::system::System;
 pub(crate) const ABOUT: (&str, &str) = (
     "Latency under a steady load",
     "1,000 leads a second, in turn to 50 clients whose receiver answers at once, each sent when it is due whether the ones before are answered or not, \
-     and counted from then; with 200,000 deliveries in the log. First alone. Then beside 20 dead destinations (half refuse connections, half never \
-     answer) that get 100 leads a second more. Then while somebody pages and filters through the log, a page at a time, 50 ms after \
+     and counted from then; with 200,000 deliveries in the log. First alone. Then while somebody pages and filters through the log, a page at a time, 50 ms after \
      the one before. Then, on PostgreSQL, while a second process forgets old rows; on SQLite retention runs an hour after a start at the \
-     earliest, and no second process may open the file, so that it isn't measured. Checkpoints of SQLite's log run by \
+     earliest, and no second process may open the file, so that it isn't measured. Then beside 20 dead destinations (half refuse connections, half never \
+     answer) that get 100 leads a second more. Checkpoints of SQLite's log run by \
      themselves meanwhile, and are counted.",
 );
 
