@@ -128,13 +128,11 @@ fn names(group: &[Measured]) -> Vec<String> {
     for figures in group.iter().flat_map(|one| &one.figures) {
         let mut place = 0;
         for figure in figures {
-            match names.iter().position(|name| *name == figure.name) {
-                Some(known) => place = known + 1,
-                None => {
-                    names.insert(place, figure.name.clone());
-                    place += 1;
-                }
+            let known = names.iter().position(|name| *name == figure.name);
+            if known.is_none() {
+                names.insert(place, figure.name.clone());
             }
+            place = known.unwrap_or(place) + 1;
         }
     }
     if names.is_empty() {
