@@ -19,8 +19,17 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// A call of cargo, not yet started.
+///
+/// It isn't told what the cargo that runs us says of our package: build scripts look at that (ring's does), and would run
+/// again, with all that is built on them, whenever cargo is called by us after it was called by hand.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command.args(arguments).current_dir(root());
     command
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: what a developer and CI run. Each task is a few calls of cargo.
 
 mod cargo;
+mod compare;
 mod lint;
 mod openapi;
 mod postgres;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Lint => lint::run().map(|()| ExitCode::SUCCESS),
         Task::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
-        Task::Bench(arguments) => release_tool::run(&release_tool::LOAD, &arguments),
+        Task::Bench(arguments) => release_tool::bench(&arguments),
         Task::Torture(arguments) => release_tool::run(&release_tool::TORTURE, &arguments),
     };
     match done {

@@ -2,18 +2,26 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 
-use crate::Done;
 use crate::cargo::{cargo, root, succeed, target};
+use crate::{Done, compare};
 
 /// All are the tool's; `-- --help` shows them.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Options of the tool, e.g. --seconds N of `bench`, --kills N of `torture`
+    /// Options of the tool, e.g. --scenario NAME or --compare REV of `bench`, --kills N of `torture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
+}
+
+impl Arguments {
+    /// These options.
+    pub(crate) fn of(rest: &[&str]) -> Self {
+        let rest = rest.iter().map(|&option| option.to_owned()).collect();
+        Self { rest }
+    }
 }
 
 /// A tool and how it is built.
@@ -25,7 +33,7 @@ pub(crate) struct Tool {
 }
 
 /// The load generator.
-pub(crate) const LOAD: Tool = Tool {
+const LOAD: Tool = Tool {
     name: "load",
     package: "xtask",
     features: &["--features", "xtask/load"],
@@ -37,6 +45,22 @@ pub(crate) const TORTURE: Tool = Tool {
     package: "sensei-torture",
     features: &[],
 };
+
+/// Runs the load generator, with a second build where one is to be compared.
+pub(crate) fn bench(arguments: &Arguments) -> Done {
+    let mut rest = arguments.rest.clone();
+    if let Some(other) = compare::take(&mut rest)? {
+        let program = other.program.into_os_string().into_string();
+        let program = program.map_err(|_| anyhow!("the target folder's path is no text"))?;
+        rest.extend([
+            "--compare-program".to_owned(),
+            program,
+            "--compare-name".to_owned(),
+            other.name,
+        ]);
+    }
+    run(&LOAD, &Arguments { rest })
+}
 
 /// Builds both and runs the tool; fails when it does.
 pub(crate) fn run(tool: &Tool, arguments: &Arguments) -> Done {

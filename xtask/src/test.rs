@@ -2,11 +2,12 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
+use anyhow::ensure;
 use clap::Args;
 
 use crate::cargo::{self, cargo, succeed};
 use crate::postgres::{Postgres, SERVER_VARIABLE};
-use crate::{Done, lint};
+use crate::{Done, lint, release_tool};
 
 /// What the tests are run by.
 const TARGETS: [&str; 4] = ["--lib", "--bins", "--tests", "--examples"];
@@ -33,6 +34,15 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
         command
     };
     succeed(tests().arg("--no-run"))?;
+    if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        // A release build takes minutes: contributors don't wait for it. Alone on the machine, and before the tests, whose
+        // summary comes last.
+        let bench = release_tool::bench(&release_tool::Arguments::of(&["--short"]))?;
+        ensure!(
+            bench == ExitCode::SUCCESS,
+            "the benchmark's ratio is too low, or leads were lost"
+        );
+    }
     let server = Postgres::start()?;
     let with_server = |command: &mut Command| {
         if let Some(server) = &server {

@@ -1,21 +1,20 @@
 //! The bare limit of this machine: the same client posting straight to the same receiver.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use reqwest::header::CONTENT_TYPE;
 
-use crate::client::{self, Posted, closed_loop};
+use crate::client::{self, closed_loop};
+use crate::percentiles::float;
 use crate::receiver::Receiver;
-use crate::report::Percentiles;
 
 /// How many POSTs a second arrive, with nothing in between.
 pub(crate) async fn bare(time: Duration, in_flight: usize) -> Result<f64> {
     let receiver = Receiver::start().await?;
     let client = client::new(in_flight)?;
-    let url = receiver.url();
+    let url = receiver.url(0);
     let number = AtomicU64::new(1);
     let request = move || {
         let lead = u128::from(number.fetch_add(1, Ordering::Relaxed));
@@ -39,7 +38,7 @@ pub(crate) async fn bare(time: Duration, in_flight: usize) -> Result<f64> {
 
 /// Events a second.
 pub(crate) fn rate(count: usize, time: Duration) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
+    float(count) / time.as_secs_f64()
 }
 
 /// What the system would deliver, to the byte but for the ids.
@@ -48,13 +47,4 @@ fn payload(lead: u128) -> String {
     format!(
         r#"{{"event":"lead.created","timestamp":"2024-11-24T10:30:00.000Z","data":{{"id":"{id}","name":"John Doe","email":"john@example.com","phone":"+1234567890","message":"I need a quote for enterprise plan","clientId":"d454991a-eddb-4e81-959d-87c868e050ca","clientName":"Acme Corp","sessionId":"0193a2b5-0000-7000-8000-000000000000"}}}}"#
     )
-}
-
-/// From when a lead was sent, or should have been, to its arrival.
-pub(crate) fn delivery(posted: &Posted, first: &HashMap<u128, Instant>) -> Percentiles {
-    let took = posted
-        .acknowledged
-        .iter()
-        .filter_map(|lead| Some(first.get(&lead.lead)?.duration_since(lead.sent)));
-    Percentiles::of(took.collect())
 }

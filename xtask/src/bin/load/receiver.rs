@@ -1,14 +1,15 @@
-//! The receiver: takes a webhook, notes which lead came and when, answers 200.
+//! The receiver: takes webhooks, notes which lead came when and where, and answers as it is told to.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::serve::ListenerExt;
@@ -20,10 +21,23 @@ use crate::client::lead_id_after;
 /// What stands before the lead's id in the published payload.
 const BEFORE_ID: &[u8] = br#""data":{"id":""#;
 
-/// A lead's arrival.
+/// How a receiver answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Manner {
+    /// 200, at once.
+    AtOnce,
+    /// 200, after this time.
+    After(Duration),
+    /// 500 to each request whose number is a multiple of this; else 200.
+    FailsEach(usize),
+}
+
+/// A lead that came and was answered 200.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
     pub(crate) lead: u128,
+    /// The number in the URL.
+    pub(crate) destination: usize,
     pub(crate) at: Instant,
 }
 
@@ -31,21 +45,39 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     address: SocketAddr,
-    arrivals: Arc<Mutex<Vec<Arrival>>>,
+    shared: Arc<Shared>,
     serving: JoinHandle<()>,
 }
 
+#[derive(Debug)]
+struct Shared {
+    manner: Manner,
+    requests: AtomicUsize,
+    refused: AtomicUsize,
+    arrivals: Mutex<Vec<Arrival>>,
+}
+
 impl Receiver {
-    /// On a free port of loopback.
+    /// One that answers at once.
     pub(crate) async fn start() -> Result<Self> {
+        Self::answering(Manner::AtOnce).await
+    }
+
+    /// On a free port of loopback.
+    pub(crate) async fn answering(manner: Manner) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .context("loopback can be listened on")?;
         let address = listener.local_addr()?;
-        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::new(Shared {
+            manner,
+            requests: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            arrivals: Mutex::default(),
+        });
         let router = Router::new()
-            .route("/hook", post(take))
-            .with_state(Arc::clone(&arrivals));
+            .route("/hook/{destination}", post(take))
+            .with_state(Arc::clone(&shared));
         let listener = listener.tap_io(|stream| {
             stream.set_nodelay(true).ok();
         });
@@ -54,24 +86,34 @@ impl Receiver {
         });
         Ok(Self {
             address,
-            arrivals,
+            shared,
             serving,
         })
     }
 
-    /// A URL that leads here.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
+    /// A URL that leads here, with a number by which arrivals are told apart.
+    pub(crate) fn url(&self, destination: usize) -> String {
+        format!("http://{}/hook/{destination}", self.address)
     }
 
-    /// How many webhooks came.
+    /// How many leads came.
     pub(crate) fn count(&self) -> usize {
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.shared
+            .arrivals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// How many requests were answered 500.
+    pub(crate) fn refused(&self) -> usize {
+        self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// Everything that came, in its order.
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let arrivals = self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.clone()
     }
 
     /// When each lead came first.
@@ -83,7 +125,7 @@ impl Receiver {
         first
     }
 
-    /// Waits until so many webhooks came.
+    /// Waits until so many leads came.
     pub(crate) async fn wait_for(&self, count: usize, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         while self.count() < count {
@@ -100,14 +142,24 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(State(arrivals): State<Arc<Mutex<Vec<Arrival>>>>, body: Bytes) -> StatusCode {
+async fn take(State(shared): State<Arc<Shared>>, Path(destination): Path<usize>, body: Bytes) -> StatusCode {
+    let at = Instant::now();
     let Some(lead) = lead_id_after(BEFORE_ID, &body) else {
         return StatusCode::BAD_REQUEST;
     };
-    let arrival = Arrival {
-        lead,
-        at: Instant::now(),
-    };
-    arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(arrival);
+    match shared.manner {
+        Manner::AtOnce => {}
+        Manner::After(time) => tokio::time::sleep(time).await,
+        Manner::FailsEach(number) => {
+            let request = shared.requests.fetch_add(1, Ordering::Relaxed) + 1;
+            if request.is_multiple_of(number) {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+                return StatusCode::INTERNAL_SERVER_ERROR;
+            }
+        }
+    }
+    let arrival = Arrival { lead, destination, at };
+    let mut arrivals = shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+    arrivals.push(arrival);
     StatusCode::OK
 }

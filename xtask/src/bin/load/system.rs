@@ -1,100 +1,240 @@
-//! The system under load: the real binary on a new database, leads in by its API, webhooks out to the receiver.
+//! The system that is measured: the release binary as a process on a new database with fsync, and what it has used.
 
-use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use sensei_test_support::{PostgresOptions, PostgresServer};
+use anyhow::{Context, Result, ensure};
+use reqwest::Client;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sensei_persistence::DatabaseUrl;
+use sensei_test_support::{Binary, PostgresOptions, PostgresServer, Process};
 
-use crate::api::{self, Api};
-use crate::client::{self, Posted};
-use crate::measure::{delivery, rate};
+use crate::DatabaseKind;
+use crate::api::{ADMIN_KEY, Api};
+use crate::client;
 use crate::process::{cpu_time, family_cpu_time, parent, peak_memory};
-use crate::receiver::Receiver;
-use crate::report::{Percentiles, System};
-use crate::{Arguments, DatabaseKind};
+use crate::scenario::Setup;
 
-/// Enough that connections, caches and statements are there.
-const WARM_UP: Duration = Duration::from_secs(1);
-const ALONE: Duration = Duration::from_secs(2);
+/// For a start, and for the last lead to arrive and be recorded.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+/// Clients that are made at the same time.
+const MADE_AT_ONCE: usize = 32;
+const POSTGRES_DATABASE: &str = "bench";
 
-/// Starts everything, measures, and looks every lead up in the log.
-pub(crate) async fn measure(arguments: &Arguments) -> Result<System> {
-    let postgres = postgres(arguments)?;
-    let database = postgres.as_ref().map(PostgresServer::database);
-    let mut binary = api::binary(arguments)?;
-    if let Some(database) = &database {
-        binary = binary.env("DATABASE_URL", database.url());
-    }
-    if let Some(lane) = arguments.lane {
-        binary = binary.env("SENSEI_LANE_CONCURRENCY", lane.to_string());
-    }
-    let mut process = binary.start()?;
-    process.wait_ready(api::PATIENCE).await?;
-
-    let receiver = Receiver::start().await?;
-    let http = client::new(arguments.in_flight)?;
-    let api = Api::new(http, &process, "Acme Corp", &receiver.url()).await?;
-    api.post_leads(WARM_UP, arguments.in_flight).await?;
-    api.nothing_pending().await?;
-
-    let server_cpu = cpu_time(process.id())?;
-    let database_cpu = postgres.as_ref().map(postgres_cpu).transpose()?;
-    let before = receiver.count();
-    let start = Instant::now();
-    let loaded = api
-        .post_leads(Duration::from_secs(arguments.seconds), arguments.in_flight)
-        .await?;
-    api.nothing_pending().await?;
-    let server_cpu = cpu_time(process.id())?.saturating_sub(server_cpu);
-    let database_cpu = match (&postgres, database_cpu) {
-        (Some(postgres), Some(before)) => Some(postgres_cpu(postgres)?.saturating_sub(before)),
-        _ => None,
-    };
-    let arrivals = receiver.arrivals().split_off(before);
-
-    let alone = api.post_leads(ALONE, 1).await?;
-    api.nothing_pending().await?;
-
-    let all = receiver.arrivals();
-    let recorded = api.succeeded_leads().await?;
-    let first = receiver.first_arrivals();
-    let acknowledged = || loaded.acknowledged.iter().chain(&alone.acknowledged);
-    let last = arrivals
-        .iter()
-        .map(|arrival| arrival.at)
-        .max()
-        .context("nothing has arrived")?;
-    let distinct: HashSet<_> = arrivals.iter().map(|arrival| arrival.lead).collect();
-    let leads = u32::try_from(distinct.len()).context("a run has less than four billion leads")?;
-    Ok(System {
-        rate: rate(distinct.len(), last - start),
-        leads: loaded.acknowledged.len(),
-        refused: loaded.refused,
-        acknowledgement: acknowledgement(&loaded),
-        delivery: delivery(&loaded, &first),
-        acknowledgement_alone: acknowledgement(&alone),
-        delivery_alone: delivery(&alone, &first),
-        cpu: server_cpu / leads,
-        database_cpu: database_cpu.map(|cpu| cpu / leads),
-        peak_memory: peak_memory(process.id())?,
-        duplicates: all.len() - first.len(),
-        lost: acknowledged().filter(|lead| !first.contains_key(&lead.lead)).count(),
-        unrecorded: acknowledged().filter(|lead| !recorded.contains(&lead.lead)).count(),
-    })
+/// A running system, and its database. Both end with it.
+#[derive(Debug)]
+pub(crate) struct System {
+    // First: it ends before its database does.
+    process: Process,
+    binary: Binary,
+    postgres: Option<PostgresServer>,
+    http: Client,
 }
 
-fn postgres(arguments: &Arguments) -> Result<Option<PostgresServer>> {
-    if arguments.database == DatabaseKind::Sqlite {
-        return Ok(None);
+/// CPU time that was used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cpu {
+    pub(crate) server: Duration,
+    /// Of `PostgreSQL`.
+    pub(crate) database: Option<Duration>,
+}
+
+impl System {
+    /// On a new database, with the defaults but for what the command line says.
+    pub(crate) async fn start(setup: &Setup<'_>) -> Result<Self> {
+        Self::start_with(setup, &[]).await
     }
+
+    /// With these settings.
+    pub(crate) async fn start_with(setup: &Setup<'_>, settings: &[(&str, String)]) -> Result<Self> {
+        let arguments = setup.arguments;
+        let directory = tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(&arguments.directory)?;
+        let mut binary = Binary::in_directory(setup.program, directory)
+            .env("SENSEI_ADMIN_KEY", ADMIN_KEY)
+            .env("SENSEI_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("SENSEI_EGRESS_ALLOW", "127.0.0.0/8")
+            .env("SENSEI_LOG", "warn,sensei=info");
+        let postgres = (setup.database == DatabaseKind::Postgres)
+            .then(|| postgres(setup))
+            .transpose()?;
+        if let Some(server) = &postgres {
+            binary = binary.env("DATABASE_URL", postgres_url(server));
+        }
+        if let Some(lane) = arguments.lane {
+            binary = binary.env("SENSEI_LANE_CONCURRENCY", lane.to_string());
+        }
+        for (name, value) in settings {
+            binary = binary.env(name, value);
+        }
+        let mut process = binary.start()?;
+        process.wait_ready(PATIENCE).await?;
+        Ok(Self {
+            process,
+            binary,
+            postgres,
+            http: client::new(1_024)?,
+        })
+    }
+
+    /// Ends the process in peace; the database stays.
+    pub(crate) async fn end(&mut self) -> Result<()> {
+        self.process.terminate()?;
+        self.process.wait_exit(PATIENCE).await?;
+        Ok(())
+    }
+
+    /// Starts the process on the same database, at another address. How long until its first answer.
+    pub(crate) async fn start_again(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.process = self.binary.start()?;
+        self.process.wait_ready(PATIENCE).await?;
+        Ok(begun.elapsed())
+    }
+
+    /// Where the process is.
+    pub(crate) fn url(&self) -> String {
+        self.process.url()
+    }
+
+    /// Creates a client with this Lead Webhook URL.
+    pub(crate) async fn client(&self, name: &str, webhook: &str) -> Result<Api> {
+        Api::new(self.http.clone(), &self.process.url(), name, Some(webhook)).await
+    }
+
+    /// Creates a client without one.
+    pub(crate) async fn client_without_webhook(&self, name: &str) -> Result<Api> {
+        Api::new(self.http.clone(), &self.process.url(), name, None).await
+    }
+
+    /// Creates clients, some at a time. `webhook` gives each its URL.
+    pub(crate) async fn clients(
+        &self,
+        name: &str,
+        count: usize,
+        webhook: impl Fn(usize) -> String,
+    ) -> Result<Vec<Api>> {
+        let mut made = Vec::with_capacity(count);
+        let mut making = tokio::task::JoinSet::new();
+        for number in 0..count {
+            let (http, url) = (self.http.clone(), self.process.url());
+            let (name, webhook) = (format!("{name} {number}"), webhook(number));
+            making.spawn(async move { Api::new(http, &url, &name, Some(&webhook)).await });
+            while making.len() >= MADE_AT_ONCE || (number + 1 == count && !making.is_empty()) {
+                let client = making.join_next().await.context("a client is being made")?;
+                made.push(client??);
+            }
+        }
+        Ok(made)
+    }
+
+    /// Waits until every delivery has been made and recorded.
+    pub(crate) async fn nothing_pending(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.deliveries("pending").await? > 0 {
+            ensure!(
+                Instant::now() < deadline,
+                "deliveries are still pending {PATIENCE:?} after the last lead"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// How many deliveries of all clients are in a state.
+    pub(crate) async fn deliveries(&self, state: &str) -> Result<u64> {
+        let address = self.process.metrics_address().context("metrics are served")?;
+        let answer = self.http.get(format!("http://{address}/metrics")).send().await?;
+        let text = answer.error_for_status()?.text().await?;
+        let name = format!("sensei_deliveries{{state=\"{state}\"}} ");
+        let count = text.lines().find_map(|line| line.strip_prefix(&name));
+        Ok(count.context("metrics count deliveries")?.parse()?)
+    }
+
+    /// What has been used until now.
+    pub(crate) fn cpu(&self) -> Result<Cpu> {
+        Ok(Cpu {
+            server: cpu_time(self.process.id())?,
+            database: self.postgres.as_ref().map(postgres_cpu).transpose()?,
+        })
+    }
+
+    /// The most memory that the process has had since its start, in MiB.
+    pub(crate) fn peak_memory(&self) -> Result<f64> {
+        peak_memory(self.process.id())
+    }
+
+    /// The database, for a store beside the process's own.
+    pub(crate) fn database(&self) -> DatabaseUrl {
+        match &self.postgres {
+            Some(server) => DatabaseUrl::Postgres(postgres_url(server)),
+            None => DatabaseUrl::Sqlite(self.binary.directory().join("data/sensei.db")),
+        }
+    }
+
+    /// The file of the master key.
+    pub(crate) fn master_key(&self) -> PathBuf {
+        self.binary.directory().join("data/master.key")
+    }
+
+    /// A connection to write rows by, while the process is down.
+    pub(crate) async fn connect(&self) -> Result<DatabaseConnection> {
+        let url = match self.database() {
+            DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+            DatabaseUrl::Postgres(url) => url,
+        };
+        let mut options = ConnectOptions::new(url);
+        // Temporary tables are a connection's own.
+        options.max_connections(1).sqlx_logging(false);
+        Ok(Box::pin(Database::connect(options)).await?)
+    }
+
+    /// Bytes of the database on the disk, in MiB.
+    pub(crate) fn database_size(&self) -> Result<f64> {
+        let bytes: u64 = match (&self.postgres, self.database()) {
+            (None, DatabaseUrl::Sqlite(path)) => std::fs::metadata(path)?.len(),
+            (Some(server), _) => {
+                let sql = format!("SELECT pg_database_size('{POSTGRES_DATABASE}')");
+                server.psql("postgres", &sql)?.parse()?
+            }
+            (None, DatabaseUrl::Postgres(_)) => unreachable!("a database of PostgreSQL has a server"),
+        };
+        Ok(f64::from(u32::try_from(bytes / 1024)?) / 1024.0)
+    }
+}
+
+impl Cpu {
+    /// What was used since then.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            server: self.server.saturating_sub(before.server),
+            database: self
+                .database
+                .zip(before.database)
+                .map(|(now, before)| now.saturating_sub(before)),
+        }
+    }
+
+    /// Of both.
+    pub(crate) fn all(self) -> Duration {
+        self.server + self.database.unwrap_or_default()
+    }
+}
+
+fn postgres(setup: &Setup<'_>) -> Result<PostgresServer> {
     let options = PostgresOptions {
         fsync: true,
-        parent: Some(arguments.directory.clone()),
+        parent: Some(setup.arguments.directory.clone()),
     };
-    PostgresServer::own(&options)
-        .map(Some)
-        .context("PostgreSQL is not installed")
+    let server = PostgresServer::own(&options).context("PostgreSQL is not installed")?;
+    server.psql("postgres", &format!("CREATE DATABASE {POSTGRES_DATABASE}"))?;
+    Ok(server)
+}
+
+fn postgres_url(server: &PostgresServer) -> String {
+    format!("{}/{POSTGRES_DATABASE}", server.base_url())
 }
 
 /// What the server's processes have used: all are children of one, whose id a child of it tells.
@@ -104,8 +244,4 @@ fn postgres_cpu(server: &PostgresServer) -> Result<Duration> {
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
     )?;
     family_cpu_time(parent(child.parse()?)?)
-}
-
-fn acknowledgement(posted: &Posted) -> Percentiles {
-    Percentiles::of(posted.acknowledged.iter().map(|lead| lead.took).collect())
 }

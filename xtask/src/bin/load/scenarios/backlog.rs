@@ -9,33 +9,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
+use sea_orm::ConnectionTrait as _;
 use sensei_domain::SystemClock;
-use sensei_persistence::{DatabaseUrl, MasterKey, Store, StoreOptions};
-use sensei_test_support::{Binary, Process};
+use sensei_persistence::{MasterKey, Store, StoreOptions};
 use tokio::net::TcpListener;
+use xtask::figures::{Figure, Unit};
 
-use crate::Arguments;
-use crate::api::{self, Api};
-use crate::client::{self, open_loop};
-use crate::measure::{delivery, rate};
-use crate::process::peak_memory;
+use crate::client::open_loop;
+use crate::loaded::{delivery, whole};
+use crate::measure::rate;
+use crate::percentiles::{Percentiles, count};
 use crate::receiver::Receiver;
-use crate::report::{Percentiles, print_percentiles};
+use crate::scenario::Setup;
+use crate::system::{PATIENCE, POLL, System};
+
+pub(crate) const ABOUT: (&str, &str) = (
+    "A million pending deliveries",
+    "A million pending deliveries (`--pending`) over 1,000 destinations on SQLite, half of them due to a receiver that never answers, half waiting for a retry of tomorrow, written \
+     into the file while the system is down. *A look* is a query of the sweeper, 2,000 times, with nobody else at work. Then 100 leads a \
+     second of another client, while the receiver hangs, and once it is mended and the first 100 of the backlog are delivered: the latter is what a recovery costs others on the one \
+     writer that SQLite has.",
+);
 
 /// Destinations that the backlog lies over.
 const DESTINATIONS: usize = 1_000;
 /// Leads a second of the client who has no backlog.
 const RATE: u32 = 100;
-const START_BAR: Duration = Duration::from_secs(2);
-const QUERY_BAR: Duration = Duration::from_millis(10);
+/// Seconds.
+const START_BAR: f64 = 2.0;
+/// Milliseconds.
+const QUERY_BAR: f64 = 10.0;
 /// MiB.
 const MEMORY_BAR: f64 = 256.0;
+/// So many of the backlog that its recovery is under way.
+const RECOVERS: usize = 100;
 /// Looks at what is due, to see what one costs.
 const LOOKS: usize = 2_000;
 
@@ -61,77 +73,59 @@ const FILL: &[&str] = &[
     "PRAGMA wal_checkpoint(TRUNCATE)",
 ];
 
-/// Whether all bars are held.
-pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
-    let binary = api::binary(arguments)?;
+pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
+    let pending = setup.arguments.pending;
     let receiver = Receiver::start().await?;
     let theirs = Mendable::start().await?;
-    let http = client::new(64)?;
 
-    let mut process = binary.start()?;
-    process.wait_ready(api::PATIENCE).await?;
-    let ours = Api::new(http.clone(), &process, "Acme Corp", &receiver.url()).await?;
-    for number in 0..DESTINATIONS {
-        Api::new(http.clone(), &process, &format!("Client {number}"), &theirs.url()).await?;
-    }
+    let mut system = System::start(setup).await?;
+    let ours = system.client("Acme Corp", &receiver.url(0)).await?;
+    system.clients("client", DESTINATIONS, |_| theirs.url()).await?;
     let one = open_loop(Duration::from_secs(1), 1, move |_| ours.lead()).await?;
     one.all_acknowledged()?;
-    end(process).await?;
-    fill(&binary, arguments.pending).await?;
-    let mut all_kept = look(&binary).await?;
+    receiver.wait_for(1, PATIENCE).await?;
+    system.end().await?;
+    fill(&system, pending).await?;
+    let waiting = usize::try_from(pending)?;
+    let mut figures = vec![count("pending deliveries", waiting)];
+    figures.extend(look(&system).await?);
 
-    let begun = Instant::now();
-    let mut process = binary.start()?;
-    process.wait_ready(api::PATIENCE).await?;
-    let start = begun.elapsed();
-    println!(
-        "start to ready with {} pending: {:.2} s",
-        arguments.pending,
-        start.as_secs_f64()
-    );
-    all_kept &= start < START_BAR;
+    let start = system.start_again().await?;
+    figures.push(Figure::new("start to the first answer", start.as_secs_f64(), Unit::Seconds).at_most(START_BAR));
 
-    let ours = Api::new(http.clone(), &process, "Beta Corp", &receiver.url()).await?;
-    for (name, mends) in [("beside a hanging backlog", false), ("beside its recovery", true)] {
+    let ours = [system.client("Beta Corp", &receiver.url(1)).await?];
+    let mut all_posted = Vec::new();
+    for (name, mends) in [("beside the hanging backlog", false), ("beside its recovery", true)] {
         theirs.answers.store(mends, Ordering::Relaxed);
+        if mends {
+            theirs.wait_for(RECOVERS).await?;
+        }
         let (before, theirs_before, begun) = (
             receiver.count(),
             theirs.answered.load(Ordering::Relaxed),
             Instant::now(),
         );
-        let (ours, time) = (ours.clone(), Duration::from_secs(arguments.seconds.max(2)));
+        let ([ours], time) = (ours.clone(), setup.arguments.time().max(Duration::from_secs(2)));
         let posted = open_loop(time, RATE, move |_| ours.lead()).await?;
         posted.all_acknowledged()?;
-        receiver
-            .wait_for(before + posted.acknowledged.len(), api::PATIENCE)
-            .await?;
+        receiver.wait_for(before + posted.acknowledged.len(), PATIENCE).await?;
         let recovered = theirs.answered.load(Ordering::Relaxed) - theirs_before;
-        print_percentiles(name, &delivery(&posted, &receiver.first_arrivals()));
-        println!(
-            "  of the backlog {recovered} delivered, {:.0} /s",
-            rate(recovered, begun.elapsed())
-        );
+        figures.extend(delivery(&posted, &receiver).figures(&format!("leads of another client, {name}")));
+        if mends {
+            let recovered = rate(recovered, begun.elapsed());
+            figures.push(Figure::new("of the backlog meanwhile", recovered, Unit::PerSecond));
+        }
+        all_posted.push(posted);
     }
-    let memory = peak_memory(process.id())?;
-    println!("  peak memory        {memory:>9.1} MiB");
-    all_kept &= memory < MEMORY_BAR;
-    end(process).await?;
-    Ok(all_kept)
+    figures.push(Figure::new("peak memory", system.peak_memory()?, Unit::Mebibytes).at_most(MEMORY_BAR));
+    ours[0].nothing_pending().await?;
+    let all_posted: Vec<_> = all_posted.iter().collect();
+    figures.extend(whole(&ours, &receiver, &all_posted, 1).await?);
+    Ok(figures)
 }
 
-async fn end(mut process: Process) -> Result<()> {
-    process.terminate()?;
-    process.wait_exit(api::PATIENCE).await?;
-    Ok(())
-}
-
-async fn fill(binary: &Binary, pending: u32) -> Result<()> {
-    let begun = Instant::now();
-    let url = format!("sqlite://{}", database(binary).display());
-    let mut options = ConnectOptions::new(url);
-    // Temporary tables are a connection's own.
-    options.max_connections(1).sqlx_logging(false);
-    let connection = Database::connect(options).await?;
+async fn fill(system: &System, pending: u64) -> Result<()> {
+    let connection = system.connect().await?;
     for sql in FILL {
         let sql = sql
             .replace(":pending", &pending.to_string())
@@ -140,39 +134,34 @@ async fn fill(binary: &Binary, pending: u32) -> Result<()> {
         done.with_context(|| format!("filling: {sql}"))?;
     }
     connection.close().await?;
-    println!("filled in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// What the sweeper's looks at the database cost, by its own queries, with nobody else at work.
-async fn look(binary: &Binary) -> Result<bool> {
-    let store = Store::open(StoreOptions {
-        database: DatabaseUrl::Sqlite(database(binary)),
-        master_key: MasterKey::load_or_create(&binary.directory().join("data/master.key"))?,
+async fn look(system: &System) -> Result<Vec<Figure>> {
+    let store = Box::pin(Store::open(StoreOptions {
+        database: system.database(),
+        master_key: MasterKey::load_or_create(&system.master_key())?,
         lease: Duration::from_mins(1),
         clock: Arc::new(SystemClock),
-    })
+    }))
     .await?;
     let (mut due, mut held) = (Vec::new(), Vec::new());
-    let mut looked_at = 0;
     for _ in 0..LOOKS {
         let begun = Instant::now();
-        looked_at = looked_at.max(store.due_destinations().await?.destinations.len());
+        store.due_destinations().await?;
         due.push(begun.elapsed());
         let begun = Instant::now();
         store.free_held().await?;
         held.push(begun.elapsed());
     }
     store.close().await;
-    let (due, held) = (Percentiles::of(due), Percentiles::of(held));
-    println!("{LOOKS} looks, each at up to {looked_at} destinations with something due");
-    print_percentiles("what is due", &due);
-    print_percentiles("what is released", &held);
-    Ok(due.p99 < QUERY_BAR && held.p99 < QUERY_BAR)
-}
-
-fn database(binary: &Binary) -> std::path::PathBuf {
-    binary.directory().join("data/sensei.db")
+    let mut figures = Vec::new();
+    for (name, looks) in [("a look at what is due", due), ("a look at what may be released", held)] {
+        let [p50, p99] = Percentiles::of(looks).figures(name);
+        figures.extend([p50, p99.at_most(QUERY_BAR)]);
+    }
+    Ok(figures)
 }
 
 /// A receiver that never answers, until it is mended.
@@ -200,6 +189,18 @@ impl Mendable {
 
     fn url(&self) -> String {
         format!("http://{}/hook", self.address)
+    }
+
+    async fn wait_for(&self, answered: usize) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.answered.load(Ordering::Relaxed) < answered {
+            ensure!(
+                Instant::now() < deadline,
+                "the backlog isn't delivered once its receiver is back"
+            );
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,118 @@
+//! A log of deliveries that were made long ago, written with SQL while the system is down: captured, they would take hours.
+//!
+//! Each row is as the system writes it, but for bodies and messages, which nothing here reads: without them ten million deliveries
+//! take some 6 GB. They lie over all destinations that there are, in the order of their times.
+
+use anyhow::{Context, Result};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseConnection};
+use sensei_domain::{Clock as _, SystemClock};
+
+use crate::system::System;
+
+/// Rows that one statement writes.
+const CHUNK: u64 = 250_000;
+/// How far they reach back, in milliseconds.
+const SPAN: i64 = 20 * 24 * 3_600 * 1_000;
+
+/// What comes first: quickly, and the file is whole before the system opens it.
+const SQLITE_FIRST: &[&str] = &["PRAGMA synchronous = OFF", "PRAGMA cache_size = -262144"];
+const SQLITE_LAST: &[&str] = &["PRAGMA wal_checkpoint(TRUNCATE)"];
+const POSTGRES_LAST: &[&str] = &["VACUUM ANALYZE", "CHECKPOINT"];
+
+const PLACES: &[&str] = &[
+    "CREATE TEMP TABLE place AS SELECT row_number() OVER (ORDER BY id) - 1 AS number, id, client_id \
+     FROM destinations WHERE deleted_at IS NULL",
+    "CREATE UNIQUE INDEX place_number ON place (number)",
+];
+/// A chunk of the rows. `numbers` and the ids are the database's own way of writing them.
+const ROWS: &[&str] = &[
+    "INSERT INTO leads (id, client_id, name, email, created_at) \
+     SELECT {lead}, p.client_id, 'John Doe', 'john@example.com', at FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+    "INSERT INTO events (id, client_id, lead_id, type, body, created_at) \
+     SELECT {event}, p.client_id, {lead}, 'lead.created', {body}, at FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+    "INSERT INTO deliveries (id, client_id, event_id, lead_id, destination_id, state, attempt_count, scheduled_attempts, \
+     created_at, completed_at) \
+     SELECT {delivery}, p.client_id, {event}, {lead}, p.id, 'succeeded', 1, 1, at, at + 2 \
+     FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+    "INSERT INTO attempts (delivery_id, number, client_id, lease, trigger_name, started_at, duration_ms, outcome, status_code) \
+     SELECT {delivery}, 1, p.client_id, n + 1, 'first', at, 1, 'delivered', 200 \
+     FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+];
+
+/// Writes so many deliveries, each with its lead, event and attempt. The system must have ended.
+pub(super) async fn fill(system: &System, count: u64) -> Result<()> {
+    let connection = system.connect().await?;
+    let is_sqlite = connection.get_database_backend() == DatabaseBackend::Sqlite;
+    let (first, last) = if is_sqlite {
+        (SQLITE_FIRST, SQLITE_LAST)
+    } else {
+        (&[][..], POSTGRES_LAST)
+    };
+    for sql in first.iter().chain(PLACES) {
+        execute(&connection, sql).await?;
+    }
+    let places = one_number(&connection, "SELECT count(*) FROM place").await?;
+    let begin = SystemClock.now().as_millis() - SPAN;
+    let mut from = 0;
+    while from < count {
+        let to = count.min(from + CHUNK);
+        for template in ROWS {
+            let sql = written(template, is_sqlite)
+                .replace("{from}", &from.to_string())
+                .replace("{to}", &(to - 1).to_string())
+                .replace("{begin}", &begin.to_string())
+                .replace("{span}", &SPAN.to_string())
+                .replace("{count}", &count.to_string())
+                .replace("{places}", &places.to_string());
+            execute(&connection, &sql).await?;
+        }
+        from = to;
+    }
+    for sql in last {
+        execute(&connection, sql).await?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+/// A template in the words of a database. Ids are UUIDs of version 7: of the row's time, its table and its number.
+fn written(template: &str, is_sqlite: bool) -> String {
+    let (numbers, body) = if is_sqlite {
+        (
+            "WITH RECURSIVE i (n) AS (SELECT {from} UNION ALL SELECT n + 1 FROM i WHERE n < {to}) \
+             SELECT n, {begin} + n * {span} / {count} AS at FROM i",
+            "x'7b7d'",
+        )
+    } else {
+        (
+            "SELECT n, {begin}::bigint + n * {span} / {count} AS at FROM generate_series({from}::bigint, {to}) AS n",
+            r"'\x7b7d'::bytea",
+        )
+    };
+    let id = |table: u8| {
+        if is_sqlite {
+            format!("unhex(printf('%012x700{table}8000%012x', at, n))")
+        } else {
+            format!("(lpad(to_hex(at), 12, '0') || '700{table}8000' || lpad(to_hex(n), 12, '0'))::uuid")
+        }
+    };
+    template
+        .replace("{lead}", &id(1))
+        .replace("{event}", &id(2))
+        .replace("{delivery}", &id(3))
+        .replace("{body}", body)
+        .replace("{numbers}", numbers)
+}
+
+async fn execute(connection: &DatabaseConnection, sql: &str) -> Result<()> {
+    let done = connection.execute_unprepared(sql).await;
+    done.with_context(|| format!("filling: {sql}"))?;
+    Ok(())
+}
+
+/// What a query with one number answers.
+pub(super) async fn one_number(connection: &DatabaseConnection, sql: &str) -> Result<i64> {
+    let statement = sea_orm::Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await?;
+    Ok(row.context("a count is a row")?.try_get_by_index(0)?)
+}

@@ -1,0 +1,125 @@
+//! Latencies of a system that is busy but not full, alone and beside others' trouble.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::Result;
+use sensei_test_support::{Fault, FaultServer};
+use xtask::figures::Figure;
+
+use super::beside::{Checkpoints, Retaining, search};
+use super::history_rows::fill;
+use crate::DatabaseKind;
+use crate::api::Api;
+use crate::client::{Posted, open_loop};
+use crate::loaded::{acknowledgement, delivery, whole};
+use crate::percentiles::{count, milliseconds};
+use crate::receiver::Receiver;
+use crate::scenario::Setup;
+use crate::system::System;
+
+pub(crate) const ABOUT: (&str, &str) = (
+    "Latency under a steady load",
+    "1,000 leads a second, in turn to 50 clients whose receiver answers at once, each sent when it is due whether the ones before are answered or not, \
+     and counted from then; with 200,000 deliveries in the log. First alone. Then while somebody pages and filters through the log, a page at a time, 50 ms after \
+     the one before. Then, on PostgreSQL, while a second process forgets old rows; on SQLite retention runs an hour after a start at the \
+     earliest, and no second process may open the file, so that it isn't measured. Then beside 20 dead destinations (half refuse connections, half never \
+     answer) that get 100 leads a second more. Checkpoints of SQLite's log run by \
+     themselves meanwhile, and are counted.",
+);
+
+const CLIENTS: usize = 50;
+const RATE: u32 = 1_000;
+const DEAD: usize = 20;
+const DEAD_RATE: u32 = 100;
+const HISTORY: u64 = 200_000;
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Milliseconds.
+const P99_BAR: f64 = 15.0;
+const P999_BAR: f64 = 50.0;
+
+pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
+    let mut system = System::start(setup).await?;
+    let receiver = Receiver::start().await?;
+    let clients = system.clients("client", CLIENTS, |number| receiver.url(number)).await?;
+    system.end().await?;
+    fill(&system, HISTORY).await?;
+    system.start_again().await?;
+    let clients: Vec<_> = clients.iter().map(|client| client.at(&system.url())).collect();
+    let time = setup.arguments.time();
+    let checkpoints = Checkpoints::watch(&system);
+
+    let mut all = vec![steady(&clients, RATE, WARM_UP).await?];
+    let mut figures = Vec::new();
+    let alone = steady(&clients, RATE, time).await?;
+    settled(&receiver, &all, &alone).await?;
+    figures.extend(acknowledgement(&alone).figures("alone, acknowledgement"));
+    figures.extend(latencies("alone", &alone, &receiver));
+    all.push(alone);
+
+    let searching = tokio::spawn(search(clients[0].clone()));
+    let searched = steady(&clients, RATE, time).await?;
+    settled(&receiver, &all, &searched).await?;
+    searching.abort();
+    figures.extend(latencies("beside a search of the log", &searched, &receiver));
+    all.push(searched);
+
+    if setup.database == DatabaseKind::Postgres {
+        let retaining = Retaining::start(&system).await?;
+        let posted = steady(&clients, RATE, time).await?;
+        settled(&receiver, &all, &posted).await?;
+        figures.extend(latencies("beside retention", &posted, &receiver));
+        figures.push(count("attempts that retention removed meanwhile", retaining.end().await?).at_least(1.0));
+        all.push(posted);
+    }
+
+    let (refusing, hanging) = (refusing_url()?, FaultServer::start(Fault::BlackHole));
+    let url = |number: usize| {
+        if number.is_multiple_of(2) {
+            refusing.clone()
+        } else {
+            hanging.url()
+        }
+    };
+    let dead = system.clients("dead", DEAD, url).await?;
+    let to_dead = tokio::spawn(async move { steady(&dead, DEAD_RATE, time).await });
+    let beside = steady(&clients, RATE, time).await?;
+    to_dead.await??.all_acknowledged()?;
+    settled(&receiver, &all, &beside).await?;
+    figures.extend(latencies("beside 20 dead destinations", &beside, &receiver));
+    all.push(beside);
+
+    if let Some(checkpoints) = checkpoints {
+        figures.push(count("checkpoints meanwhile", checkpoints.count()).at_least(1.0));
+    }
+    let posted: Vec<_> = all.iter().collect();
+    figures.extend(whole(&clients, &receiver, &posted, 1).await?);
+    Ok(figures)
+}
+
+async fn steady(clients: &[Api], rate: u32, time: Duration) -> Result<Posted> {
+    let clients = clients.to_vec();
+    open_loop(time, rate, move |number| clients[number % clients.len()].lead()).await
+}
+
+/// Waits until all leads have come, those before and these.
+async fn settled(receiver: &Receiver, before: &[Posted], now: &Posted) -> Result<()> {
+    let all = before.iter().chain([now]).map(|posted| posted.acknowledged.len()).sum();
+    receiver.wait_for(all, crate::system::PATIENCE).await
+}
+
+fn latencies(beside: &str, posted: &Posted, receiver: &Receiver) -> [Figure; 4] {
+    let of = delivery(posted, receiver);
+    [
+        milliseconds(format!("{beside}, delivery, p50"), of.p50),
+        milliseconds(format!("{beside}, delivery, p99"), of.p99).at_most(P99_BAR),
+        milliseconds(format!("{beside}, delivery, p99.9"), of.p999).at_most(P999_BAR),
+        milliseconds(format!("{beside}, delivery, longest"), of.most),
+    ]
+}
+
+/// A URL of a port that nobody listens on: it was free a moment ago.
+fn refusing_url() -> Result<String> {
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    Ok(format!("http://{address}/hook"))
+}
