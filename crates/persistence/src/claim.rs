@@ -197,14 +197,8 @@ impl Store {
         while !left.is_empty() {
             let (part, rest) = left.split_at(chunk(left.len()));
             left = rest;
-            let mut sql = Sql::new(transaction.get_database_backend(), "WITH held (id, lease) AS (VALUES ");
-            sql.rows(part.iter().map(|&(id, lease)| [id.into(), lease.into()]));
-            sql.push(") UPDATE deliveries SET lease = NULL, due_at = ");
-            sql.value(now);
-            sql.push(
-                " FROM held WHERE deliveries.id = held.id AND deliveries.lease = held.lease AND state = 'pending'",
-            );
-            transaction.execute_raw(sql.statement()).await?;
+            let release = release_statement(transaction.get_database_backend(), part, now);
+            transaction.execute_raw(release).await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -282,6 +276,20 @@ fn job(
                 .map(Timestamp::from_millis),
         },
     })
+}
+
+/// Makes deliveries due now that are still under these leases.
+pub(crate) fn release_statement(backend: DatabaseBackend, held: &[(Uuid, i64)], now: i64) -> Statement {
+    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (VALUES ");
+    sql.rows(held.iter().map(|&(id, lease)| [id.into(), lease.into()]));
+    sql.push(") UPDATE deliveries SET lease = NULL, due_at = ");
+    sql.value(now);
+    // As where attempts are recorded: `= 'pending'` would tempt a planner.
+    sql.push(
+        " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
+         AND state IS NOT DISTINCT FROM 'pending'",
+    );
+    sql.statement()
 }
 
 /// Leases rows. By id alone: they are locked, or nobody else writes, and a second condition tempts a planner to

@@ -134,22 +134,27 @@ pub(crate) async fn hold_leased(
     while !left.is_empty() {
         let (part, rest) = left.split_at(chunk(left.len()));
         left = rest;
-        let mut sql = Sql::new(
-            transaction.get_database_backend(),
-            "WITH leased (id, lease) AS (VALUES ",
-        );
-        sql.rows(
-            part.iter()
-                .map(|(id, lease)| [id.as_uuid().into(), lease.as_column().into()]),
-        );
-        sql.push(") UPDATE deliveries SET ");
-        sql.push(PUT_BACK);
-        sql.push(
-            " FROM leased WHERE deliveries.id = leased.id AND deliveries.lease = leased.lease AND state = 'pending'",
-        );
-        transaction.execute_raw(sql.statement()).await?;
+        let hold = hold_leased_statement(transaction.get_database_backend(), part);
+        transaction.execute_raw(hold).await?;
     }
     Ok(())
+}
+
+/// Holds deliveries that are still under these leases.
+pub(crate) fn hold_leased_statement(backend: DatabaseBackend, held: &[(DeliveryId, Lease)]) -> Statement {
+    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (VALUES ");
+    sql.rows(
+        held.iter()
+            .map(|(id, lease)| [id.as_uuid().into(), lease.as_column().into()]),
+    );
+    sql.push(") UPDATE deliveries SET ");
+    sql.push(PUT_BACK);
+    // As where attempts are recorded: `= 'pending'` would tempt a planner.
+    sql.push(
+        " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
+         AND state IS NOT DISTINCT FROM 'pending'",
+    );
+    sql.statement()
 }
 
 const fn skip_locked(backend: DatabaseBackend) -> &'static str {

@@ -1,10 +1,11 @@
 //! Leasing deliveries, and recording what came of their attempts.
 
 use sea_orm::{DatabaseBackend, Value};
-use sensei_domain::{DestinationId, LeadId, Timestamp};
+use sensei_domain::{DeliveryId, DestinationId, LeadId, Timestamp};
 
 use super::{Hot, primary};
 use crate::claim;
+use crate::held;
 use crate::job::Lease;
 use crate::record::{known, read};
 
@@ -48,6 +49,16 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         Hot {
             what: "leasing",
             statement: claim::lease_statement(backend, &ids, Lease::draw(), now),
+            names: primary,
+        },
+        Hot {
+            what: "giving leases back",
+            statement: claim::release_statement(backend, &ids.map(|id| (id, 7)), 7),
+            names: primary,
+        },
+        Hot {
+            what: "holding what is leased",
+            statement: held::hold_leased_statement(backend, &ids.map(|id| (DeliveryId::from_uuid(id), Lease::draw()))),
             names: primary,
         },
         Hot {
