@@ -24,7 +24,7 @@ use crate::error::StoreError;
 use crate::head::due_head;
 use crate::held;
 use crate::job::{self, Job, Lease};
-use crate::multi_row::{LARGEST_CHUNK, Sql, chunk};
+use crate::multi_row::{LARGEST_CHUNK, Sql, chunks};
 use crate::orphans::cancel_orphans;
 use crate::records::Destination;
 use crate::store::Store;
@@ -193,11 +193,9 @@ impl Store {
         held.sort_unstable();
         let now = self.now().as_millis();
         let transaction = self.connections().begin().await?;
-        let mut left = &held[..];
-        while !left.is_empty() {
-            let (part, rest) = left.split_at(chunk(left.len()));
-            left = rest;
-            let release = release_statement(transaction.get_database_backend(), part, now);
+        let backend = transaction.get_database_backend();
+        for part in chunks(backend, &held) {
+            let release = release_statement(backend, part, now);
             transaction.execute_raw(release).await?;
         }
         Ok(transaction.commit().await?)
@@ -280,7 +278,7 @@ fn job(
 
 /// Makes deliveries due now that are still under these leases.
 pub(crate) fn release_statement(backend: DatabaseBackend, held: &[(Uuid, i64)], now: i64) -> Statement {
-    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (VALUES ");
+    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (");
     sql.rows(held.iter().map(|&(id, lease)| [id.into(), lease.into()]));
     sql.push(") UPDATE deliveries SET lease = NULL, due_at = ");
     sql.value(now);
@@ -304,9 +302,8 @@ pub(crate) fn lease_statement(
     sql.value(lease.as_column());
     sql.push(", due_at = ");
     sql.value(lease_ends.as_millis());
-    sql.push(" WHERE id IN (");
-    sql.list(ids.iter().copied());
-    sql.push(")");
+    sql.push(" WHERE id ");
+    sql.among(ids.iter().copied());
     sql.statement()
 }
 
@@ -317,11 +314,9 @@ async fn lease_deliveries(
     lease: Lease,
     lease_ends: Timestamp,
 ) -> Result<(), DbErr> {
-    let mut left = ids;
-    while !left.is_empty() {
-        let (part, rest) = left.split_at(chunk(left.len()));
-        left = rest;
-        let statement = lease_statement(transaction.get_database_backend(), part, lease, lease_ends);
+    let backend = transaction.get_database_backend();
+    for part in chunks(backend, ids) {
+        let statement = lease_statement(backend, part, lease, lease_ends);
         let leased = transaction.execute_raw(statement).await?.rows_affected();
         if leased != part.len() as u64 {
             return Err(DbErr::Custom(format!(

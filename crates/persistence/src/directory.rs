@@ -49,10 +49,9 @@ pub(crate) struct Directory {
 /// Reads clients with their living destinations.
 pub(crate) fn addressees(backend: DatabaseBackend, clients: impl IntoIterator<Item = Uuid>) -> Statement {
     let text = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
-        FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id IN (";
+        FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id ";
     let mut sql = Sql::new(backend, text);
-    sql.list(clients);
-    sql.push(")");
+    sql.among(clients);
     sql.statement()
 }
 
@@ -87,9 +86,9 @@ impl Directory {
         if backend == DatabaseBackend::Postgres {
             // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
             // stays as it was before the wait.
-            let mut lock = Sql::new(backend, "SELECT id FROM clients WHERE id IN (");
-            lock.list(padded());
-            lock.push(") ORDER BY id FOR SHARE");
+            let mut lock = Sql::new(backend, "SELECT id FROM clients WHERE id ");
+            lock.among(padded());
+            lock.push(" ORDER BY id FOR SHARE");
             transaction.query_all_raw(lock.statement()).await?;
         }
         let rows = transaction.query_all_raw(addressees(backend, padded())).await?;

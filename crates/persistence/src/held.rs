@@ -13,7 +13,7 @@ use crate::connection::in_time;
 use crate::due::HOPS;
 use crate::error::StoreError;
 use crate::job::Lease;
-use crate::multi_row::{Sql, chunk};
+use crate::multi_row::{Sql, chunks};
 use crate::store::Store;
 
 /// Deliveries that one step moves at most.
@@ -130,11 +130,9 @@ pub(crate) async fn hold_leased(
     mut held: Vec<(DeliveryId, Lease)>,
 ) -> Result<(), DbErr> {
     held.sort_unstable_by_key(|(id, _)| id.as_uuid());
-    let mut left = &held[..];
-    while !left.is_empty() {
-        let (part, rest) = left.split_at(chunk(left.len()));
-        left = rest;
-        let hold = hold_leased_statement(transaction.get_database_backend(), part);
+    let backend = transaction.get_database_backend();
+    for part in chunks(backend, &held) {
+        let hold = hold_leased_statement(backend, part);
         transaction.execute_raw(hold).await?;
     }
     Ok(())
@@ -142,7 +140,7 @@ pub(crate) async fn hold_leased(
 
 /// Holds deliveries that are still under these leases.
 pub(crate) fn hold_leased_statement(backend: DatabaseBackend, held: &[(DeliveryId, Lease)]) -> Statement {
-    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (VALUES ");
+    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (");
     sql.rows(
         held.iter()
             .map(|(id, lease)| [id.as_uuid().into(), lease.as_column().into()]),

@@ -1,19 +1,27 @@
 //! Statements of many rows: as few as there can be, and few different ones.
 //!
-//! Rows go in chunks whose sizes are powers of two: each length is another prepared statement,
-//! and a connection remembers only so many.
+//! A connection remembers only so many texts. On SQLite rows go in chunks whose sizes are powers of two. On PostgreSQL
+//! a column goes as an array, so that the text is the same for any number of rows; and several statements go as one, since
+//! each is a way to the server and back.
 
 use std::fmt::Write as _;
 
+use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
+use uuid::Uuid;
 
 /// 128 rows of 14 columns are well under SQLite's 32,766 parameters.
 pub(crate) const LARGEST_CHUNK: usize = 128;
+/// Stands for NULL in an array of texts, since the library's arrays can't hold one: U+FFFF is no character, and no text
+/// is this one alone.
+const NO_TEXT: &str = "\u{FFFF}NULL";
 
-/// A statement as it is written: its text, and the values of its placeholders in their order.
+/// A statement as it is written, or several: its text, and the values of its placeholders in their order.
 #[derive(Debug)]
 pub(crate) struct Sql {
     backend: DatabaseBackend,
+    /// Statements that are whole and come first.
+    before: Vec<String>,
     text: String,
     values: Vec<Value>,
 }
@@ -22,6 +30,7 @@ impl Sql {
     pub(crate) fn new(backend: DatabaseBackend, text: &str) -> Self {
         Self {
             backend,
+            before: Vec::new(),
             text: text.to_owned(),
             values: Vec::new(),
         }
@@ -44,8 +53,33 @@ impl Sql {
         }
     }
 
-    /// Goes on with `1, 2, 3`.
-    pub(crate) fn list(&mut self, values: impl IntoIterator<Item = impl Into<Value>>) {
+    /// Goes on with a condition: `IN (1, 2, 3)`.
+    pub(crate) fn among(&mut self, ids: impl IntoIterator<Item = Uuid>) {
+        if self.backend == DatabaseBackend::Postgres {
+            self.push("= ANY(");
+            let ids = ids.into_iter().map(Value::from).collect::<Vec<_>>();
+            self.value(Value::Array(ArrayType::Uuid, Some(Box::new(ids))));
+        } else {
+            self.push("IN (");
+            self.list(ids.into_iter().map(Value::from));
+        }
+        self.push(")");
+    }
+
+    /// Goes on with rows, as a table without names: `VALUES (1, 2), (3, 4)`. There must be one.
+    pub(crate) fn rows<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
+        if self.backend == DatabaseBackend::Postgres {
+            self.arrays(rows);
+            return;
+        }
+        for (index, row) in rows.into_iter().enumerate() {
+            self.push(if index == 0 { "VALUES (" } else { ", (" });
+            self.list(row);
+            self.push(")");
+        }
+    }
+
+    fn list(&mut self, values: impl IntoIterator<Item = Value>) {
         for (index, value) in values.into_iter().enumerate() {
             if index > 0 {
                 self.push(", ");
@@ -54,29 +88,97 @@ impl Sql {
         }
     }
 
-    /// Goes on with `(1, 2), (3, 4)`.
-    pub(crate) fn rows<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
-        for (index, row) in rows.into_iter().enumerate() {
-            self.push(if index == 0 { "(" } else { ", (" });
-            self.list(row);
-            self.push(")");
+    /// `SELECT c1, NULLIF(c2, '...') FROM unnest($1, $2) AS given (c1, c2)`.
+    fn arrays<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
+        let mut columns = [(); COLUMNS].map(|()| Vec::new());
+        for row in rows {
+            for (column, value) in columns.iter_mut().zip(row) {
+                column.push(value);
+            }
         }
+        let columns = columns.map(Column::of);
+        for (index, column) in columns.iter().enumerate() {
+            self.push(if index == 0 { "SELECT " } else { ", " });
+            match &column.null {
+                Some(null) => write!(self.text, "NULLIF(c{index}, '{null}')"),
+                None => write!(self.text, "c{index}"),
+            }
+            .expect("writing to a String can't fail");
+        }
+        let mut names = String::new();
+        for (index, column) in columns.into_iter().enumerate() {
+            self.push(if index == 0 { " FROM unnest(" } else { ", " });
+            self.value(column.array);
+            self.push(column.cast);
+            let comma = if index == 0 { "" } else { ", " };
+            write!(names, "{comma}c{index}").expect("writing to a String can't fail");
+        }
+        write!(self.text, ") AS given ({names})").expect("writing to a String can't fail");
     }
 
-    /// Begins another statement, sent with this one. On SQLite alone.
-    pub(crate) fn then(&mut self, other: Self) {
-        debug_assert_eq!(
-            self.backend,
-            DatabaseBackend::Sqlite,
-            "PostgreSQL prepares one at a time"
-        );
-        self.push("; ");
-        self.push(&other.text);
-        self.values.extend(other.values);
+    /// Begins another statement, sent with this one. On PostgreSQL none of them sees what the others write.
+    pub(crate) fn then(&mut self) {
+        self.before.push(std::mem::take(&mut self.text));
     }
 
+    /// A statement alone.
     pub(crate) fn statement(self) -> Statement {
+        debug_assert!(self.before.is_empty(), "several statements are executed");
         Statement::from_sql_and_values(self.backend, self.text, self.values)
+    }
+
+    /// Runs what writes rows; says how many, of all statements together.
+    pub(crate) async fn execute(mut self, transaction: &DatabaseTransaction) -> Result<u64, DbErr> {
+        let mut all = std::mem::take(&mut self.before);
+        if all.is_empty() {
+            return Ok(transaction.execute_raw(self.statement()).await?.rows_affected());
+        }
+        all.push(std::mem::take(&mut self.text));
+        let statement = |text| Statement::from_sql_and_values(self.backend, text, self.values);
+        if self.backend != DatabaseBackend::Postgres {
+            return Ok(transaction.execute_raw(statement(all.join("; "))).await?.rows_affected());
+        }
+        let mut text = String::new();
+        for (index, one) in all.iter().enumerate() {
+            let with = if index == 0 { "WITH" } else { "," };
+            write!(text, "{with} s{index} AS ({one} RETURNING 1)").expect("writing to a String can't fail");
+        }
+        let counts = (0..all.len()).map(|index| format!("(SELECT count(*) FROM s{index})"));
+        let counts = counts.collect::<Vec<_>>().join(" + ");
+        let row = transaction.query_one_raw(statement(format!("{text} SELECT {counts}"))).await?;
+        let count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+}
+
+/// A column of rows as one value.
+struct Column {
+    array: Value,
+    cast: &'static str,
+    /// What stands for NULL, where there may be one.
+    null: Option<String>,
+}
+
+impl Column {
+    fn of(mut values: Vec<Value>) -> Self {
+        let (kind, cast, null) = match values.first() {
+            Some(Value::Uuid(_)) => (ArrayType::Uuid, "::uuid[]", Some((Uuid::nil().into(), Uuid::nil().to_string()))),
+            Some(Value::BigInt(_)) => (ArrayType::BigInt, "::bigint[]", Some((i64::MIN.into(), i64::MIN.to_string()))),
+            Some(Value::String(_)) => (ArrayType::String, "::text[]", Some((NO_TEXT.into(), NO_TEXT.to_owned()))),
+            Some(Value::Bytes(_)) => (ArrayType::Bytes, "::bytea[]", None),
+            Some(Value::Bool(_)) => (ArrayType::Bool, "::boolean[]", None),
+            other => unreachable!("no column begins with {other:?}"),
+        };
+        if let Some((null, _)) = &null {
+            for value in values.iter_mut().filter(|value| **value == value.as_null()) {
+                value.clone_from(null);
+            }
+        }
+        Self {
+            array: Value::Array(kind, Some(Box::new(values))),
+            cast,
+            null: null.map(|(_, text)| text),
+        }
     }
 }
 
@@ -87,11 +189,13 @@ pub(crate) async fn insert<const COLUMNS: usize>(
     table: &Table<COLUMNS>,
     rows: impl IntoIterator<Item = [Value; COLUMNS], IntoIter: ExactSizeIterator + Send> + Send,
 ) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
-        let size = chunk(rows.len());
-        let insert = table.insert(transaction.get_database_backend(), rows.by_ref().take(size));
-        transaction.execute_raw(insert.statement()).await?;
+        let size = chunk(backend, rows.len());
+        let mut sql = Sql::new(backend, "");
+        table.insert(&mut sql, rows.by_ref().take(size));
+        sql.execute(transaction).await?;
     }
     Ok(())
 }
@@ -104,22 +208,34 @@ pub(crate) struct Table<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    /// Inserts these rows, in one statement. See [`insert`].
-    pub(crate) fn insert(&self, backend: DatabaseBackend, rows: impl IntoIterator<Item = [Value; COLUMNS]>) -> Sql {
-        let mut sql = Sql::new(backend, "INSERT INTO ");
+    /// Goes on with inserting these rows. See [`insert`].
+    pub(crate) fn insert(&self, sql: &mut Sql, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
+        sql.push("INSERT INTO ");
         sql.push(self.name);
         sql.push(" (");
         sql.push(&self.columns.join(", "));
-        sql.push(") VALUES ");
+        sql.push(") ");
         sql.rows(rows);
         sql.push(" ON CONFLICT DO NOTHING");
-        sql
     }
 }
 
-/// The largest power of two that is at most `left` and [`LARGEST_CHUNK`].
-pub(crate) fn chunk(left: usize) -> usize {
+/// How many of those that are left go into a statement: on SQLite the largest power of two that is at most
+/// as many and [`LARGEST_CHUNK`].
+pub(crate) fn chunk(backend: DatabaseBackend, left: usize) -> usize {
+    if backend == DatabaseBackend::Postgres {
+        return left;
+    }
     left.min(LARGEST_CHUNK).checked_ilog2().map_or(0, |log| 1 << log)
+}
+
+/// All of these, as they go into statements: see [`chunk`].
+pub(crate) fn chunks<T>(backend: DatabaseBackend, mut left: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let (now, rest) = left.split_at(chunk(backend, left.len()));
+        left = rest;
+        (!now.is_empty()).then_some(now)
+    })
 }
 
 #[cfg(test)]
@@ -129,13 +245,13 @@ mod tests {
     #[test]
     fn chunks_are_powers_of_two_and_cover_all_rows() {
         for rows in 0..1_100 {
-            let (mut left, mut statements) = (rows, 0);
-            while left > 0 {
-                let size = chunk(left);
-                assert!(size.is_power_of_two() && size <= left && size <= LARGEST_CHUNK);
-                left -= size;
+            let (all, mut covered, mut statements) = (vec![(); rows], 0, 0);
+            for size in chunks(DatabaseBackend::Sqlite, &all).map(<[()]>::len) {
+                assert!(size.is_power_of_two() && size <= LARGEST_CHUNK);
+                covered += size;
                 statements += 1;
             }
+            assert_eq!(covered, rows);
             assert!(
                 statements <= rows / LARGEST_CHUNK + 7,
                 "{rows} rows in {statements} statements"
@@ -144,23 +260,24 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_numbered_for_postgres_alone() {
-        let written = |backend| {
-            let mut sql = Sql::new(backend, "VALUES ");
-            sql.rows([[1.into(), 2.into()], [3.into(), Value::from(4)]]);
-            sql.push(" AND id IN (");
-            sql.list([5, 6]);
-            sql.push(")");
-            assert_eq!(sql.values.len(), 6);
-            sql.text
+    fn text_is_the_same_for_any_number_of_rows_on_postgres() {
+        let written = |backend, count: i64| {
+            let mut sql = Sql::new(backend, "");
+            sql.rows((0..count).map(|number| [number.into(), Value::from("a")]));
+            sql.push(" WHERE id ");
+            sql.among((0..count).map(|_| Uuid::nil()));
+            sql.statement().sql
         };
         assert_eq!(
-            written(DatabaseBackend::Postgres),
-            "VALUES ($1, $2), ($3, $4) AND id IN ($5, $6)"
+            written(DatabaseBackend::Sqlite, 2),
+            "VALUES (?, ?), (?, ?) WHERE id IN (?, ?)"
         );
+        let of_two = written(DatabaseBackend::Postgres, 2);
         assert_eq!(
-            written(DatabaseBackend::Sqlite),
-            "VALUES (?, ?), (?, ?) AND id IN (?, ?)"
+            of_two,
+            "SELECT NULLIF(c0, '-9223372036854775808'), NULLIF(c1, '\u{FFFF}NULL') \
+             FROM unnest($1::bigint[], $2::text[]) AS given (c0, c1) WHERE id = ANY($3)"
         );
+        assert_eq!(written(DatabaseBackend::Postgres, 100), of_two);
     }
 }

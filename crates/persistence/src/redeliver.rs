@@ -19,7 +19,7 @@ use crate::entities::deliveries::{Column, Entity, Model};
 use crate::entities::{destinations, events};
 use crate::error::StoreError;
 use crate::idempotency::{self, Answer, KeyReused, KeyedRequest, Once};
-use crate::multi_row::{Sql, chunk};
+use crate::multi_row::{Sql, chunks};
 use crate::records::Delivery;
 use crate::store::Store;
 use crate::test_sends;
@@ -177,11 +177,9 @@ pub(crate) async fn make_due(
     state: DeliveryState,
     now: Timestamp,
 ) -> Result<u64, DbErr> {
-    let (mut left, mut moved) = (ids, 0);
-    while !left.is_empty() {
-        let (part, rest) = left.split_at(chunk(left.len()));
-        left = rest;
-        let statement = make_due_statement(transaction.get_database_backend(), part, state, now);
+    let (backend, mut moved) = (transaction.get_database_backend(), 0);
+    for part in chunks(backend, ids) {
+        let statement = make_due_statement(backend, part, state, now);
         moved += transaction.execute_raw(statement).await?.rows_affected();
     }
     Ok(moved)
@@ -204,13 +202,13 @@ pub(crate) fn make_due_statement(
         " AND lease IS NULL AND prior_state IS NULL \
          AND EXISTS (SELECT 1 FROM events WHERE events.id = deliveries.event_id AND length(body) > 0 \
          AND NOT (events.lead_id IS NULL AND events.type = 'lead.created')) \
-         AND id IN (SELECT id FROM deliveries WHERE id IN (",
+         AND id IN (SELECT id FROM deliveries WHERE id ",
     );
-    sql.list(ids.iter().copied());
+    sql.among(ids.iter().copied());
     sql.push(if backend == DatabaseBackend::Postgres {
-        ") ORDER BY id FOR UPDATE)"
+        " ORDER BY id FOR UPDATE)"
     } else {
-        "))"
+        ")"
     });
     sql.statement()
 }

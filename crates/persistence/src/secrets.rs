@@ -17,7 +17,7 @@ use crate::directory::{previous_secret_place, secret_place, unsealed};
 use crate::entities::destinations::Model;
 use crate::error::{ChangeError, StoreError};
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
-use crate::multi_row::{Sql, chunk};
+use crate::multi_row::{Sql, chunks};
 use crate::records::Destination;
 use crate::store::Store;
 
@@ -88,18 +88,14 @@ impl Store {
         let expired = reader.query_all_raw(look).await?;
         let expired = expired.iter().map(|row| row.try_get_by_index::<Uuid>(0));
         let expired = expired.collect::<Result<Vec<_>, _>>()?;
-        let mut left = &expired[..];
-        while !left.is_empty() {
-            let (part, rest) = left.split_at(chunk(left.len()));
-            left = rest;
+        for part in chunks(backend, &expired) {
             // Another may have been rotated in meanwhile. The version stays: what it signs with is the same.
             let text = "UPDATE destinations SET previous_sealed_secret = NULL, previous_secret_until = NULL \
                         WHERE previous_secret_until <= ";
             let mut sql = Sql::new(backend, text);
             sql.value(now);
-            sql.push(" AND id IN (");
-            sql.list(part.iter().copied());
-            sql.push(")");
+            sql.push(" AND id ");
+            sql.among(part.iter().copied());
             self.connections().writer.execute_raw(sql.statement()).await?;
         }
         Ok(i64::try_from(expired.len()).is_ok_and(|found| found == FORGOTTEN_AT_ONCE))

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::deliveries::{self, cancelling};
 use crate::entities::destinations;
 use crate::error::StoreError;
-use crate::multi_row::{self, Table, chunk};
+use crate::multi_row::{self, Table, chunks};
 use crate::records::Recovery;
 use crate::recovery_rows::Walk;
 use crate::redeliver::{self, NotRedelivered};
@@ -315,14 +315,11 @@ impl<'a> Step<'a> {
             page.push(row.try_get::<Uuid>("", "id")?);
         }
         walk.after = page.last().copied().unwrap_or(walk.after);
-        let mut left = &page[..];
-        while !left.is_empty() {
-            let (part, rest) = left.split_at(chunk(left.len()));
-            left = rest;
-            let mut sql = cancelling(self.transaction.get_database_backend(), self.now);
-            sql.push("state = 'held' AND id IN (");
-            sql.list(part.iter().copied());
-            sql.push(")");
+        let backend = self.transaction.get_database_backend();
+        for part in chunks(backend, &page) {
+            let mut sql = cancelling(backend, self.now);
+            sql.push("state = 'held' AND id ");
+            sql.among(part.iter().copied());
             self.done += self.transaction.execute_raw(sql.statement()).await?.rows_affected();
         }
         Ok(self.unless_last(&page, walk))

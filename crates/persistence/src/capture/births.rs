@@ -14,7 +14,7 @@ use sensei_domain::{
 use super::{CaptureLead, CaptureRequest};
 use crate::directory::{Addressee, Bound};
 use crate::job::{Handover, Job, Lease, Place};
-use crate::multi_row::{self, Table, chunk};
+use crate::multi_row::{self, Sql, Table, chunk};
 use crate::store::Shared;
 
 /// The rows of a batch, and the places that were found for its deliveries.
@@ -192,15 +192,19 @@ impl Rows {
         let backend = transaction.get_database_backend();
         let (mut leads, mut events) = (self.leads.into_iter(), self.events.into_iter());
         let mut deliveries = self.deliveries.into_iter();
-        // A statement is a way to the thread of SQLite and back: three go together, where they have as many rows.
-        if backend == DatabaseBackend::Sqlite && deliveries.len() == leads.len() {
-            while leads.len() > 0 {
-                let size = chunk(leads.len());
-                let mut all = LEADS.insert(backend, leads.by_ref().take(size));
-                all.then(EVENTS.insert(backend, events.by_ref().take(size)));
-                all.then(DELIVERIES.insert(backend, deliveries.by_ref().take(size)));
-                transaction.execute_raw(all.statement()).await?;
-            }
+        // A statement is a way to the database and back: three go together. On SQLite where they have as many rows.
+        let as_many = deliveries.len() == leads.len();
+        let together = as_many || (backend == DatabaseBackend::Postgres && deliveries.len() > 0);
+        while together && leads.len() > 0 {
+            let size = chunk(backend, leads.len());
+            let mut all = Sql::new(backend, "");
+            LEADS.insert(&mut all, leads.by_ref().take(size));
+            all.then();
+            EVENTS.insert(&mut all, events.by_ref().take(size));
+            all.then();
+            let of_these = if as_many { size } else { deliveries.len() };
+            DELIVERIES.insert(&mut all, deliveries.by_ref().take(of_these));
+            all.execute(transaction).await?;
         }
         multi_row::insert(transaction, &LEADS, leads).await?;
         multi_row::insert(transaction, &EVENTS, events).await?;

@@ -7,6 +7,7 @@ use super::{Hot, primary};
 use crate::claim;
 use crate::held;
 use crate::job::Lease;
+use crate::multi_row::Sql;
 use crate::record::{known, read};
 
 pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
@@ -45,6 +46,8 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             number(),
         ]
     };
+    let mut moving_on = Sql::new(backend, "");
+    known::update(&mut moving_on, [known(), known()]);
     vec![
         Hot {
             what: "leasing",
@@ -63,7 +66,7 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "moving on what is known",
-            statement: known::update(backend, [known(), known()]).statement(),
+            statement: moving_on.statement(),
             names: primary,
         },
         Hot {

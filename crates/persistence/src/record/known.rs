@@ -2,13 +2,13 @@
 //!
 //! Safe since a lease carries one attempt: a row that is pending under it was neither attempted since nor changed.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 
 use super::progress::Progress;
 use crate::attempt_row::{ATTEMPTS, attempt_values};
 use crate::health::Fact;
 use crate::job::{KnownRow, Recording};
-use crate::multi_row::{Sql, chunk};
+use crate::multi_row::{Sql, chunks};
 
 /// All of a batch with their rows, in the order of ids, as everybody goes who locks several; nothing if a row isn't known.
 pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow)>> {
@@ -30,33 +30,25 @@ pub(super) async fn write<'a>(
     known: &[(&'a Recording, KnownRow)],
 ) -> Result<Option<Vec<Fact<'a>>>, DbErr> {
     let backend = transaction.get_database_backend();
-    let mut left = known;
-    while !left.is_empty() {
-        let (now, rest) = left.split_at(chunk(left.len()));
-        left = rest;
+    for now in chunks(backend, known) {
         let after = now.iter().map(|&(item, ref known)| {
             let mut row = Progress::of_known(known, item.lease);
             row.apply(item);
             (item, known, row)
         });
         let after = after.collect::<Vec<_>>();
-        let mut attempts = ATTEMPTS.insert(
-            backend,
+        let mut sql = Sql::new(backend, "");
+        ATTEMPTS.insert(
+            &mut sql,
             after.iter().map(|(item, known, row)| {
                 let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
                 attempt_values(id, row.attempt_count, client, item.lease, &item.attempt)
             }),
         );
-        let update = update(backend, after.iter().map(|(item, _, row)| values(item, row)));
-        let done = if backend == DatabaseBackend::Sqlite {
-            // A statement is a way to the thread of SQLite and back.
-            attempts.then(update);
-            transaction.execute_raw(attempts.statement()).await?.rows_affected()
-        } else {
-            let logged = transaction.execute_raw(attempts.statement()).await?.rows_affected();
-            logged + transaction.execute_raw(update.statement()).await?.rows_affected()
-        };
-        if done != 2 * now.len() as u64 {
+        // With the first: a statement is a way to the database and back.
+        sql.then();
+        update(&mut sql, after.iter().map(|(item, _, row)| values(item, row)));
+        if sql.execute(transaction).await? != 2 * now.len() as u64 {
             return Ok(None);
         }
     }
@@ -85,10 +77,11 @@ fn values(item: &Recording, row: &Progress) -> [Value; 9] {
 }
 
 /// Moves on deliveries that are still under their lease. `= 'pending'` would tempt a planner to go through all that is pending.
-pub(crate) fn update(backend: DatabaseBackend, rows: impl IntoIterator<Item = [Value; 9]>) -> Sql {
-    let text = "WITH moved (id, lease, state, due_at, attempt_count, scheduled_attempts, ours_since, \
-        failure_reason, completed_at) AS (VALUES ";
-    let mut sql = Sql::new(backend, text);
+pub(crate) fn update(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; 9]>) {
+    sql.push(
+        "WITH moved (id, lease, state, due_at, attempt_count, scheduled_attempts, ours_since, \
+         failure_reason, completed_at) AS (",
+    );
     sql.rows(rows);
     sql.push(
         ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = NULL, \
@@ -97,5 +90,4 @@ pub(crate) fn update(backend: DatabaseBackend, rows: impl IntoIterator<Item = [V
          FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
          AND deliveries.state IS NOT DISTINCT FROM 'pending'",
     );
-    sql
 }

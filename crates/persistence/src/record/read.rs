@@ -10,7 +10,7 @@ use super::progress::Progress;
 use crate::attempt_row::{ATTEMPTS, attempt_values};
 use crate::health::Fact;
 use crate::job::{AttemptRecord, Recording};
-use crate::multi_row::{self, Sql, chunk};
+use crate::multi_row::{self, Sql, chunks};
 
 /// Logs attempts, and lets follow what follows, for rows that are locked.
 pub(super) async fn write<'a>(
@@ -62,10 +62,7 @@ pub(super) async fn lock_deliveries(
     ids.dedup();
     let backend = transaction.get_database_backend();
     let mut rows = BTreeMap::new();
-    let mut left = &ids[..];
-    while !left.is_empty() {
-        let (now, rest) = left.split_at(chunk(left.len()));
-        left = rest;
+    for now in chunks(backend, &ids) {
         for found in transaction.query_all_raw(lock_statement(backend, now)).await? {
             let before = progress(&found)?;
             let row = Row {
@@ -83,14 +80,12 @@ pub(super) async fn lock_deliveries(
 /// Reads and locks deliveries.
 pub(crate) fn lock_statement(backend: DatabaseBackend, ids: &[Uuid]) -> Statement {
     let text = "SELECT id, client_id, destination_id, state, due_at, lease, attempt_count, scheduled_attempts, \
-        ours_since, prior_state, prior_due_at, failure_reason, completed_at FROM deliveries WHERE id IN (";
+        ours_since, prior_state, prior_due_at, failure_reason, completed_at FROM deliveries WHERE id ";
     let mut sql = Sql::new(backend, text);
-    sql.list(ids.iter().copied());
-    sql.push(if backend == DatabaseBackend::Postgres {
-        ") ORDER BY id FOR UPDATE"
-    } else {
-        ")"
-    });
+    sql.among(ids.iter().copied());
+    if backend == DatabaseBackend::Postgres {
+        sql.push(" ORDER BY id FOR UPDATE");
+    }
     sql.statement()
 }
 
@@ -98,10 +93,9 @@ pub(crate) fn lock_statement(backend: DatabaseBackend, ids: &[Uuid]) -> Statemen
 pub(crate) fn logged_statement(backend: DatabaseBackend, ids: &[Uuid]) -> Statement {
     let mut sql = Sql::new(
         backend,
-        "SELECT delivery_id, lease FROM attempts WHERE delivery_id IN (",
+        "SELECT delivery_id, lease FROM attempts WHERE delivery_id ",
     );
-    sql.list(ids.iter().copied());
-    sql.push(")");
+    sql.among(ids.iter().copied());
     sql.statement()
 }
 
@@ -136,11 +130,9 @@ async fn logged_before(
         .map(|(&id, _)| id)
         .collect::<Vec<_>>();
     let mut logged = HashSet::new();
-    let mut left = &attempted[..];
-    while !left.is_empty() {
-        let (now, rest) = left.split_at(chunk(left.len()));
-        left = rest;
-        let statement = logged_statement(transaction.get_database_backend(), now);
+    let backend = transaction.get_database_backend();
+    for now in chunks(backend, &attempted) {
+        let statement = logged_statement(backend, now);
         for row in transaction.query_all_raw(statement).await? {
             logged.insert((row.try_get("", "delivery_id")?, row.try_get("", "lease")?));
         }
@@ -169,10 +161,8 @@ fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording
 
 /// Moves deliveries on, each if it is still as it was read.
 async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, &Row)]) -> Result<(), DbErr> {
-    let mut left = rows;
-    while !left.is_empty() {
-        let (now, rest) = left.split_at(chunk(left.len()));
-        left = rest;
+    let backend = transaction.get_database_backend();
+    for now in chunks(backend, rows) {
         let values = now.iter().map(|(id, Row { before, after, .. })| -> [Value; 13] {
             [
                 (*id).into(),
@@ -190,7 +180,7 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, &Ro
                 after.completed_at.into(),
             ]
         });
-        let statement = update_statement(transaction.get_database_backend(), values);
+        let statement = update_statement(backend, values);
         let moved = transaction.execute_raw(statement).await?.rows_affected();
         if moved != now.len() as u64 {
             return Err(DbErr::Custom(format!(
@@ -205,7 +195,7 @@ async fn update_deliveries(transaction: &DatabaseTransaction, rows: &[(Uuid, &Ro
 /// Moves deliveries on that are as they were.
 pub(crate) fn update_statement(backend: DatabaseBackend, rows: impl IntoIterator<Item = [Value; 13]>) -> Statement {
     let text = "WITH moved (id, state_before, lease_before, state, due_at, lease, attempt_count, \
-        scheduled_attempts, ours_since, prior_state, prior_due_at, failure_reason, completed_at) AS (VALUES ";
+        scheduled_attempts, ours_since, prior_state, prior_due_at, failure_reason, completed_at) AS (";
     let mut sql = Sql::new(backend, text);
     sql.rows(rows);
     sql.push(
