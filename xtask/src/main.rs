@@ -1,5 +1,6 @@
 //! `cargo xtask …`: what a developer and CI run. Each task is a few calls of cargo.
 
+mod callgrind;
 mod cargo;
 mod compare;
 mod lint;
@@ -25,6 +26,8 @@ enum Task {
     Openapi,
     /// Measure the release build: end to end against the machine's bare limit
     Bench(release_tool::Arguments),
+    /// Count by callgrind what the hot path's pure parts cost, against the committed counts
+    Instructions(callgrind::Arguments),
     /// Hurt the release build in every way we know, and look for every acknowledged lead
     Torture(release_tool::Arguments),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run().map(|()| ExitCode::SUCCESS),
         Task::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
         Task::Bench(arguments) => release_tool::bench(&arguments),
+        Task::Instructions(arguments) => callgrind::run(&arguments),
         Task::Torture(arguments) => release_tool::run(&release_tool::TORTURE, &arguments),
     };
     match done {

@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 
 use crate::cargo::{cargo, root, succeed, target};
@@ -29,21 +29,22 @@ impl Arguments {
 pub(crate) struct Tool {
     name: &'static str,
     package: &'static str,
-    features: &'static [&'static str],
+    /// Of its build.
+    options: &'static [&'static str],
 }
 
-/// The load generator.
-const LOAD: Tool = Tool {
+/// The load generator; also builds what `cargo xtask instructions` counts, so that it is of the same crates as the product.
+pub(crate) const LOAD: Tool = Tool {
     name: "load",
     package: "xtask",
-    features: &["--features", "xtask/load"],
+    options: &["--features", "xtask/load", "--bin", "hot-path"],
 };
 
 /// The fault test.
 pub(crate) const TORTURE: Tool = Tool {
     name: "torture",
     package: "sensei-torture",
-    features: &[],
+    options: &[],
 };
 
 /// Runs the load generator, with a second build where one is to be compared.
@@ -62,16 +63,21 @@ pub(crate) fn bench(arguments: &Arguments) -> Done {
     run(&LOAD, &Arguments { rest })
 }
 
-/// Builds both and runs the tool; fails when it does.
-pub(crate) fn run(tool: &Tool, arguments: &Arguments) -> Done {
+/// Builds the release binary and the tool.
+pub(crate) fn build(tool: &Tool) -> Result<()> {
     // In one call: what both are built of is then built once.
     let packages = ["--package", "sensei", "--bin", "sensei"];
     succeed(
         cargo(&["build", "--release"])
             .args(packages)
             .args(["--package", tool.package, "--bin", tool.name])
-            .args(tool.features),
-    )?;
+            .args(tool.options),
+    )
+}
+
+/// Builds both and runs the tool; fails when it does.
+pub(crate) fn run(tool: &Tool, arguments: &Arguments) -> Done {
+    build(tool)?;
     let release = target().join("release");
     let program = release.join("sensei");
     ensure!(program.exists(), "{} is not where cargo builds", program.display());

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cargo::{self, cargo, succeed};
 use crate::postgres::{Postgres, SERVER_VARIABLE};
-use crate::{Done, lint, release_tool};
+use crate::{Done, callgrind, lint, release_tool};
 
 /// What the tests are run by.
 const TARGETS: [&str; 4] = ["--lib", "--bins", "--tests", "--examples"];
@@ -42,6 +42,8 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
             bench == ExitCode::SUCCESS,
             "the benchmark's ratio is too low, or leads were lost"
         );
+        // Of the same build.
+        callgrind::run(&callgrind::Arguments::default())?;
     }
     let server = Postgres::start()?;
     let with_server = |command: &mut Command| {

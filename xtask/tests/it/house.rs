@@ -20,7 +20,15 @@ const LINE: &[(&str, &[&str])] = &[
     ),
     ("sensei-test-support", &[]),
     ("sensei-torture", &["sensei-test-support"]),
-    ("xtask", &["sensei-domain", "sensei-persistence", "sensei-test-support"]),
+    (
+        "xtask",
+        &[
+            "sensei-domain",
+            "sensei-persistence",
+            "sensei-dispatcher",
+            "sensei-test-support",
+        ],
+    ),
 ];
 
 #[test]
