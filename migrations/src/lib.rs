@@ -7,6 +7,7 @@
 mod m20261124_000001_first_tables;
 mod m20261125_000001_tallies;
 mod m20261125_000002_expiring_secrets;
+mod m20261125_000003_destinations_version;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_first_tables::Migration),
             Box::new(m20261125_000001_tallies::Migration),
             Box::new(m20261125_000002_expiring_secrets::Migration),
+            Box::new(m20261125_000003_destinations_version::Migration),
         ]
     }
 }

@@ -17,6 +17,7 @@ use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use self::births::Births;
+use crate::directory::Reading;
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::idempotency::{self, Answer, Idempotency, Standing};
@@ -144,7 +145,7 @@ impl Batched for Captures {
             .map(|request| request.client_id)
             .collect::<BTreeSet<_>>();
         let clients = clients.into_iter().collect::<Vec<_>>();
-        let addressees = self.shared.directory.addressees(&transaction, &clients).await?;
+        let addressees = self.shared.directory.addressees(&transaction, &clients, Reading::Committed).await?;
 
         // A request for a client that doesn't exist must not leave its key behind.
         let keys = requests.iter().map(|request| {

@@ -30,7 +30,7 @@ const POSTGRES_READERS: u32 = 6;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again; one that waits for
 /// another's lock a little before, so that it is known what it waited for.
-const WRITER_LIMITS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'";
+const WRITER_LIMITS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'; SET enable_seqscan = off";
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.

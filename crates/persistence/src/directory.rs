@@ -1,9 +1,9 @@
 //! Clients and their destinations, as a transaction that captures leads sees them.
 //!
-//! Read in that transaction, one statement for all clients of a batch, so that a URL that was saved a moment
-//! ago is used and one that was removed isn't. Parsing and unsealing are done once a version: the
-//! result is kept, and shared by all jobs. A destination whose row can't be read harms nobody else: it is
-//! named in the log, and its leads are kept.
+//! The clients' rows are read in that transaction, so that a URL that was saved a moment ago is used and one that was
+//! removed isn't: a client's row tells the version of its destinations, and those of a version that was read before
+//! needn't be read again. Parsing and unsealing are done once a version of a destination: the result is shared by all jobs.
+//! A destination whose row can't be read harms nobody else: it is named in the log, and its leads are kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,37 +22,70 @@ use crate::records::Destination;
 const KEPT: usize = 20_000;
 
 /// A client as capture needs it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Addressee {
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
-    pub(crate) destinations: Vec<Bound>,
+    pub(crate) destinations: Arc<[Bound]>,
 }
 
 /// A destination that leads are bound for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bound {
     pub(crate) id: DestinationId,
     /// `None` when its row can't be read: its deliveries wait in the database until it can.
     pub(crate) destination: Option<Arc<Destination>>,
 }
 
-/// Destinations that were read before, by id; good for as long as the version is the same.
+/// What was read before: destinations by id, and those of a client; each good for as long as its version is the same.
 #[derive(Debug)]
 pub(crate) struct Directory {
     master_key: MasterKey,
     kept: Mutex<HashMap<Uuid, Arc<Destination>>>,
+    of_clients: Mutex<HashMap<Uuid, (i64, Arc<[Bound]>)>>,
     /// Versions that can't be read and were complained about.
     unreadable: Mutex<HashMap<Uuid, i64>>,
 }
 
-/// Reads clients with their living destinations.
-pub(crate) fn addressees(backend: DatabaseBackend, clients: impl IntoIterator<Item = Uuid>) -> Statement {
-    let text = "SELECT c.id AS addressee, c.name AS addressee_name, c.include_custom_fields, d.* \
-        FROM clients c LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id ";
+/// Who asks for addressees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// A transaction that has changed no client or destination: what is read is kept.
+    Committed,
+    /// One that may have: what it reads may never be committed.
+    AmidChanges,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct ClientRow {
+    id: Uuid,
+    name: String,
+    include_custom_fields: bool,
+    destinations_version: i64,
+}
+
+/// Reads clients. On PostgreSQL they stay locked against change until the transaction ends.
+pub(crate) fn client_rows(backend: DatabaseBackend, ids: &[Uuid]) -> Statement {
+    let text = "SELECT id, name, include_custom_fields, destinations_version FROM clients WHERE id ";
     let mut sql = Sql::new(backend, text);
-    sql.among(clients);
+    sql.among(padded(ids));
+    if backend == DatabaseBackend::Postgres {
+        sql.push(" ORDER BY id FOR SHARE");
+    }
     sql.statement()
+}
+
+/// Reads the living destinations of clients.
+pub(crate) fn destination_rows(backend: DatabaseBackend, clients: &[Uuid]) -> Statement {
+    let mut sql = Sql::new(backend, "SELECT * FROM destinations WHERE deleted_at IS NULL AND client_id ");
+    sql.among(padded(clients));
+    sql.statement()
+}
+
+/// Padded to a power of two by repeating the last: each length is another prepared statement.
+fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> {
+    let last = ids.last().copied().into_iter().cycle();
+    ids.iter().copied().chain(last).take(ids.len().next_power_of_two())
 }
 
 impl Directory {
@@ -60,6 +93,7 @@ impl Directory {
         Self {
             master_key,
             kept: Mutex::default(),
+            of_clients: Mutex::default(),
             unreadable: Mutex::default(),
         }
     }
@@ -72,43 +106,72 @@ impl Directory {
         &self,
         transaction: &DatabaseTransaction,
         clients: &[ClientId],
+        reading: Reading,
     ) -> Result<HashMap<ClientId, Addressee>, DbErr> {
         let backend = transaction.get_database_backend();
-        // Padded to a power of two by repeating the last id: each length is another prepared statement.
-        let count = clients.len().next_power_of_two();
-        let Some(&last) = clients.last() else {
-            return Ok(HashMap::new());
-        };
-        let padded = || {
-            let ids = clients.iter().copied().chain(std::iter::repeat(last));
-            ids.take(count).map(ClientId::as_uuid)
-        };
-        if backend == DatabaseBackend::Postgres {
-            // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
-            // stays as it was before the wait.
-            let mut lock = Sql::new(backend, "SELECT id FROM clients WHERE id ");
-            lock.among(padded());
-            lock.push(" ORDER BY id FOR SHARE");
-            transaction.query_all_raw(lock.statement()).await?;
-        }
-        let rows = transaction.query_all_raw(addressees(backend, padded())).await?;
-
-        let mut found = HashMap::<ClientId, Addressee>::with_capacity(clients.len());
-        for row in rows {
-            let addressee = found
-                .entry(ClientId::from_uuid(row.try_get("", "addressee")?))
-                .or_default();
-            addressee.name = row.try_get("", "addressee_name")?;
-            addressee.include_custom_fields = row.try_get("", "include_custom_fields")?;
-            if row.try_get::<Option<Uuid>>("", "id")?.is_some() {
-                let model = destinations::Model::from_query_result(&row, "")?;
-                addressee.destinations.push(Bound {
-                    id: DestinationId::from_uuid(model.id),
-                    destination: self.readable(model),
-                });
+        let ids = clients.iter().map(|id| id.as_uuid()).collect::<Vec<_>>();
+        let mut rows = Vec::with_capacity(ids.len());
+        if !ids.is_empty() {
+            for row in transaction.query_all_raw(client_rows(backend, &ids)).await? {
+                rows.push(ClientRow::from_query_result(&row, "")?);
             }
         }
-        Ok(found)
+        let mut bound = match reading {
+            Reading::Committed => self.known(&rows),
+            Reading::AmidChanges => HashMap::new(),
+        };
+        let unknown = rows.iter().filter(|row| !bound.contains_key(&row.id));
+        let unknown = unknown.map(|row| row.id).collect::<Vec<_>>();
+        if !unknown.is_empty() {
+            // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
+            // would stay as it was before the wait.
+            let mut read = HashMap::<Uuid, Vec<Bound>>::new();
+            for row in transaction.query_all_raw(destination_rows(backend, &unknown)).await? {
+                let model = destinations::Model::from_query_result(&row, "")?;
+                read.entry(model.client_id).or_default().push(Bound {
+                    id: DestinationId::from_uuid(model.id),
+                    destination: match reading {
+                        Reading::Committed => self.readable(model),
+                        Reading::AmidChanges => self.uncommitted(model).map(Arc::new).ok(),
+                    },
+                });
+            }
+            bound.extend(unknown.iter().map(|id| (*id, read.remove(id).unwrap_or_default().into())));
+            if reading == Reading::Committed {
+                self.keep(&rows, &bound);
+            }
+        }
+        let addressees = rows.into_iter().map(|row| {
+            let addressee = Addressee {
+                name: row.name,
+                include_custom_fields: row.include_custom_fields,
+                destinations: bound.remove(&row.id).unwrap_or_default(),
+            };
+            (ClientId::from_uuid(row.id), addressee)
+        });
+        Ok(addressees.collect())
+    }
+
+    /// The destinations of clients that still have those that were read before.
+    fn known(&self, rows: &[ClientRow]) -> HashMap<Uuid, Arc<[Bound]>> {
+        let kept = self.of_clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = rows.iter().filter_map(|row| {
+            let (version, bound) = kept.get(&row.id)?;
+            (*version == row.destinations_version).then(|| (row.id, Arc::clone(bound)))
+        });
+        known.collect()
+    }
+
+    fn keep(&self, rows: &[ClientRow], bound: &HashMap<Uuid, Arc<[Bound]>>) {
+        let mut kept = self.of_clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        for row in rows {
+            if let Some(bound) = bound.get(&row.id) {
+                kept.insert(row.id, (row.destinations_version, Arc::clone(bound)));
+            }
+        }
     }
 
     /// Reads the row of one living destination.
@@ -149,7 +212,7 @@ impl Directory {
         if let Some(known) = kept.get(&id).filter(|known| known.version == model.version) {
             return Ok(Arc::clone(known));
         }
-        let destination = Arc::new(read(&self.master_key, model)?);
+        let destination = Arc::new(read_row(&self.master_key, model)?);
         if kept.len() >= KEPT {
             kept.clear();
         }
@@ -159,7 +222,7 @@ impl Directory {
 
     /// What a row says that isn't committed yet: nothing is kept of it.
     pub(crate) fn uncommitted(&self, model: destinations::Model) -> Result<Destination, StoreError> {
-        read(&self.master_key, model)
+        read_row(&self.master_key, model)
     }
 
     pub(crate) fn master_key(&self) -> &MasterKey {
@@ -167,7 +230,7 @@ impl Directory {
     }
 }
 
-fn read(master_key: &MasterKey, model: destinations::Model) -> Result<Destination, StoreError> {
+fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destination, StoreError> {
     let unreadable = |what| StoreError::Unreadable { what };
     let secret = unsealed(master_key, &secret_place(model.id), &model.sealed_secret)?;
     let previous_secret = match model.previous_sealed_secret.zip(model.previous_secret_until) {

@@ -5,7 +5,7 @@ use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, HealthChange, Timestamp,
 };
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Reading};
 use crate::entities::clients;
 use crate::multi_row::{self, Table};
 
@@ -27,7 +27,7 @@ pub(crate) async fn announce(
         .map(|row| ClientId::from_uuid(row.id))
         .collect::<Vec<_>>();
     let (mut events, mut deliveries, mut behind) = (Vec::new(), Vec::new(), Vec::new());
-    for (client, addressee) in directory.addressees(transaction, &operators).await? {
+    for (client, addressee) in directory.addressees(transaction, &operators, Reading::AmidChanges).await? {
         let event_id = EventId::new(now);
         events.push([
             event_id.as_uuid().into(),
@@ -36,9 +36,10 @@ pub(crate) async fn announce(
             body.to_vec().into(),
             now.as_millis().into(),
         ]);
-        for bound in addressee.destinations {
+        for bound in addressee.destinations.iter() {
             let is_active = bound
                 .destination
+                .as_ref()
                 .is_none_or(|destination| destination.status == DestinationStatus::Active);
             let (state, due_at) = if is_active {
                 behind.push(bound.id);

@@ -14,7 +14,7 @@ use crate::advance::RUNNING;
 use crate::claim::DUE_DELIVERIES;
 use crate::dead_leases::{FREE_RECENT, PENDING};
 use crate::deliveries::{self, DeliveryFilter};
-use crate::directory::addressees;
+use crate::directory;
 use crate::due::DUE_DESTINATIONS;
 use crate::head;
 use crate::held::RELEASABLE;
@@ -236,12 +236,12 @@ fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
     vec![
         Hot {
             what: "clients that leads come for",
-            statement: addressees(backend, [uuid, uuid]),
+            statement: directory::client_rows(backend, &[uuid, uuid]),
             names: ["clients_pkey", "sqlite_autoindex_clients_1"][is_sqlite],
         },
         Hot {
             what: "destinations that leads are bound for",
-            statement: addressees(backend, [uuid, uuid]),
+            statement: directory::destination_rows(backend, &[uuid, uuid]),
             names: "destinations_name",
         },
         Hot {

@@ -85,7 +85,7 @@ impl Births {
             at.as_millis().into(),
         ]);
         let body = Bytes::from(body);
-        for bound in &addressee.destinations {
+        for bound in addressee.destinations.iter() {
             self.add_delivery(client, *id, event_id, bound, &body);
         }
     }
