@@ -6,6 +6,7 @@
 //! deliver it, whatever dies.
 
 mod births;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -181,7 +182,7 @@ impl Batched for Captures {
             left_behind,
             ..
         } = births;
-        rows.insert(&transaction).await?;
+        rows::insert(&transaction, rows).await?;
         transaction.commit().await?;
         Ok(Done {
             answers,

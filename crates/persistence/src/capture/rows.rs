@@ -1,0 +1,89 @@
+//! The rows of a batch of leads, in as few statements as there can be: each is a way to the database and back.
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
+
+use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table, chunk};
+
+/// A lead's rows.
+pub(super) struct Born {
+    pub(super) lead: [Value; 9],
+    pub(super) event: [Value; 6],
+    pub(super) deliveries: Vec<[Value; 11]>,
+}
+
+const LEADS: Table<9> = Table {
+    name: "leads",
+    columns: [
+        "id",
+        "client_id",
+        "name",
+        "email",
+        "phone",
+        "message",
+        "session_id",
+        "custom",
+        "created_at",
+    ],
+};
+const EVENTS: Table<6> = Table {
+    name: "events",
+    columns: ["id", "client_id", "lead_id", "type", "body", "created_at"],
+};
+const DELIVERIES: Table<11> = Table {
+    name: "deliveries",
+    columns: [
+        "id",
+        "client_id",
+        "event_id",
+        "lead_id",
+        "destination_id",
+        "state",
+        "due_at",
+        "lease",
+        "attempt_count",
+        "scheduled_attempts",
+        "created_at",
+    ],
+};
+
+/// Inserts these, in no order.
+pub(super) async fn insert(transaction: &DatabaseTransaction, mut left: Vec<Born>) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    if backend == DatabaseBackend::Postgres {
+        return insert_together(transaction, left).await;
+    }
+    // Those with as many deliveries go together, so that the different texts are few.
+    left.sort_by_key(|born| born.deliveries.len());
+    while let Some(first) = left.first() {
+        let deliveries = first.deliveries.len();
+        let alike = left.iter().take_while(|born| born.deliveries.len() == deliveries);
+        let most = (LARGEST_CHUNK / deliveries.max(1)).max(1);
+        let rest = left.split_off(chunk(backend, alike.count().min(most)));
+        insert_together(transaction, std::mem::replace(&mut left, rest)).await?;
+    }
+    Ok(())
+}
+
+async fn insert_together(transaction: &DatabaseTransaction, all: Vec<Born>) -> Result<(), DbErr> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let backend = transaction.get_database_backend();
+    let (mut leads, mut events, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
+    for born in all {
+        leads.push(born.lead);
+        events.push(born.event);
+        deliveries.extend(born.deliveries);
+    }
+    let mut sql = Sql::new(backend, "");
+    LEADS.insert(&mut sql, leads);
+    sql.then();
+    EVENTS.insert(&mut sql, events);
+    let is_one_statement = backend == DatabaseBackend::Postgres || deliveries.len() <= LARGEST_CHUNK;
+    if !deliveries.is_empty() && is_one_statement {
+        sql.then();
+        DELIVERIES.insert(&mut sql, deliveries.drain(..));
+    }
+    sql.execute(transaction).await?;
+    multi_row::insert(transaction, &DELIVERIES, deliveries).await
+}
