@@ -29,8 +29,12 @@ const POSTGRES_READERS: u32 = 6;
 /// How long a transaction may take before its callers are told that the database is unavailable.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// PostgreSQL ends a statement of a writer by itself soon after, so that its connection is free again; one that waits for
-/// another's lock a little before, so that it is known what it waited for.
-const WRITER_LIMITS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'; SET enable_seqscan = off";
+/// another's lock a little before, so that it is known what it waited for. Plans are kept, and must stay right while tables grow
+/// from nothing: none reads a table whole that has an index for it.
+const WRITER_SETTINGS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'; \
+    SET enable_seqscan = off; SET jit = off";
+/// Compiling a query takes longer than any of ours runs.
+const READER_SETTINGS: &str = "SET jit = off";
 /// A connection that lay idle this long is tried before it is used.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Each query in each of its chunk sizes is one; the libraries' default of 100 is near.
@@ -64,7 +68,7 @@ impl Connections {
                 Ok(Self { writer, reader })
             }
             DatabaseUrl::Postgres(url) => {
-                let mut options = postgres(url, POSTGRES_READERS);
+                let mut options = postgres(url, POSTGRES_READERS, READER_SETTINGS);
                 // It hears of a restart by nothing but its own failures, and isn't in a hurry.
                 options
                     .test_before_acquire(true)
@@ -73,13 +77,7 @@ impl Connections {
                 refuse_asynchronous_commit(&reader).await?;
                 // Where nothing is limited: a migration takes as long as it takes.
                 migrate_alone(&reader).await.map_err(OpenError::Migrate)?;
-                let mut options = postgres(url, POSTGRES_WRITERS);
-                // Of each connection: the library's own `after_connect` is called once a pool.
-                options.map_sqlx_postgres_pool_opts(|options| {
-                    options.after_connect(|connection, _| {
-                        Box::pin(async move { connection.execute(WRITER_LIMITS).await.map(drop) })
-                    })
-                });
+                let options = postgres(url, POSTGRES_WRITERS, WRITER_SETTINGS);
                 let writer = Database::connect(options).await.map_err(OpenError::Connect)?;
                 Ok(Self { writer, reader })
             }
@@ -181,7 +179,7 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
     options
 }
 
-fn postgres(url: &str, connections: u32) -> ConnectOptions {
+fn postgres(url: &str, connections: u32, settings: &'static str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -190,7 +188,13 @@ fn postgres(url: &str, connections: u32) -> ConnectOptions {
         .test_before_acquire_if_idle_for(TEST_IF_IDLE_FOR)
         .sqlx_logging(false)
         .set_application_name("sensei")
-        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_KEPT));
+        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENTS_KEPT))
+        // Of each connection: the library's own `after_connect` is called once a pool.
+        .map_sqlx_postgres_pool_opts(move |options| {
+            options.after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(settings).await.map(drop) })
+            })
+        });
     options
 }
 

@@ -2,9 +2,10 @@
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
 
-use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table, chunk};
+use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table};
 
 /// A lead's rows.
+#[derive(Clone)]
 pub(super) struct Born {
     pub(super) lead: [Value; 9],
     pub(super) event: [Value; 6],
@@ -58,10 +59,27 @@ pub(super) async fn insert(transaction: &DatabaseTransaction, mut left: Vec<Born
         let deliveries = first.deliveries.len();
         let alike = left.iter().take_while(|born| born.deliveries.len() == deliveries);
         let most = (LARGEST_CHUNK / deliveries.max(1)).max(1);
-        let rest = left.split_off(chunk(backend, alike.count().min(most)));
-        insert_together(transaction, std::mem::replace(&mut left, rest)).await?;
+        let alike = alike.count().min(most);
+        let size = size(alike).min(most);
+        let rest = left.split_off(size.min(alike));
+        let mut now = std::mem::replace(&mut left, rest);
+        // Filled up with one of them: a row that is there already is left alone.
+        if let Some(again) = now.last().cloned() {
+            now.resize(size, again);
+        }
+        insert_together(transaction, now).await?;
     }
     Ok(())
+}
+
+/// How many of as many leads go into a statement; more, if it is to be filled up: a few rows in vain cost less than another way.
+/// A power of two, or one and a half times one.
+fn size(leads: usize) -> usize {
+    let power = 1 << leads.max(1).ilog2();
+    let sizes = [power, power + power / 2, 2 * power];
+    let fits = |size: &usize| *size >= leads && *size - leads <= leads / 8 + 1;
+    let below = sizes.into_iter().rev().find(|size| *size <= leads);
+    sizes.into_iter().find(fits).or(below).unwrap_or(power)
 }
 
 async fn insert_together(transaction: &DatabaseTransaction, all: Vec<Born>) -> Result<(), DbErr> {
@@ -86,4 +104,19 @@ async fn insert_together(transaction: &DatabaseTransaction, all: Vec<Born>) -> R
     }
     sql.execute(transaction).await?;
     multi_row::insert(transaction, &DELIVERIES, deliveries).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_few_and_fill_up_little() {
+        for leads in 1..=LARGEST_CHUNK {
+            let size = size(leads);
+            let odd = size >> size.trailing_zeros();
+            assert!(odd == 1 || odd == 3, "{leads} leads in {size}");
+            assert!(size <= leads + leads / 8 + 1 && 2 * size > leads, "{leads} leads in {size}");
+        }
+    }
 }
