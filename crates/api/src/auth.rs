@@ -121,7 +121,7 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Access, Problem
         .and_then(bearer)
         .ok_or_else(|| Problem::unauthorized(false))?;
     state
-        .store
+        .store()
         .authenticate(key)
         .await?
         .ok_or_else(|| Problem::unauthorized(true))

@@ -141,7 +141,7 @@ async fn create(
         idempotency::secret_answer(StatusCode::CREATED, &view)
     };
     let created = state
-        .store
+        .store()
         .create_client_once(new, request.as_ref(), answer, &access.actor())
         .await?;
     Ok(idempotency::respond(created))
@@ -154,7 +154,7 @@ async fn create(
     params(Paging),
     responses((status = OK, description = "A page of clients", body = ClientList)))]
 async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<ClientList>, Problem> {
-    let clients = state.store.clients(paging.page()).await?;
+    let clients = state.store().clients(paging.page()).await?;
     Ok(Json(paging.list(clients, |client| client.id.as_uuid())))
 }
 
@@ -188,7 +188,7 @@ async fn change(
         return Ok(Json(state.client(access.client_id).await?.into()));
     };
     let renamed = state
-        .store
+        .store()
         .rename_client(access.client_id, name, &access.actor())
         .await?;
     renamed
@@ -208,7 +208,7 @@ async fn delete(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
-    let is_deleted = state.store.delete_client(client_id, &access.actor()).await?;
+    let is_deleted = state.store().delete_client(client_id, &access.actor()).await?;
     if is_deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -220,7 +220,10 @@ async fn list(
     State(state): State<ApiState>,
 ) -> Result<Json<DeliveryList>, Problem> {
     state.client(access.client_id).await?;
-    let deliveries = state.store.deliveries(access.client_id, filter, paging.page()).await?;
+    let deliveries = state
+        .store()
+        .deliveries(access.client_id, filter, paging.page())
+        .await?;
     Ok(Json(paging.list(deliveries, |delivery| delivery.id.as_uuid())))
 }
 
@@ -238,7 +241,7 @@ async fn read(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<DeliveryWithAttemptsView>, Problem> {
-    let found = state.store.delivery(access.client_id, delivery_id).await?;
+    let found = state.store().delivery(access.client_id, delivery_id).await?;
     let (delivery, attempts) = found.ok_or_else(|| Problem::not_found("delivery"))?;
     let attempts = attempts.into_iter().map(AttemptView::from).collect();
     Ok(Json(DeliveryWithAttemptsView {
@@ -271,7 +274,7 @@ async fn redeliver(
     let request = key.request(path, empty_fingerprint);
     let answer = |delivery: &Delivery| idempotency::answer(StatusCode::ACCEPTED, &DeliveryView::from(delivery.clone()));
     let once = state
-        .store
+        .store()
         .redeliver_once(client_id, delivery_id, request.as_ref(), answer, &access.actor())
         .await?;
     Ok(idempotency::respond(once))

@@ -90,7 +90,7 @@ async fn read(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<SecretView>, Problem> {
-    let destination = state.store.destination(access.client_id, destination_id).await?;
+    let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
     Ok(Json(SecretView::of(&destination, state.now())))
 }
@@ -130,7 +130,7 @@ async fn rotate(
     let answer =
         |destination: &Destination| idempotency::secret_answer(StatusCode::OK, &SecretView::of(destination, now));
     let rotated = state
-        .store
+        .store()
         .rotate_secret(
             access.client_id,
             destination_id,

@@ -78,19 +78,19 @@ async fn test(
     let request = key.request(access.destination_path(destination_id, "test"), empty_fingerprint);
     let mut key_turn = None;
     if let Some(request) = &request {
-        let keys = &state.keys_under_way;
+        let keys = &state.keys_under_way();
         let turn = keys.turn(client_id, &request.path, &request.key, PATIENCE).await;
         key_turn = Some(turn.ok_or_else(Problem::equal_under_way)?);
-        if let Some(answer) = state.store.answered::<ChangeError>(client_id, request).await? {
+        if let Some(answer) = state.store().answered::<ChangeError>(client_id, request).await? {
             return Ok(idempotency::respond(Once::<()> { answer, done: None }));
         }
     }
     let client = state.client(client_id).await?;
-    let destination = state.store.destination(client_id, destination_id).await?;
+    let destination = state.store().destination(client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
-    let turn = state.tester.turn(destination_id);
+    let turn = state.tester().turn(destination_id);
     let turn = turn.map_err(|error| Problem::too_many(error.to_string(), RETRY_AFTER))?;
-    let (tester, actor) = (state.tester.clone(), access.actor());
+    let (tester, actor) = (state.tester().clone(), access.actor());
     // It is logged even if the caller goes away.
     let sent = tester.spawn(
         async move {
@@ -146,7 +146,7 @@ async fn send(
         attempt,
     };
     state
-        .store
+        .store()
         .log_test(client.id, &sent, request, answer, actor)
         .await
         .map_err(not_logged)

@@ -144,7 +144,7 @@ impl DestinationView {
     }
 
     async fn with_health(destination: &Destination, state: &ApiState) -> Result<Self, Problem> {
-        let health = state.store.health(&[destination.id]).await?;
+        let health = state.store().health(&[destination.id]).await?;
         Ok(Self::of(destination, health.get(&destination.id), state))
     }
 }
@@ -176,7 +176,7 @@ async fn create(
     let answer =
         |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None, &state));
     let made = state
-        .store
+        .store()
         .create_destination(access.client_id, &new, request.as_ref(), answer, &access.actor())
         .await?;
     Ok(idempotency::respond(made))
@@ -194,12 +194,12 @@ async fn list(
     State(state): State<ApiState>,
 ) -> Result<Json<DestinationList>, Problem> {
     state.client(access.client_id).await?;
-    let destinations = state.store.destinations(access.client_id, paging.page()).await?;
+    let destinations = state.store().destinations(access.client_id, paging.page()).await?;
     let ids = destinations
         .iter()
         .map(|destination| destination.id)
         .collect::<Vec<_>>();
-    let health = state.store.health(&ids).await?;
+    let health = state.store().health(&ids).await?;
     let views = destinations
         .iter()
         .map(|destination| DestinationView::of(destination, health.get(&destination.id), &state));
@@ -220,7 +220,7 @@ async fn read(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<DestinationView>, Problem> {
-    let destination = state.store.destination(access.client_id, destination_id).await?;
+    let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
     Ok(Json(DestinationView::with_health(&destination, &state).await?))
 }
@@ -245,11 +245,11 @@ async fn change(
     body: JsonBody,
 ) -> Result<Json<DestinationView>, Problem> {
     // Its kind, which says what a config must be, never changes.
-    let destination = state.store.destination(access.client_id, destination_id).await?;
+    let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
     let change = destination_fields::destination_change(&body.value, &destination.kind, &state)?;
     let changed = state
-        .store
+        .store()
         .change_destination(access.client_id, destination_id, &change, &access.actor())
         .await?;
     Ok(Json(DestinationView::with_health(&changed, &state).await?))
@@ -271,7 +271,7 @@ async fn delete(
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
     let is_deleted = state
-        .store
+        .store()
         .delete_destination(access.client_id, destination_id, &access.actor())
         .await?;
     if is_deleted {

@@ -41,7 +41,7 @@ async fn healthz(_: NoQuery) -> Json<HealthView> {
         (status = SERVICE_UNAVAILABLE, description = "Not now, and why", body = ProblemView,
             content_type = "application/problem+json")))]
 async fn readyz(_: NoQuery, State(state): State<ApiState>) -> Result<Json<HealthView>, Problem> {
-    match state.store.check().await {
+    match state.store().check().await {
         Ok(()) => Ok(Json(HealthView { status: "ready" })),
         Err(unready) => {
             tracing::warn!(error = &unready as &dyn Error, "not ready");

@@ -165,7 +165,7 @@ async fn create(
         idempotency::secret_answer(StatusCode::CREATED, &view)
     };
     let created = state
-        .store
+        .store()
         .create_key_once(new, request.as_ref(), answer, &access.actor())
         .await;
     match created {
@@ -182,7 +182,7 @@ async fn create(
     params(Paging),
     responses((status = OK, description = "A page of keys", body = KeyList)))]
 async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<KeyList>, Problem> {
-    let keys = state.store.keys(paging.page()).await?;
+    let keys = state.store().keys(paging.page()).await?;
     Ok(Json(paging.list(keys, |key| key.id.as_uuid())))
 }
 
@@ -206,7 +206,7 @@ async fn revoke(
             "a key can't revoke itself: use another admin's key",
         ));
     }
-    let is_revoked = state.store.revoke_key(key_id, &access.actor()).await?;
+    let is_revoked = state.store().revoke_key(key_id, &access.actor()).await?;
     if is_revoked {
         Ok(StatusCode::NO_CONTENT)
     } else {

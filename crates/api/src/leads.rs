@@ -168,7 +168,7 @@ async fn capture(
         idempotency,
     };
     Ok(idempotency::respond_captured(
-        state.store.capture(request).await?,
+        state.store().capture(request).await?,
         answer,
     ))
 }
@@ -181,7 +181,7 @@ async fn capture(
     responses((status = OK, description = "A page of leads", body = LeadList)))]
 async fn list(access: ClientAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<LeadList>, Problem> {
     state.client(access.client_id).await?;
-    let leads = state.store.leads(access.client_id, paging.page()).await?;
+    let leads = state.store().leads(access.client_id, paging.page()).await?;
     Ok(Json(paging.list(leads, |lead| lead.id.as_uuid())))
 }
 
@@ -195,7 +195,7 @@ async fn read(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<LeadView>, Problem> {
-    let lead = state.store.lead(access.client_id, lead_id).await?;
+    let lead = state.store().lead(access.client_id, lead_id).await?;
     lead.map(|lead| Json(lead.into()))
         .ok_or_else(|| Problem::not_found("lead"))
 }
@@ -214,7 +214,7 @@ async fn erase(
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
     let is_erased = state
-        .store
+        .store()
         .erase_lead(access.client_id, lead_id, &access.actor())
         .await?;
     if is_erased {

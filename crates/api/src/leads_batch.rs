@@ -134,7 +134,7 @@ async fn capture(
         idempotency,
     };
     Ok(idempotency::respond_captured(
-        state.store.capture(request).await?,
+        state.store().capture(request).await?,
         answer,
     ))
 }

@@ -163,7 +163,7 @@ async fn list(
     State(state): State<ApiState>,
 ) -> Result<Json<RecoveryList>, Problem> {
     state.client(access.client_id).await?;
-    let recoveries = state.store.recoveries(access.client_id, paging.page()).await?;
+    let recoveries = state.store().recoveries(access.client_id, paging.page()).await?;
     Ok(Json(paging.list(recoveries, |recovery| recovery.id.as_uuid())))
 }
 
@@ -181,7 +181,7 @@ async fn read(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<RecoveryView>, Problem> {
-    let recovery = state.store.recovery(access.client_id, recovery_id).await?;
+    let recovery = state.store().recovery(access.client_id, recovery_id).await?;
     recovery
         .map(|recovery| Json(recovery.into()))
         .ok_or_else(|| Problem::not_found("recovery"))
@@ -208,7 +208,7 @@ async fn cancel(
     let request = key.request(path, empty_fingerprint);
     let answer = |recovery: &Recovery| idempotency::answer(StatusCode::OK, &RecoveryView::from(recovery.clone()));
     let once = state
-        .store
+        .store()
         .cancel_recovery_once(access.client_id, recovery_id, request.as_ref(), answer, &access.actor())
         .await?;
     Ok(idempotency::respond(once))
@@ -222,7 +222,7 @@ async fn start(
 ) -> Result<Response, RecoveryError> {
     let answer = |recovery: &Recovery| idempotency::answer(StatusCode::ACCEPTED, &RecoveryView::from(recovery.clone()));
     let once = state
-        .store
+        .store()
         .start_recovery_once(access.client_id, new, request.as_ref(), answer, &access.actor())
         .await?;
     // An equal request is told of the same one.

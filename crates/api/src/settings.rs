@@ -84,7 +84,7 @@ impl From<Settings> for SettingsView {
     params(("clientId" = Uuid, Path, description = "The client")),
     responses((status = OK, description = "The settings", body = SettingsView)))]
 async fn read(access: ClientAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<SettingsView>, Problem> {
-    let settings = state.store.settings(access.client_id).await?;
+    let settings = state.store().settings(access.client_id).await?;
     settings
         .map(|settings| Json(settings.into()))
         .ok_or_else(Problem::unknown_client)
@@ -121,7 +121,7 @@ async fn change(
         operational_events,
     };
     let settings = state
-        .store
+        .store()
         .change_settings(access.client_id, change, &access.actor())
         .await?;
     settings

@@ -10,22 +10,26 @@ use serde_json::Value;
 use crate::keys_under_way::KeysUnderWay;
 use crate::problem::Problem;
 
-/// What the handlers work with. A cheap handle.
+/// What the handlers work with. A cheap handle: it is cloned several times a request.
 #[derive(Clone)]
-pub struct ApiState {
-    pub(crate) store: Store,
+pub struct ApiState(Arc<Parts>);
+
+/// What is behind an [`ApiState`].
+#[derive(Clone)]
+struct Parts {
+    store: Store,
     egress: Egress,
     registry: Registry,
     clock: Arc<dyn Clock>,
-    pub(crate) tester: Tester,
-    pub(crate) keys_under_way: KeysUnderWay,
+    tester: Tester,
+    keys_under_way: KeysUnderWay,
     breakers: Option<Breakers>,
 }
 
 impl ApiState {
     /// Serves this store, lets webhooks go where this egress guard lets them, and offers these kinds of destinations.
     pub fn new(store: Store, egress: Egress, registry: Registry, clock: Arc<dyn Clock>) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             tester: Tester::new(egress.clone(), registry.clone(), Arc::clone(&clock)),
             keys_under_way: KeysUnderWay::default(),
             breakers: None,
@@ -33,41 +37,51 @@ impl ApiState {
             egress,
             registry,
             clock,
-        }
+        }))
     }
 
     /// Shows where the circuit breakers of this process stand.
     #[must_use]
-    pub fn with_breakers(self, breakers: Breakers) -> Self {
-        Self {
-            breakers: Some(breakers),
-            ..self
-        }
+    pub fn with_breakers(mut self, breakers: Breakers) -> Self {
+        Arc::make_mut(&mut self.0).breakers = Some(breakers);
+        self
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn tester(&self) -> &Tester {
+        &self.0.tester
+    }
+
+    pub(crate) fn keys_under_way(&self) -> &KeysUnderWay {
+        &self.0.keys_under_way
     }
 
     /// Gives up the test sends under way, which are then not in the log. Before the store is closed.
     pub async fn shutdown(&self) {
-        self.tester.shutdown().await;
+        self.0.tester.shutdown().await;
     }
 
     /// Where a destination's circuit breaker stands in this process; `None` without a dispatcher.
     pub(crate) fn breaker(&self, destination: DestinationId) -> Option<BreakerState> {
-        self.breakers.as_ref()?.state(destination)
+        self.0.breakers.as_ref()?.state(destination)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.0.clock.now()
     }
 
     /// The client, or the problem that there is none: a list of nothing would hide a mistyped id.
     pub(crate) async fn client(&self, id: ClientId) -> Result<Client, Problem> {
-        self.store.client(id).await?.ok_or_else(Problem::unknown_client)
+        self.0.store.client(id).await?.ok_or_else(Problem::unknown_client)
     }
 
     /// Reads a Lead Webhook URL: absent, null or empty is none; one that the egress guard would never let through is a fault.
     pub(crate) fn webhook_url(&self, fields: &mut Fields<'_>, name: &'static str) -> Option<WebhookUrl> {
         let url = fields.parsed::<WebhookUrl>(name)?;
-        if let Err(refusal) = self.egress.check(&url) {
+        if let Err(refusal) = self.0.egress.check(&url) {
             fields.fault(name, refusal.to_string());
         }
         Some(url)
@@ -75,13 +89,13 @@ impl ApiState {
 
     /// The kinds of destinations that there are.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &Descriptor> {
-        self.registry.kinds().map(Kind::descriptor)
+        self.0.registry.kinds().map(Kind::descriptor)
     }
 
     /// Checks a destination's config, which stands at `/config`: its kind must accept it, and the egress guard its URL.
     /// Answers with the config as it is kept, its URL normalised as it is in the settings.
     pub(crate) fn config(&self, kind: &str, config: &Value) -> Result<Value, Faults> {
-        if let Err(error) = self.registry.bind(kind, config) {
+        if let Err(error) = self.0.registry.bind(kind, config) {
             return Err(match error {
                 ConfigError::UnknownKind { .. } => Faults::one("/kind", error.to_string()),
                 ConfigError::Invalid { faults, .. } => faults.below("/config"),
@@ -91,7 +105,7 @@ impl ApiState {
         let url = config.get("url").and_then(Value::as_str);
         if let Some(url) = url.and_then(|url| url.parse::<WebhookUrl>().ok()) {
             let refused = |refusal: Refusal| Faults::one("/config/url", refusal.to_string());
-            self.egress.check(&url).map_err(refused)?;
+            self.0.egress.check(&url).map_err(refused)?;
             kept["url"] = Value::from(url.as_str());
         }
         Ok(kept)

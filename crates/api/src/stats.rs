@@ -83,5 +83,5 @@ impl From<ClientStats> for StatsView {
     responses((status = OK, description = "The numbers", body = StatsView)))]
 async fn read(access: ClientAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<StatsView>, Problem> {
     state.client(access.client_id).await?;
-    Ok(Json(state.store.client_stats(access.client_id).await?.into()))
+    Ok(Json(state.store().client_stats(access.client_id).await?.into()))
 }

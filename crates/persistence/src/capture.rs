@@ -18,11 +18,12 @@ use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use self::births::Births;
-use crate::directory::Reading;
+use crate::directory::{self, Reading};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::idempotency::{self, Answer, Idempotency, Standing};
 use crate::job::{Job, Place};
+use crate::multi_row::Sql;
 use crate::store::{Shared, Store};
 
 /// Leads of one request, captured together or not at all.
@@ -125,9 +126,48 @@ pub(crate) struct Done {
     left_behind: BTreeSet<DestinationId>,
 }
 
+impl Done {
+    fn new(answers: Vec<Option<Answered>>, births: Births) -> Self {
+        Self {
+            answers,
+            filled: births.filled,
+            left_behind: births.left_behind,
+        }
+    }
+}
+
 impl Captures {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Writes a batch in one statement, which is a transaction by itself: on PostgreSQL each is a way to the server and
+    /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
+    /// clients that aren't known or have changed since they were read.
+    async fn write_at_once(&self, requests: &[&CaptureRequest], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
+        let connections = &self.shared.connections;
+        if connections.is_sqlite() || requests.iter().any(|request| request.idempotency.is_some()) {
+            return Ok(None);
+        }
+        let addressees = self.shared.directory.kept(clients);
+        let mut births = Births::new(&self.shared, Instant::now(), self.shared.clock.now());
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let Some(addressee) = addressees.get(&request.client_id) else {
+                return Ok(None);
+            };
+            births.add(request, addressee);
+            answers.push(Some(Ok(Captured::Now)));
+        }
+        if births.rows.is_empty() {
+            return Ok(None);
+        }
+        let mut sql = Sql::new(connections.backend(), "");
+        directory::are_unchanged(&mut sql, &addressees);
+        sql.only_if();
+        rows::write(&mut sql, std::mem::take(&mut births.rows));
+        let written = sql.execute(&connections.writer).await?;
+        Ok((written > 0).then(|| Done::new(answers, births)))
     }
 }
 
@@ -137,16 +177,20 @@ impl Batched for Captures {
     type Done = Done;
 
     async fn write(&self, items: &[Pending]) -> Result<Done, DbErr> {
-        // The leases' age counts from before what they are based on was read.
-        let (begun, now) = (Instant::now(), self.shared.clock.now());
-        let transaction = self.shared.connections.begin().await?;
         let requests = items.iter().map(|item| &item.request).collect::<Vec<_>>();
         let clients = requests
             .iter()
             .map(|request| request.client_id)
             .collect::<BTreeSet<_>>();
         let clients = clients.into_iter().collect::<Vec<_>>();
-        let addressees = self.shared.directory.addressees(&transaction, &clients, Reading::Committed).await?;
+        if let Some(done) = self.write_at_once(&requests, &clients).await? {
+            return Ok(done);
+        }
+        // The leases' age counts from before what they are based on was read.
+        let (begun, now) = (Instant::now(), self.shared.clock.now());
+        let transaction = self.shared.connections.begin().await?;
+        let directory = &self.shared.directory;
+        let addressees = directory.addressees(&transaction, &clients, Reading::Committed).await?;
 
         // A request for a client that doesn't exist must not leave its key behind.
         let keys = requests.iter().map(|request| {
@@ -158,8 +202,8 @@ impl Batched for Captures {
                     .filter(|_| addressees.contains_key(&request.client_id)),
             )
         });
-        let master_key = self.shared.directory.master_key();
-        let standings = idempotency::claim(&transaction, master_key, &keys.collect::<Vec<_>>(), now).await?;
+        let keys = keys.collect::<Vec<_>>();
+        let standings = idempotency::claim(&transaction, directory.master_key(), &keys, now).await?;
 
         let mut births = Births::new(&self.shared, begun, now);
         let mut answers = Vec::with_capacity(items.len());
@@ -169,26 +213,14 @@ impl Batched for Captures {
                 (_, Standing::Reused) => Err(CaptureError::KeyReused),
                 (_, Standing::Answered(answer)) => Ok(Captured::Before(answer)),
                 (Some(addressee), Standing::Fresh) => {
-                    for lead in &request.leads {
-                        births.add(request, lead, addressee);
-                    }
+                    births.add(request, addressee);
                     Ok(Captured::Now)
                 }
             }));
         }
-        let Births {
-            rows,
-            filled,
-            left_behind,
-            ..
-        } = births;
-        rows::insert(&transaction, rows).await?;
+        rows::insert(&transaction, std::mem::take(&mut births.rows)).await?;
         transaction.commit().await?;
-        Ok(Done {
-            answers,
-            filled,
-            left_behind,
-        })
+        Ok(Done::new(answers, births))
     }
 
     fn committed(&self, items: Vec<Pending>, done: Done) {

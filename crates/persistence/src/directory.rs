@@ -24,25 +24,37 @@ const KEPT: usize = 20_000;
 /// A client as capture needs it.
 #[derive(Debug)]
 pub(crate) struct Addressee {
+    version: i64,
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
-    pub(crate) destinations: Arc<[Bound]>,
+    pub(crate) destinations: Vec<Bound>,
 }
 
+impl Addressee {
+    fn is_as(&self, row: &ClientRow) -> bool {
+        self.version == row.destinations_version
+            && self.name == row.name
+            && self.include_custom_fields == row.include_custom_fields
+    }
+}
+
+/// Clients by id.
+pub(crate) type Addressees = HashMap<ClientId, Arc<Addressee>>;
+
 /// A destination that leads are bound for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) id: DestinationId,
     /// `None` when its row can't be read: its deliveries wait in the database until it can.
     pub(crate) destination: Option<Arc<Destination>>,
 }
 
-/// What was read before: destinations by id, and those of a client; each good for as long as its version is the same.
+/// What was read before: destinations and clients by id, each good for as long as its version is the same.
 #[derive(Debug)]
 pub(crate) struct Directory {
     master_key: MasterKey,
     kept: Mutex<HashMap<Uuid, Arc<Destination>>>,
-    of_clients: Mutex<HashMap<Uuid, (i64, Arc<[Bound]>)>>,
+    addressees: Mutex<HashMap<ClientId, Arc<Addressee>>>,
     /// Versions that can't be read and were complained about.
     unreadable: Mutex<HashMap<Uuid, i64>>,
 }
@@ -77,9 +89,32 @@ pub(crate) fn client_rows(backend: DatabaseBackend, ids: &[Uuid]) -> Statement {
 
 /// Reads the living destinations of clients.
 pub(crate) fn destination_rows(backend: DatabaseBackend, clients: &[Uuid]) -> Statement {
-    let mut sql = Sql::new(backend, "SELECT * FROM destinations WHERE deleted_at IS NULL AND client_id ");
+    let mut sql = Sql::new(
+        backend,
+        "SELECT * FROM destinations WHERE deleted_at IS NULL AND client_id ",
+    );
     sql.among(padded(clients));
     sql.statement()
+}
+
+/// Writes a query: whether clients are still as they were read. If so, they stay, as in [`client_rows`].
+pub(crate) fn are_unchanged(sql: &mut Sql, addressees: &Addressees) {
+    sql.push("SELECT count(*) = ");
+    sql.value(i64::try_from(addressees.len()).unwrap_or(i64::MAX));
+    sql.push(" FROM (SELECT c.id FROM (");
+    sql.rows(addressees.iter().map(|(id, addressee)| {
+        [
+            id.as_uuid().into(),
+            addressee.version.into(),
+            addressee.name.as_str().into(),
+            addressee.include_custom_fields.into(),
+        ]
+    }));
+    sql.push(
+        ") AS known (id, version, name, include_custom_fields) JOIN clients c ON c.id = known.id \
+         AND c.destinations_version = known.version AND c.name = known.name \
+         AND c.include_custom_fields = known.include_custom_fields ORDER BY c.id FOR SHARE OF c) AS unchanged",
+    );
 }
 
 /// Padded to a power of two by repeating the last: each length is another prepared statement.
@@ -93,7 +128,7 @@ impl Directory {
         Self {
             master_key,
             kept: Mutex::default(),
-            of_clients: Mutex::default(),
+            addressees: Mutex::default(),
             unreadable: Mutex::default(),
         }
     }
@@ -107,71 +142,70 @@ impl Directory {
         transaction: &DatabaseTransaction,
         clients: &[ClientId],
         reading: Reading,
-    ) -> Result<HashMap<ClientId, Addressee>, DbErr> {
+    ) -> Result<Addressees, DbErr> {
         let backend = transaction.get_database_backend();
         let ids = clients.iter().map(|id| id.as_uuid()).collect::<Vec<_>>();
-        let mut rows = Vec::with_capacity(ids.len());
-        if !ids.is_empty() {
-            for row in transaction.query_all_raw(client_rows(backend, &ids)).await? {
-                rows.push(ClientRow::from_query_result(&row, "")?);
-            }
+        if ids.is_empty() {
+            return Ok(Addressees::new());
         }
-        let mut bound = match reading {
-            Reading::Committed => self.known(&rows),
-            Reading::AmidChanges => HashMap::new(),
+        let mut rows = HashMap::with_capacity(ids.len());
+        for row in transaction.query_all_raw(client_rows(backend, &ids)).await? {
+            let row = ClientRow::from_query_result(&row, "")?;
+            rows.insert(row.id, row);
+        }
+        let mut addressees = match reading {
+            Reading::Committed => self.kept(clients),
+            Reading::AmidChanges => Addressees::new(),
         };
-        let unknown = rows.iter().filter(|row| !bound.contains_key(&row.id));
-        let unknown = unknown.map(|row| row.id).collect::<Vec<_>>();
-        if !unknown.is_empty() {
-            // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
-            // would stay as it was before the wait.
-            let mut read = HashMap::<Uuid, Vec<Bound>>::new();
-            for row in transaction.query_all_raw(destination_rows(backend, &unknown)).await? {
-                let model = destinations::Model::from_query_result(&row, "")?;
-                read.entry(model.client_id).or_default().push(Bound {
-                    id: DestinationId::from_uuid(model.id),
-                    destination: match reading {
-                        Reading::Committed => self.readable(model),
-                        Reading::AmidChanges => self.uncommitted(model).map(Arc::new).ok(),
-                    },
-                });
-            }
-            bound.extend(unknown.iter().map(|id| (*id, read.remove(id).unwrap_or_default().into())));
-            if reading == Reading::Committed {
-                self.keep(&rows, &bound);
-            }
+        addressees.retain(|id, kept| rows.get(&id.as_uuid()).is_some_and(|row| kept.is_as(row)));
+        rows.retain(|id, _| !addressees.contains_key(&ClientId::from_uuid(*id)));
+        if rows.is_empty() {
+            return Ok(addressees);
         }
-        let addressees = rows.into_iter().map(|row| {
+        let unknown = rows.keys().copied().collect::<Vec<_>>();
+        // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
+        // would stay as it was before the wait.
+        let mut read = HashMap::<Uuid, Vec<Bound>>::new();
+        for row in transaction.query_all_raw(destination_rows(backend, &unknown)).await? {
+            let model = destinations::Model::from_query_result(&row, "")?;
+            read.entry(model.client_id).or_default().push(Bound {
+                id: DestinationId::from_uuid(model.id),
+                destination: match reading {
+                    Reading::Committed => self.readable(model),
+                    Reading::AmidChanges => self.uncommitted(model).map(Arc::new).ok(),
+                },
+            });
+        }
+        let read = rows.into_values().map(|row| {
             let addressee = Addressee {
+                version: row.destinations_version,
                 name: row.name,
                 include_custom_fields: row.include_custom_fields,
-                destinations: bound.remove(&row.id).unwrap_or_default(),
+                destinations: read.remove(&row.id).unwrap_or_default(),
             };
-            (ClientId::from_uuid(row.id), addressee)
+            (ClientId::from_uuid(row.id), Arc::new(addressee))
         });
-        Ok(addressees.collect())
+        let read = read.collect::<Addressees>();
+        if reading == Reading::Committed {
+            self.keep(&read);
+        }
+        addressees.extend(read);
+        Ok(addressees)
     }
 
-    /// The destinations of clients that still have those that were read before.
-    fn known(&self, rows: &[ClientRow]) -> HashMap<Uuid, Arc<[Bound]>> {
-        let kept = self.of_clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = rows.iter().filter_map(|row| {
-            let (version, bound) = kept.get(&row.id)?;
-            (*version == row.destinations_version).then(|| (row.id, Arc::clone(bound)))
-        });
+    /// Those of these clients that were read before, as they were then.
+    pub(crate) fn kept(&self, clients: &[ClientId]) -> Addressees {
+        let kept = self.addressees.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = clients.iter().filter_map(|id| Some((*id, Arc::clone(kept.get(id)?))));
         known.collect()
     }
 
-    fn keep(&self, rows: &[ClientRow], bound: &HashMap<Uuid, Arc<[Bound]>>) {
-        let mut kept = self.of_clients.lock().unwrap_or_else(PoisonError::into_inner);
+    fn keep(&self, read: &Addressees) {
+        let mut kept = self.addressees.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.clear();
         }
-        for row in rows {
-            if let Some(bound) = bound.get(&row.id) {
-                kept.insert(row.id, (row.destinations_version, Arc::clone(bound)));
-            }
-        }
+        kept.extend(read.iter().map(|(id, addressee)| (*id, Arc::clone(addressee))));
     }
 
     /// Reads the row of one living destination.

@@ -22,6 +22,8 @@ pub(crate) struct Sql {
     backend: DatabaseBackend,
     /// Statements that are whole and come first.
     before: Vec<String>,
+    /// On PostgreSQL, a query of one truth: rows are given only if it holds.
+    condition: Option<String>,
     text: String,
     values: Vec<Value>,
 }
@@ -31,9 +33,14 @@ impl Sql {
         Self {
             backend,
             before: Vec::new(),
+            condition: None,
             text: text.to_owned(),
             values: Vec::new(),
         }
+    }
+
+    pub(crate) const fn backend(&self) -> DatabaseBackend {
+        self.backend
     }
 
     /// Goes on with this text.
@@ -114,6 +121,19 @@ impl Sql {
             write!(names, "{comma}c{index}").expect("writing to a String can't fail");
         }
         write!(self.text, ") AS given ({names})").expect("writing to a String can't fail");
+        if self.condition.is_some() {
+            self.push(" WHERE (SELECT holds FROM condition)");
+        }
+    }
+
+    /// What was written so far is a query of one truth: whether the rows that follow are given. On PostgreSQL alone.
+    pub(crate) fn only_if(&mut self) {
+        debug_assert_eq!(
+            self.backend,
+            DatabaseBackend::Postgres,
+            "there alone are several statements one"
+        );
+        self.condition = Some(std::mem::take(&mut self.text));
     }
 
     /// Begins another statement, sent with this one. On PostgreSQL none of them sees what the others write.
@@ -128,24 +148,24 @@ impl Sql {
     }
 
     /// Runs what writes rows; says how many, of all statements together.
-    pub(crate) async fn execute(mut self, transaction: &DatabaseTransaction) -> Result<u64, DbErr> {
+    pub(crate) async fn execute(mut self, connection: &impl ConnectionTrait) -> Result<u64, DbErr> {
         let mut all = std::mem::take(&mut self.before);
-        if all.is_empty() {
-            return Ok(transaction.execute_raw(self.statement()).await?.rows_affected());
+        if all.is_empty() && self.condition.is_none() {
+            return Ok(connection.execute_raw(self.statement()).await?.rows_affected());
         }
         all.push(std::mem::take(&mut self.text));
+        let condition = self.condition.map(|query| format!("condition (holds) AS ({query})"));
         let statement = |text| Statement::from_sql_and_values(self.backend, text, self.values);
         if self.backend != DatabaseBackend::Postgres {
-            return Ok(transaction.execute_raw(statement(all.join("; "))).await?.rows_affected());
+            return Ok(connection.execute_raw(statement(all.join("; "))).await?.rows_affected());
         }
-        let mut text = String::new();
-        for (index, one) in all.iter().enumerate() {
-            let with = if index == 0 { "WITH" } else { "," };
-            write!(text, "{with} s{index} AS ({one} RETURNING 1)").expect("writing to a String can't fail");
-        }
+        let written = all.iter().enumerate();
+        let written = written.map(|(index, one)| format!("s{index} AS ({one} RETURNING 1)"));
+        let parts = condition.into_iter().chain(written).collect::<Vec<_>>().join(", ");
         let counts = (0..all.len()).map(|index| format!("(SELECT count(*) FROM s{index})"));
         let counts = counts.collect::<Vec<_>>().join(" + ");
-        let row = transaction.query_one_raw(statement(format!("{text} SELECT {counts}"))).await?;
+        let text = format!("WITH {parts} SELECT {counts}");
+        let row = connection.query_one_raw(statement(text)).await?;
         let count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
@@ -162,9 +182,21 @@ struct Column {
 impl Column {
     fn of(mut values: Vec<Value>) -> Self {
         let (kind, cast, null) = match values.first() {
-            Some(Value::Uuid(_)) => (ArrayType::Uuid, "::uuid[]", Some((Uuid::nil().into(), Uuid::nil().to_string()))),
-            Some(Value::BigInt(_)) => (ArrayType::BigInt, "::bigint[]", Some((i64::MIN.into(), i64::MIN.to_string()))),
-            Some(Value::String(_)) => (ArrayType::String, "::text[]", Some((NO_TEXT.into(), NO_TEXT.to_owned()))),
+            Some(Value::Uuid(_)) => (
+                ArrayType::Uuid,
+                "::uuid[]",
+                Some((Uuid::nil().into(), Uuid::nil().to_string())),
+            ),
+            Some(Value::BigInt(_)) => (
+                ArrayType::BigInt,
+                "::bigint[]",
+                Some((i64::MIN.into(), i64::MIN.to_string())),
+            ),
+            Some(Value::String(_)) => (
+                ArrayType::String,
+                "::text[]",
+                Some((NO_TEXT.into(), NO_TEXT.to_owned())),
+            ),
             Some(Value::Bytes(_)) => (ArrayType::Bytes, "::bytea[]", None),
             Some(Value::Bool(_)) => (ArrayType::Bool, "::boolean[]", None),
             other => unreachable!("no column begins with {other:?}"),

@@ -27,7 +27,10 @@ pub(crate) async fn announce(
         .map(|row| ClientId::from_uuid(row.id))
         .collect::<Vec<_>>();
     let (mut events, mut deliveries, mut behind) = (Vec::new(), Vec::new(), Vec::new());
-    for (client, addressee) in directory.addressees(transaction, &operators, Reading::AmidChanges).await? {
+    for (client, addressee) in directory
+        .addressees(transaction, &operators, Reading::AmidChanges)
+        .await?
+    {
         let event_id = EventId::new(now);
         events.push([
             event_id.as_uuid().into(),

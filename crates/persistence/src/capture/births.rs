@@ -45,12 +45,13 @@ impl Births {
         }
     }
 
-    pub(super) fn add(
-        &mut self,
-        request: &CaptureRequest,
-        CaptureLead { id, lead }: &CaptureLead,
-        addressee: &Addressee,
-    ) {
+    pub(super) fn add(&mut self, request: &CaptureRequest, addressee: &Addressee) {
+        for lead in &request.leads {
+            self.add_lead(request, lead, addressee);
+        }
+    }
+
+    fn add_lead(&mut self, request: &CaptureRequest, CaptureLead { id, lead }: &CaptureLead, addressee: &Addressee) {
         let client = request.client_id;
         let (event_id, at) = (EventId::new(request.captured_at), request.captured_at);
         let event = LeadCreated::new(*id, at, lead, client, &addressee.name, addressee.include_custom_fields);

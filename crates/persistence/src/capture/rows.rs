@@ -86,24 +86,30 @@ async fn insert_together(transaction: &DatabaseTransaction, all: Vec<Born>) -> R
     if all.is_empty() {
         return Ok(());
     }
-    let backend = transaction.get_database_backend();
+    let mut sql = Sql::new(transaction.get_database_backend(), "");
+    let left = write(&mut sql, all);
+    sql.execute(transaction).await?;
+    multi_row::insert(transaction, &DELIVERIES, left).await
+}
+
+/// Goes on with inserting these; gives back the deliveries that are too many for a statement.
+pub(super) fn write(sql: &mut Sql, all: Vec<Born>) -> Vec<[Value; 11]> {
     let (mut leads, mut events, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
     for born in all {
         leads.push(born.lead);
         events.push(born.event);
         deliveries.extend(born.deliveries);
     }
-    let mut sql = Sql::new(backend, "");
-    LEADS.insert(&mut sql, leads);
+    LEADS.insert(sql, leads);
     sql.then();
-    EVENTS.insert(&mut sql, events);
-    let is_one_statement = backend == DatabaseBackend::Postgres || deliveries.len() <= LARGEST_CHUNK;
-    if !deliveries.is_empty() && is_one_statement {
-        sql.then();
-        DELIVERIES.insert(&mut sql, deliveries.drain(..));
+    EVENTS.insert(sql, events);
+    let is_too_long = sql.backend() == DatabaseBackend::Sqlite && deliveries.len() > LARGEST_CHUNK;
+    if deliveries.is_empty() || is_too_long {
+        return deliveries;
     }
-    sql.execute(transaction).await?;
-    multi_row::insert(transaction, &DELIVERIES, deliveries).await
+    sql.then();
+    DELIVERIES.insert(sql, deliveries);
+    Vec::new()
 }
 
 #[cfg(test)]
@@ -116,7 +122,10 @@ mod tests {
             let size = size(leads);
             let odd = size >> size.trailing_zeros();
             assert!(odd == 1 || odd == 3, "{leads} leads in {size}");
-            assert!(size <= leads + leads / 8 + 1 && 2 * size > leads, "{leads} leads in {size}");
+            assert!(
+                size <= leads + leads / 8 + 1 && 2 * size > leads,
+                "{leads} leads in {size}"
+            );
         }
     }
 }

@@ -91,10 +91,7 @@ pub(crate) fn lock_statement(backend: DatabaseBackend, ids: &[Uuid]) -> Statemen
 
 /// Reads under which leases deliveries were attempted.
 pub(crate) fn logged_statement(backend: DatabaseBackend, ids: &[Uuid]) -> Statement {
-    let mut sql = Sql::new(
-        backend,
-        "SELECT delivery_id, lease FROM attempts WHERE delivery_id ",
-    );
+    let mut sql = Sql::new(backend, "SELECT delivery_id, lease FROM attempts WHERE delivery_id ");
     sql.among(ids.iter().copied());
     sql.statement()
 }
