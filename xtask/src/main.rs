@@ -6,6 +6,7 @@ mod compare;
 mod lint;
 mod openapi;
 mod postgres;
+mod profile;
 mod release_tool;
 mod test;
 
@@ -26,6 +27,8 @@ enum Task {
     Openapi,
     /// Measure the release build: end to end against the machine's bare limit
     Bench(release_tool::Arguments),
+    /// Find by perf where the CPU time of a lead goes, and write it into docs/architecture.md
+    Profile(release_tool::Arguments),
     /// Count by callgrind what the hot path's pure parts cost, against the committed counts
     Instructions(callgrind::Arguments),
     /// Hurt the release build in every way we know, and look for every acknowledged lead
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run().map(|()| ExitCode::SUCCESS),
         Task::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
         Task::Bench(arguments) => release_tool::bench(&arguments),
+        Task::Profile(arguments) => profile::run(&arguments),
         Task::Instructions(arguments) => callgrind::run(&arguments),
         Task::Torture(arguments) => release_tool::run(&release_tool::TORTURE, &arguments),
     };

@@ -11,7 +11,7 @@ use crate::{Done, compare};
 /// All are the tool's; `-- --help` shows them.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Options of the tool, e.g. --scenario NAME or --compare REV of `bench`, --kills N of `torture`
+    /// Options of the tool, e.g. --scenario NAME or --compare REV of `bench`, --database postgres of `profile`, --kills N of `torture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
@@ -20,6 +20,13 @@ impl Arguments {
     /// These options.
     pub(crate) fn of(rest: &[&str]) -> Self {
         let rest = rest.iter().map(|&option| option.to_owned()).collect();
+        Self { rest }
+    }
+
+    /// These behind another one.
+    pub(crate) fn after(&self, first: &str) -> Self {
+        let mut rest = self.rest.clone();
+        rest.insert(0, first.to_owned());
         Self { rest }
     }
 }

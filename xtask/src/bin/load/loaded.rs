@@ -76,14 +76,18 @@ pub(crate) async fn post(clients: &[Api], time: Duration, in_flight: usize) -> R
 impl Loaded {
     /// CPU time a lead, of the system and of `PostgreSQL`.
     pub(crate) fn cpu_figures(&self) -> Result<Vec<Figure>> {
-        let leads = u32::try_from(self.posted.acknowledged.len()).context("a run has less than four billion leads")?;
-        let figure = |name, time: Duration| {
-            let micros = time.as_secs_f64() * 1_000_000.0 / f64::from(leads.max(1));
-            Figure::new(name, micros, Unit::Microseconds)
-        };
-        let mut figures = vec![figure("CPU a lead, the system's", self.cpu.server)];
-        figures.extend(self.cpu.database.map(|time| figure("CPU a lead, PostgreSQL's", time)));
+        let figure = |name, time| anyhow::Ok(Figure::new(name, self.micros_a_lead(time)?, Unit::Microseconds));
+        let mut figures = vec![figure("CPU a lead, the system's", self.cpu.server)?];
+        if let Some(time) = self.cpu.database {
+            figures.push(figure("CPU a lead, PostgreSQL's", time)?);
+        }
         Ok(figures)
+    }
+
+    /// A time as microseconds of each lead.
+    pub(crate) fn micros_a_lead(&self, time: Duration) -> Result<f64> {
+        let leads = u32::try_from(self.posted.acknowledged.len()).context("a run has less than four billion leads")?;
+        Ok(time.as_secs_f64() * 1_000_000.0 / f64::from(leads.max(1)))
     }
 }
 

@@ -12,6 +12,7 @@ mod machine;
 mod measure;
 mod percentiles;
 mod process;
+mod profile;
 mod receiver;
 mod runner;
 mod scenario;
@@ -59,6 +60,9 @@ struct Arguments {
     /// Only see that the ratio isn't far below the committed one, as CI does
     #[arg(long, conflicts_with_all = ["all", "scenario", "database", "report", "compare_program"])]
     short: bool,
+    /// Only find where the CPU time of a lead goes, as `cargo xtask profile` does
+    #[arg(long, hide = true, conflicts_with_all = ["all", "scenario", "report", "short", "compare_program"])]
+    profile: bool,
     /// How long each measurement under load takes
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
@@ -148,6 +152,9 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.short {
         return short::run(arguments).await;
+    }
+    if arguments.profile {
+        return profile::run(arguments).await;
     }
     match (&arguments.compare_program, &arguments.compare_name) {
         (Some(program), Some(name)) => in_turn::run(arguments, program, name).await,

@@ -94,6 +94,11 @@ impl System {
         Ok(begun.elapsed())
     }
 
+    /// The id of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where the process is.
     pub(crate) fn url(&self) -> String {
         self.process.url()
