@@ -14,7 +14,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult,
     Statement,
 };
-use sensei_domain::{DeliveryId, DestinationId, DestinationStatus, EventId, Standing, Timestamp};
+use sensei_domain::{DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, Standing, Timestamp};
 use uuid::Uuid;
 
 use crate::connection::in_time;
@@ -278,14 +278,18 @@ fn job(
 
 /// Makes deliveries due now that are still under these leases.
 pub(crate) fn release_statement(backend: DatabaseBackend, held: &[(Uuid, i64)], now: i64) -> Statement {
-    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (");
-    sql.rows(held.iter().map(|&(id, lease)| [id.into(), lease.into()]));
+    let mut sql = Sql::new(backend, "WITH moved (id, lease, state) AS (");
+    let pending = DeliveryState::Pending.name();
+    sql.rows(
+        held.iter()
+            .map(|&(id, lease)| [id.into(), lease.into(), pending.into()]),
+    );
     sql.push(") UPDATE deliveries SET lease = NULL, due_at = ");
     sql.value(now);
     // As where attempts are recorded: `= 'pending'` would tempt a planner.
     sql.push(
         " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
-         AND state IS NOT DISTINCT FROM 'pending'",
+         AND deliveries.state = moved.state",
     );
     sql.statement()
 }

@@ -6,7 +6,7 @@
 use std::sync::PoisonError;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
-use sensei_domain::{DeliveryId, DestinationId, Timestamp};
+use sensei_domain::{DeliveryId, DeliveryState, DestinationId, Timestamp};
 use uuid::Uuid;
 
 use crate::connection::in_time;
@@ -140,17 +140,18 @@ pub(crate) async fn hold_leased(
 
 /// Holds deliveries that are still under these leases.
 pub(crate) fn hold_leased_statement(backend: DatabaseBackend, held: &[(DeliveryId, Lease)]) -> Statement {
-    let mut sql = Sql::new(backend, "WITH moved (id, lease) AS (");
+    let mut sql = Sql::new(backend, "WITH moved (id, lease, state) AS (");
+    let pending = DeliveryState::Pending.name();
     sql.rows(
         held.iter()
-            .map(|(id, lease)| [id.as_uuid().into(), lease.as_column().into()]),
+            .map(|(id, lease)| [id.as_uuid().into(), lease.as_column().into(), pending.into()]),
     );
     sql.push(") UPDATE deliveries SET ");
     sql.push(PUT_BACK);
     // As where attempts are recorded: `= 'pending'` would tempt a planner.
     sql.push(
         " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
-         AND state IS NOT DISTINCT FROM 'pending'",
+         AND deliveries.state = moved.state",
     );
     sql.statement()
 }

@@ -38,6 +38,7 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             id(),
             number(),
             state(),
+            state(),
             number(),
             number(),
             number(),

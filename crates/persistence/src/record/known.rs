@@ -3,6 +3,7 @@
 //! Safe since a lease carries one attempt: a row that is pending under it was neither attempted since nor changed.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+use sensei_domain::DeliveryState;
 
 use super::progress::Progress;
 use crate::attempt_row::{ATTEMPTS, attempt_values};
@@ -62,10 +63,11 @@ pub(super) async fn write<'a>(
     Ok(Some(facts.collect()))
 }
 
-fn values(item: &Recording, row: &Progress) -> [Value; 9] {
+fn values(item: &Recording, row: &Progress) -> [Value; 10] {
     [
         item.delivery_id.as_uuid().into(),
         item.lease.as_column().into(),
+        DeliveryState::Pending.name().into(),
         row.state.name().into(),
         row.due_at.into(),
         row.attempt_count.into(),
@@ -76,10 +78,11 @@ fn values(item: &Recording, row: &Progress) -> [Value; 9] {
     ]
 }
 
-/// Moves on deliveries that are still under their lease. `= 'pending'` would tempt a planner to go through all that is pending.
-pub(crate) fn update(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; 9]>) {
+/// Moves on deliveries that are still under their lease. The state that they must be in comes with each row: written as
+/// `= 'pending'`, it would tempt a planner to begin with all that is pending, which it takes for next to nothing.
+pub(crate) fn update(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; 10]>) {
     sql.push(
-        "WITH moved (id, lease, state, due_at, attempt_count, scheduled_attempts, ours_since, \
+        "WITH moved (id, lease, state_before, state, due_at, attempt_count, scheduled_attempts, ours_since, \
          failure_reason, completed_at) AS (",
     );
     sql.rows(rows);
@@ -88,6 +91,6 @@ pub(crate) fn update(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; 9]>) 
          attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \
          ours_since = moved.ours_since, failure_reason = moved.failure_reason, completed_at = moved.completed_at \
          FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
-         AND deliveries.state IS NOT DISTINCT FROM 'pending'",
+         AND deliveries.state = moved.state_before",
     );
 }
