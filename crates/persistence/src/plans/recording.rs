@@ -1,13 +1,16 @@
 //! Leasing deliveries, and recording what came of their attempts.
 
-use sea_orm::{DatabaseBackend, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
 use sensei_domain::{DeliveryId, DestinationId, LeadId, Timestamp};
+use sensei_test_support::PostgresServer;
+use uuid::Uuid;
 
-use super::{Hot, primary};
+use super::{Hot, open, primary};
 use crate::claim;
 use crate::held;
 use crate::job::Lease;
 use crate::multi_row::Sql;
+use crate::options::DatabaseUrl;
 use crate::record::{known, read};
 
 pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
@@ -15,40 +18,8 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let (destination, lead) = (DestinationId::new(now), LeadId::new(now));
     let ids = [destination.as_uuid(), lead.as_uuid()];
     let primary = primary(backend);
-    let (number, text) = (|| Value::BigInt(Some(7)), || Value::String(None));
-    let (id, state) = (|| Value::from(lead.as_uuid()), || Value::from("pending"));
-    let moved = || {
-        let before = [id(), state(), number()];
-        let after = [
-            state(),
-            number(),
-            number(),
-            number(),
-            number(),
-            number(),
-            text(),
-            number(),
-            text(),
-            number(),
-        ];
-        <[Value; 13]>::try_from([&before[..], &after[..]].concat()).expect("3 and 10")
-    };
-    let known = || {
-        [
-            id(),
-            number(),
-            state(),
-            state(),
-            number(),
-            number(),
-            number(),
-            number(),
-            text(),
-            number(),
-        ]
-    };
     let mut moving_on = Sql::new(backend, "");
-    known::update(&mut moving_on, [known(), known()]);
+    known::update(&mut moving_on, [known(ids[0]), known(ids[1])]);
     vec![
         Hot {
             what: "leasing",
@@ -82,8 +53,91 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "moving on",
-            statement: read::update_statement(backend, [moved(), moved()]),
+            statement: read::update_statement(backend, ids.map(moved)),
             names: primary,
         },
     ]
+}
+
+fn number() -> Value {
+    Value::BigInt(Some(7))
+}
+
+fn text() -> Value {
+    Value::String(None)
+}
+
+fn known(id: Uuid) -> [Value; 10] {
+    let state = || Value::from("pending");
+    [
+        id.into(),
+        number(),
+        state(),
+        state(),
+        number(),
+        number(),
+        number(),
+        number(),
+        text(),
+        number(),
+    ]
+}
+
+fn moved(id: Uuid) -> [Value; 13] {
+    let state = || Value::from("pending");
+    [
+        id.into(),
+        state(),
+        number(),
+        state(),
+        number(),
+        number(),
+        number(),
+        number(),
+        number(),
+        text(),
+        number(),
+        text(),
+        number(),
+    ]
+}
+
+/// By its statistics PostgreSQL takes what is pending for next to nothing: to begin with that, and to look through a batch for each,
+/// took seconds once there were some thousands.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database();
+    let store = open(DatabaseUrl::Postgres(database.url().to_owned())).await;
+    let writer = &store.connections().writer;
+    let ids = (0..400).map(Uuid::from_u128).collect::<Vec<_>>();
+    let moved_on = || {
+        let mut of_known = Sql::new(DatabaseBackend::Postgres, "");
+        known::update(&mut of_known, ids.iter().copied().map(known));
+        let leased = ids.iter().map(|&id| (DeliveryId::from_uuid(id), Lease::draw()));
+        let leases = ids.iter().map(|&id| (id, 7)).collect::<Vec<_>>();
+        [
+            of_known.statement(),
+            read::update_statement(DatabaseBackend::Postgres, ids.iter().copied().map(moved)),
+            claim::release_statement(DatabaseBackend::Postgres, &leases, 7),
+            held::hold_leased_statement(DatabaseBackend::Postgres, &leased.collect::<Vec<_>>()),
+        ]
+    };
+    let history = "INSERT INTO deliveries (id, client_id, event_id, destination_id, state, attempt_count, scheduled_attempts, \
+        created_at) SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'succeeded', 1, 0, 7 \
+        FROM generate_series(1, 10000)";
+    for fill in [history, "ANALYZE deliveries"] {
+        writer.execute_unprepared(fill).await.expect("filled");
+        for mut statement in moved_on() {
+            let what = statement.sql.clone();
+            statement.sql = format!("EXPLAIN {what}");
+            let rows = writer.query_all_raw(statement).await.expect("explained");
+            let plan = rows
+                .iter()
+                .map(|row| row.try_get_by_index::<String>(0).expect("a step"));
+            let plan = plan.collect::<Vec<_>>();
+            let is_by_id = |step: &String| step.contains("Index Cond: (id = ");
+            assert!(plan.iter().any(is_by_id), "{what}: {plan:#?}");
+        }
+    }
 }

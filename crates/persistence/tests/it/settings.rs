@@ -1,11 +1,11 @@
 //! The Lead Webhook URL's life as a destination.
 
 use sensei_domain::{ClientId, DeliveryState, DestinationStatus, RetryPolicy};
-use sensei_persistence::{Actor, Destination, LEAD_WEBHOOK, Settings, SettingsChange, Store};
+use sensei_persistence::{Actor, CaptureError, Destination, LEAD_WEBHOOK, Settings, SettingsChange, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fixtures::{ALL, TestDatabase, acme, capture, create, on_both, states};
+use crate::fixtures::{ALL, TestDatabase, acme, capture, create, on_both, request, states};
 use crate::lanes::{DELIVERED, Lanes, claim_all, record};
 
 on_both!(
@@ -16,6 +16,7 @@ on_both!(
     url_after_an_emptied_one_is_a_new_destination,
     settings_of_nobody_are_none,
     other_settings_leave_the_url_alone,
+    next_lead_goes_by_what_was_changed_meanwhile,
 );
 
 async fn set(store: &Store, client: ClientId, url: Option<&str>) -> Settings {
@@ -205,4 +206,42 @@ async fn other_settings_leave_the_url_alone(database: &TestDatabase) {
     let client = store.client(client.id).await.expect("read").expect("there");
     assert!(client.include_custom_fields);
     assert_eq!(destination(&store, client.id).await.version, 1);
+}
+
+/// By this process or another one: what was read for the lead before doesn't count any more.
+async fn next_lead_goes_by_what_was_changed_meanwhile(database: &TestDatabase) {
+    let store = database.open().await;
+    let other = if database.is_sqlite() {
+        store.clone()
+    } else {
+        database.open().await
+    };
+    let client = acme(&store).await.id;
+    let (lanes, mut jobs) = Lanes::with_room(100, &store);
+    let mut url_and_body = async || {
+        capture(&store, client).await;
+        let job = jobs.try_recv().expect("handed over before the caller is answered");
+        let body = String::from_utf8(job.body.to_vec()).expect("JSON");
+        (job.destination.config["url"].as_str().map(str::to_owned), body)
+    };
+    for _ in 0..2 {
+        url_and_body().await;
+    }
+    set(&other, client, Some("https://example.com/b")).await;
+    assert_eq!(url_and_body().await.0.as_deref(), Some("https://example.com/b"));
+    let name = "Renamed".parse().expect("a name");
+    let renamed = other.rename_client(client, name, &Actor::System).await;
+    renamed.expect("renamed").expect("there");
+    let (_, body) = url_and_body().await;
+    assert!(body.contains("Renamed"), "{body}");
+    // By hand, as no program of ours would.
+    database
+        .execute("UPDATE destinations SET config = '{\"url\": \"https://example.com/c\"}', version = 77")
+        .await;
+    assert_eq!(url_and_body().await.0.as_deref(), Some("https://example.com/c"));
+    let room = lanes.room();
+    assert!(other.delete_client(client, &Actor::System).await.expect("deleted"));
+    let captured = store.capture(request(client, store.now(), 1)).await;
+    assert!(matches!(captured, Err(CaptureError::UnknownClient)), "{captured:?}");
+    assert_eq!(lanes.room(), room, "a place that was taken for it is free again");
 }
