@@ -15,7 +15,7 @@ use crate::system::{PATIENCE, System};
 pub(crate) const ABOUT: (&str, &str) = (
     "An idle system",
     "One request in flight at a time. Then nine times two seconds of silence and the first lead of a client that was made before \
-     it, whose destination was never sent to: *first delivery*.",
+     it, whose destination was never sent to: *first acknowledgement* and *first delivery*.",
 );
 
 const QUIET: Duration = Duration::from_secs(2);
@@ -52,6 +52,8 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let [p50, p99] = acknowledgement(&alone).figures("acknowledgement");
     let mut figures = vec![p50.at_most(P50_BAR), p99.at_most(P99_BAR)];
     figures.extend(delivery(&alone, &receiver).figures("delivery"));
+    let first = acknowledgement(&firsts);
+    figures.push(milliseconds("first acknowledgement, p50", first.p50));
     let first = delivery(&firsts, &receiver);
     figures.push(milliseconds("first delivery, p50", first.p50).at_most(FIRST_P50_BAR));
     figures.push(milliseconds("first delivery, longest", first.most));
