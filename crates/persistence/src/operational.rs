@@ -39,7 +39,7 @@ pub(crate) async fn announce(
             body.to_vec().into(),
             now.as_millis().into(),
         ]);
-        for bound in addressee.destinations.iter() {
+        for bound in &addressee.destinations {
             let is_active = bound
                 .destination
                 .as_ref()
