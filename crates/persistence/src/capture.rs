@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr};
 use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -165,9 +165,21 @@ impl Captures {
         let mut sql = Sql::new(connections.backend(), "");
         directory::are_unchanged(&mut sql, &addressees);
         sql.only_if();
+        let all = births
+            .rows
+            .iter()
+            .map(|born| 2 + born.deliveries.len() as u64)
+            .sum::<u64>();
         rows::write(&mut sql, std::mem::take(&mut births.rows));
-        let written = sql.execute(&connections.writer).await?;
-        Ok((written > 0).then(|| Done::new(answers, births)))
+        match sql.execute(&connections.writer).await? {
+            0 => Ok(None),
+            written if written == all => Ok(Some(Done::new(answers, births))),
+            // It is committed by now, and must not be repeated.
+            written => {
+                let text = format!("{written} of {all} rows of a batch were written");
+                Err(DbErr::Conn(RuntimeErr::Internal(text)))
+            }
+        }
     }
 }
 

@@ -131,7 +131,8 @@ impl Connections {
     }
 }
 
-/// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back.
+/// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back; a statement that is one by
+/// itself may still be carried out by a server that is slow.
 pub(crate) async fn in_time<T, E: From<DbErr>>(what: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(TIME_LIMIT, what).await {
         Ok(result) => result,
@@ -171,8 +172,6 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .pragma("journal_size_limit", WAL_KEPT)
-                // What a statement of many rows would undo if it failed: else each makes a file of it.
-                .pragma("temp_store", "MEMORY")
                 .foreign_keys(true)
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 // See `forget_statistics`.

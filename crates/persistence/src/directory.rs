@@ -24,7 +24,8 @@ const KEPT: usize = 20_000;
 /// A client as capture needs it.
 #[derive(Debug)]
 pub(crate) struct Addressee {
-    version: i64,
+    /// Of its destinations.
+    pub(crate) version: i64,
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
     pub(crate) destinations: Vec<Bound>,
@@ -80,7 +81,7 @@ struct ClientRow {
 pub(crate) fn client_rows(backend: DatabaseBackend, ids: &[Uuid]) -> Statement {
     let text = "SELECT id, name, include_custom_fields, destinations_version FROM clients WHERE id ";
     let mut sql = Sql::new(backend, text);
-    sql.among(padded(ids));
+    sql.among(padded(backend, ids));
     if backend == DatabaseBackend::Postgres {
         sql.push(" ORDER BY id FOR SHARE");
     }
@@ -93,7 +94,7 @@ pub(crate) fn destination_rows(backend: DatabaseBackend, clients: &[Uuid]) -> St
         backend,
         "SELECT * FROM destinations WHERE deleted_at IS NULL AND client_id ",
     );
-    sql.among(padded(clients));
+    sql.among(padded(backend, clients));
     sql.statement()
 }
 
@@ -117,10 +118,14 @@ pub(crate) fn are_unchanged(sql: &mut Sql, addressees: &Addressees) {
     );
 }
 
-/// Padded to a power of two by repeating the last: each length is another prepared statement.
-fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> {
+/// On SQLite padded to a power of two by repeating the last: there each length is another prepared statement.
+fn padded(backend: DatabaseBackend, ids: &[Uuid]) -> impl Iterator<Item = Uuid> {
+    let length = match backend {
+        DatabaseBackend::Postgres => ids.len(),
+        _ => ids.len().next_power_of_two(),
+    };
     let last = ids.last().copied().into_iter().cycle();
-    ids.iter().copied().chain(last).take(ids.len().next_power_of_two())
+    ids.iter().copied().chain(last).take(length)
 }
 
 impl Directory {

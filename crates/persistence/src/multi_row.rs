@@ -5,16 +5,16 @@
 //! each is a way to the server and back.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
 use uuid::Uuid;
 
-/// 128 rows of 14 columns are well under SQLite's 32,766 parameters.
+/// 128 leads, each with its event and a delivery, are 3,328 parameters: well under SQLite's 32,766.
 pub(crate) const LARGEST_CHUNK: usize = 128;
-/// Stands for NULL in an array of texts, since the library's arrays can't hold one: U+FFFF is no character, and no text
-/// is this one alone.
-const NO_TEXT: &str = "\u{FFFF}NULL";
+/// Stands for NULL in an array of texts, since the library's arrays can't hold one. Nobody can guess it, nor so write it into a lead.
+static NO_TEXT: LazyLock<String> = LazyLock::new(|| format!("null-{:032x}", rand::random::<u128>()));
 
 /// A statement as it is written, or several: its text, and the values of its placeholders in their order.
 #[derive(Debug)]
@@ -195,7 +195,7 @@ impl Column {
             Some(Value::String(_)) => (
                 ArrayType::String,
                 "::text[]",
-                Some((NO_TEXT.into(), NO_TEXT.to_owned())),
+                Some((NO_TEXT.as_str().into(), NO_TEXT.clone())),
             ),
             Some(Value::Bytes(_)) => (ArrayType::Bytes, "::bytea[]", None),
             Some(Value::Bool(_)) => (ArrayType::Bool, "::boolean[]", None),
@@ -307,8 +307,11 @@ mod tests {
         let of_two = written(DatabaseBackend::Postgres, 2);
         assert_eq!(
             of_two,
-            "SELECT NULLIF(c0, '-9223372036854775808'), NULLIF(c1, '\u{FFFF}NULL') \
-             FROM unnest($1::bigint[], $2::text[]) AS given (c0, c1) WHERE id = ANY($3)"
+            format!(
+                "SELECT NULLIF(c0, '-9223372036854775808'), NULLIF(c1, '{}') \
+                 FROM unnest($1::bigint[], $2::text[]) AS given (c0, c1) WHERE id = ANY($3)",
+                *NO_TEXT
+            )
         );
         assert_eq!(written(DatabaseBackend::Postgres, 100), of_two);
     }

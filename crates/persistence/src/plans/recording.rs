@@ -1,12 +1,15 @@
 //! Leasing deliveries, and recording what came of their attempts.
 
+use std::sync::Arc;
+
 use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
-use sensei_domain::{DeliveryId, DestinationId, LeadId, Timestamp};
+use sensei_domain::{ClientId, DeliveryId, DestinationId, LeadId, Timestamp};
 use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
 use super::{Hot, open, primary};
 use crate::claim;
+use crate::directory::{self, Addressee};
 use crate::held;
 use crate::job::Lease;
 use crate::multi_row::Sql;
@@ -116,7 +119,18 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
         known::update(&mut of_known, ids.iter().copied().map(known));
         let leased = ids.iter().map(|&id| (DeliveryId::from_uuid(id), Lease::draw()));
         let leases = ids.iter().map(|&id| (id, 7)).collect::<Vec<_>>();
+        let addressee = Addressee {
+            version: 7,
+            name: "Acme Corp".to_owned(),
+            include_custom_fields: false,
+            destinations: Vec::new(),
+        };
+        let addressee = Arc::new(addressee);
+        let addressees = ids.iter().map(|&id| (ClientId::from_uuid(id), Arc::clone(&addressee)));
+        let mut unchanged = Sql::new(DatabaseBackend::Postgres, "");
+        directory::are_unchanged(&mut unchanged, &addressees.take(30).collect());
         [
+            unchanged.statement(),
             of_known.statement(),
             read::update_statement(DatabaseBackend::Postgres, ids.iter().copied().map(moved)),
             claim::release_statement(DatabaseBackend::Postgres, &leases, 7),
@@ -126,7 +140,9 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
     let history = "INSERT INTO deliveries (id, client_id, event_id, destination_id, state, attempt_count, scheduled_attempts, \
         created_at) SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'succeeded', 1, 0, 7 \
         FROM generate_series(1, 10000)";
-    for fill in [history, "ANALYZE deliveries"] {
+    let clients = "INSERT INTO clients (id, name, include_custom_fields, created_at, updated_at) \
+        SELECT gen_random_uuid(), 'Acme Corp', false, 7, 7 FROM generate_series(1, 1000)";
+    for fill in [history, clients, "ANALYZE"] {
         writer.execute_unprepared(fill).await.expect("filled");
         for mut statement in moved_on() {
             let what = statement.sql.clone();
