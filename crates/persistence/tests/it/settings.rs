@@ -1,11 +1,12 @@
 //! The Lead Webhook URL's life as a destination.
 
+use sea_orm::ConnectionTrait as _;
 use sensei_domain::{ClientId, DeliveryState, DestinationStatus, RetryPolicy};
 use sensei_persistence::{Actor, CaptureError, Destination, LEAD_WEBHOOK, Settings, SettingsChange, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fixtures::{ALL, TestDatabase, acme, capture, create, on_both, request, states};
+use crate::fixtures::{ALL, TestDatabase, acme, capture, create, on_both, request, soon, states};
 use crate::lanes::{DELIVERED, Lanes, claim_all, record};
 
 on_both!(
@@ -244,4 +245,30 @@ async fn next_lead_goes_by_what_was_changed_meanwhile(database: &TestDatabase) {
     let captured = store.capture(request(client, store.now(), 1)).await;
     assert!(matches!(captured, Err(CaptureError::UnknownClient)), "{captured:?}");
     assert_eq!(lanes.room(), room, "a place that was taken for it is free again");
+}
+
+/// The statement that writes a known client's leads has begun by then, and looks again at what it waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn lead_that_waits_for_a_change_goes_by_it() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    let (_lanes, mut jobs) = Lanes::with_room(100, &store);
+    capture(&store, client).await;
+    soon(jobs.recv()).await.expect("handed over");
+    let change = database.connection().await;
+    let sql = "BEGIN; UPDATE destinations SET config = '{\"url\": \"https://example.com/b\"}', version = version + 1";
+    change.execute_unprepared(sql).await.expect("changed");
+    let capturing = tokio::spawn({
+        let store = store.clone();
+        async move { capture(&store, client).await }
+    });
+    database.somebody_waits_for_a_lock().await;
+    change.execute_unprepared("COMMIT").await.expect("committed");
+    soon(capturing).await.expect("captured");
+    let job = soon(jobs.recv()).await.expect("handed over");
+    assert_eq!(job.destination.config["url"], "https://example.com/b");
+    assert_eq!(states(&store, client).await.len(), 2, "once each");
 }
