@@ -143,13 +143,17 @@ impl Captures {
 
     /// Writes a batch in one statement, which is a transaction by itself: on PostgreSQL each is a way to the server and
     /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
-    /// clients that aren't known or have changed since they were read.
+    /// clients that aren't there or have changed since they were read.
     async fn write_at_once(&self, requests: &[&CaptureRequest], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
         let connections = &self.shared.connections;
         if connections.is_sqlite() || requests.iter().any(|request| request.idempotency.is_some()) {
             return Ok(None);
         }
-        let addressees = self.shared.directory.kept(clients);
+        let addressees = self
+            .shared
+            .directory
+            .read_ahead(&connections.committer, clients)
+            .await?;
         let mut births = Births::new(&self.shared, Instant::now(), self.shared.clock.now());
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
@@ -171,7 +175,7 @@ impl Captures {
             .map(|born| 2 + born.deliveries.len() as u64)
             .sum::<u64>();
         rows::write(&mut sql, std::mem::take(&mut births.rows));
-        match sql.execute(&connections.writer).await? {
+        match sql.execute(&connections.committer).await? {
             0 => Ok(None),
             written if written == all => Ok(Some(Done::new(answers, births))),
             // It is committed by now, and must not be repeated.
@@ -200,7 +204,7 @@ impl Batched for Captures {
         }
         // The leases' age counts from before what they are based on was read.
         let (begun, now) = (Instant::now(), self.shared.clock.now());
-        let transaction = self.shared.connections.begin().await?;
+        let transaction = self.shared.connections.begin_batch().await?;
         let directory = &self.shared.directory;
         let addressees = directory.addressees(&transaction, &clients, Reading::Committed).await?;
 

@@ -25,6 +25,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_KEPT: &str = "67108864";
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_WRITERS: u32 = 8;
+/// Captures commit one after another, and so do outcomes; one more for a connection that has just been lost.
+const POSTGRES_COMMITTERS: u32 = 3;
 const POSTGRES_READERS: u32 = 6;
 /// How long a transaction may take before its callers are told that the database is unavailable.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -33,6 +35,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// from nothing, of which no statistics tell: going through rows counts as dear as reaching one by its index.
 const WRITER_SETTINGS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'; \
     SET enable_seqscan = off; SET cpu_tuple_cost = 1; SET jit = off";
+/// In addition, for batches: their few statements find all by id, so a plan made once is right for any batch. Making one takes
+/// PostgreSQL as long as writing a lead.
+const COMMITTER_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan";
 /// Compiling a query takes longer than any of ours runs.
 const READER_SETTINGS: &str = "SET jit = off";
 /// A connection that lay idle this long is tried before it is used.
@@ -47,6 +52,8 @@ const MIGRATION_LOCK: i64 = 0x7365_6e73_6569;
 pub(crate) struct Connections {
     /// On SQLite a single connection: whoever writes waits here, not in a busy loop.
     pub(crate) writer: DatabaseConnection,
+    /// Batches of captures and of outcomes are written here: nobody else's transaction is waited for on PostgreSQL. On SQLite the writer.
+    pub(crate) committer: DatabaseConnection,
     /// Lists and logs are read here, as slowly as they may be.
     pub(crate) reader: DatabaseConnection,
 }
@@ -65,10 +72,15 @@ impl Connections {
                 let reader = Database::connect(sqlite(path, SQLITE_READERS))
                     .await
                     .map_err(OpenError::Connect)?;
-                Ok(Self { writer, reader })
+                let committer = writer.clone();
+                Ok(Self {
+                    writer,
+                    committer,
+                    reader,
+                })
             }
             DatabaseUrl::Postgres(url) => {
-                let mut options = postgres(url, POSTGRES_READERS, READER_SETTINGS);
+                let mut options = postgres(url, POSTGRES_READERS, &[READER_SETTINGS]);
                 // It hears of a restart by nothing but its own failures, and isn't in a hurry.
                 options
                     .test_before_acquire(true)
@@ -77,21 +89,27 @@ impl Connections {
                 refuse_asynchronous_commit(&reader).await?;
                 // Where nothing is limited: a migration takes as long as it takes.
                 migrate_alone(&reader).await.map_err(OpenError::Migrate)?;
-                let options = postgres(url, POSTGRES_WRITERS, WRITER_SETTINGS);
+                let options = postgres(url, POSTGRES_WRITERS, &[WRITER_SETTINGS]);
                 let writer = Database::connect(options).await.map_err(OpenError::Connect)?;
-                Ok(Self { writer, reader })
+                let options = postgres(url, POSTGRES_COMMITTERS, &[WRITER_SETTINGS, COMMITTER_SETTINGS]);
+                let committer = Database::connect(options).await.map_err(OpenError::Connect)?;
+                Ok(Self {
+                    writer,
+                    committer,
+                    reader,
+                })
             }
         }
     }
 
-    /// Begins a transaction that writes. The one home of `begin`: on SQLite it must be IMMEDIATE, since a
-    /// deferred one that read before it writes fails at once where another has written meanwhile.
+    /// Begins a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        self.writer.begin_with_options(options).await
+        begin(&self.writer).await
+    }
+
+    /// As [`Connections::begin`], for a batch of captures or of outcomes.
+    pub(crate) async fn begin_batch(&self) -> Result<DatabaseTransaction, DbErr> {
+        begin(&self.committer).await
     }
 
     /// For reads that captures and deliveries wait for: never behind slow reads of the log.
@@ -112,7 +130,7 @@ impl Connections {
 
     /// Closes all connections once they are free.
     pub(crate) async fn close(&self) {
-        for connection in [&self.reader, &self.writer] {
+        for connection in [&self.reader, &self.committer, &self.writer] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -129,6 +147,16 @@ impl Connections {
     pub(crate) fn is_sqlite(&self) -> bool {
         self.backend() == DatabaseBackend::Sqlite
     }
+}
+
+/// The one home of `begin`: on SQLite it must be IMMEDIATE, since a deferred one that read before it writes fails at once
+/// where another has written meanwhile.
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    connection.begin_with_options(options).await
 }
 
 /// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back; a statement that is one by
@@ -180,7 +208,7 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
     options
 }
 
-fn postgres(url: &str, connections: u32, settings: &'static str) -> ConnectOptions {
+fn postgres(url: &str, connections: u32, settings: &'static [&'static str]) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -193,7 +221,12 @@ fn postgres(url: &str, connections: u32, settings: &'static str) -> ConnectOptio
         // Of each connection: the library's own `after_connect` is called once a pool.
         .map_sqlx_postgres_pool_opts(move |options| {
             options.after_connect(move |connection, _| {
-                Box::pin(async move { connection.execute(settings).await.map(drop) })
+                Box::pin(async move {
+                    for some in settings {
+                        connection.execute(*some).await?;
+                    }
+                    Ok(())
+                })
             })
         });
     options

@@ -98,6 +98,19 @@ pub(crate) fn destination_rows(backend: DatabaseBackend, clients: &[Uuid]) -> St
     sql.statement()
 }
 
+/// Reads clients with their living destinations as they are at this moment: a row for each, and one for a client without any.
+/// On PostgreSQL alone.
+pub(crate) fn client_and_destination_rows(ids: &[Uuid]) -> Statement {
+    let mut sql = Sql::new(
+        DatabaseBackend::Postgres,
+        "SELECT c.id AS c_id, c.name AS c_name, c.include_custom_fields AS c_include_custom_fields, \
+         c.destinations_version AS c_destinations_version, d.* FROM clients c \
+         LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id ",
+    );
+    sql.among(ids.iter().copied());
+    sql.statement()
+}
+
 /// Writes a query: whether clients are still as they were read. If so, they stay, as in [`client_rows`].
 pub(crate) fn are_unchanged(sql: &mut Sql, addressees: &Addressees) {
     sql.push("SELECT count(*) = ");
@@ -170,10 +183,48 @@ impl Directory {
         let unknown = rows.keys().copied().collect::<Vec<_>>();
         // A statement of its own: one that waits for a lock reads the locked row again, but what it joined
         // would stay as it was before the wait.
-        let mut read = HashMap::<Uuid, Vec<Bound>>::new();
+        let mut models = Vec::new();
         for row in transaction.query_all_raw(destination_rows(backend, &unknown)).await? {
-            let model = destinations::Model::from_query_result(&row, "")?;
-            read.entry(model.client_id).or_default().push(Bound {
+            models.push(destinations::Model::from_query_result(&row, "")?);
+        }
+        addressees.extend(self.read(rows, models, reading));
+        Ok(addressees)
+    }
+
+    /// Of some clients and their living destinations, what was read before, and what is there now of those that weren't. Nothing
+    /// is locked: whoever goes by it sees whether they [are unchanged](are_unchanged). On PostgreSQL alone.
+    pub(crate) async fn read_ahead(
+        &self,
+        connection: &impl ConnectionTrait,
+        clients: &[ClientId],
+    ) -> Result<Addressees, DbErr> {
+        let mut addressees = self.kept(clients);
+        let unknown = clients.iter().filter(|id| !addressees.contains_key(id));
+        let unknown = unknown.map(|id| id.as_uuid()).collect::<Vec<_>>();
+        if unknown.is_empty() {
+            return Ok(addressees);
+        }
+        let (mut rows, mut models) = (HashMap::new(), Vec::new());
+        // One statement, and so of one moment.
+        for row in connection.query_all_raw(client_and_destination_rows(&unknown)).await? {
+            let client = ClientRow::from_query_result(&row, "c_")?;
+            rows.insert(client.id, client);
+            models.extend(destinations::Model::from_query_result_optional(&row, "")?);
+        }
+        addressees.extend(self.read(rows, models, Reading::Committed));
+        Ok(addressees)
+    }
+
+    /// Clients as their rows and those of their destinations say.
+    fn read(
+        &self,
+        clients: HashMap<Uuid, ClientRow>,
+        models: Vec<destinations::Model>,
+        reading: Reading,
+    ) -> Addressees {
+        let mut bound = HashMap::<Uuid, Vec<Bound>>::new();
+        for model in models {
+            bound.entry(model.client_id).or_default().push(Bound {
                 id: DestinationId::from_uuid(model.id),
                 destination: match reading {
                     Reading::Committed => self.readable(model),
@@ -181,12 +232,12 @@ impl Directory {
                 },
             });
         }
-        let read = rows.into_values().map(|row| {
+        let read = clients.into_values().map(|row| {
             let addressee = Addressee {
                 version: row.destinations_version,
                 name: row.name,
                 include_custom_fields: row.include_custom_fields,
-                destinations: read.remove(&row.id).unwrap_or_default(),
+                destinations: bound.remove(&row.id).unwrap_or_default(),
             };
             (ClientId::from_uuid(row.id), Arc::new(addressee))
         });
@@ -194,12 +245,11 @@ impl Directory {
         if reading == Reading::Committed {
             self.keep(&read);
         }
-        addressees.extend(read);
-        Ok(addressees)
+        read
     }
 
     /// Those of these clients that were read before, as they were then.
-    pub(crate) fn kept(&self, clients: &[ClientId]) -> Addressees {
+    fn kept(&self, clients: &[ClientId]) -> Addressees {
         let kept = self.addressees.lock().unwrap_or_else(PoisonError::into_inner);
         let known = clients.iter().filter_map(|id| Some((*id, Arc::clone(kept.get(id)?))));
         known.collect()

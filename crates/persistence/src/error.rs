@@ -1,7 +1,7 @@
 //! What can go wrong in the store, in terms of what the caller can do.
 
 use sea_orm::error::ConnAcquireErr;
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
 use crate::idempotency::KeyReused;
 
@@ -197,6 +197,11 @@ pub(crate) fn is_conflict(error: &DbErr) -> bool {
             .is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517")),
         _ => false,
     }
+}
+
+/// Whether a row that was to be inserted is there already.
+pub(crate) fn is_there_already(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {

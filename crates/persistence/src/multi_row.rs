@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 /// 128 leads, each with its event and a delivery, are 3,328 parameters: well under SQLite's 32,766.
 pub(crate) const LARGEST_CHUNK: usize = 128;
+/// After an insert: what is there already is left alone. On PostgreSQL it costs another search of each unique index, and an entry
+/// in its log for each row.
+pub(crate) const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING";
 /// Stands for NULL in an array of texts, since the library's arrays can't hold one. Nobody can guess it, nor so write it into a lead.
 static NO_TEXT: LazyLock<String> = LazyLock::new(|| format!("null-{:032x}", rand::random::<u128>()));
 
@@ -227,6 +230,7 @@ pub(crate) async fn insert<const COLUMNS: usize>(
         let size = chunk(backend, rows.len());
         let mut sql = Sql::new(backend, "");
         table.insert(&mut sql, rows.by_ref().take(size));
+        sql.push(UNLESS_THERE);
         sql.execute(transaction).await?;
     }
     Ok(())
@@ -240,7 +244,7 @@ pub(crate) struct Table<const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    /// Goes on with inserting these rows. See [`insert`].
+    /// Goes on with inserting these rows.
     pub(crate) fn insert(&self, sql: &mut Sql, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
         sql.push("INSERT INTO ");
         sql.push(self.name);
@@ -248,7 +252,6 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         sql.push(&self.columns.join(", "));
         sql.push(") ");
         sql.rows(rows);
-        sql.push(" ON CONFLICT DO NOTHING");
     }
 }
 

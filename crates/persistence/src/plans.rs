@@ -233,7 +233,13 @@ fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
     let standing = || vec![id.clone(), millis.clone(), millis.clone(), 50_i64.into()];
     let uuid = LeadId::new(now).as_uuid();
     let is_sqlite = usize::from(backend == DatabaseBackend::Sqlite);
-    vec![
+    let ahead = Hot {
+        what: "clients and destinations of which nothing is known",
+        statement: directory::client_and_destination_rows(&[uuid, uuid]),
+        names: "destinations_name",
+    };
+    let ahead = (backend == DatabaseBackend::Postgres).then_some(ahead);
+    let others = [
         Hot {
             what: "clients that leads come for",
             statement: directory::client_rows(backend, &[uuid, uuid]),
@@ -264,7 +270,8 @@ fn hot_of_clients(backend: DatabaseBackend) -> Vec<Hot> {
             statement: raw(STANDING, standing()),
             names: "deliveries_due",
         },
-    ]
+    ];
+    others.into_iter().chain(ahead).collect()
 }
 
 fn primary(backend: DatabaseBackend) -> &'static str {

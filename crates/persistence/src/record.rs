@@ -59,7 +59,7 @@ impl Batched for Recordings {
 
     async fn write(&self, items: &[Recording]) -> Result<bool, DbErr> {
         if let Some(known) = known::all_known(items) {
-            let transaction = self.shared.connections.begin().await?;
+            let transaction = self.shared.connections.begin_batch().await?;
             if let Some(facts) = known::write(&transaction, &known).await? {
                 let is_urgent = health::note(&transaction, &self.shared, &facts).await?;
                 transaction.commit().await?;
@@ -67,7 +67,7 @@ impl Batched for Recordings {
             }
             transaction.rollback().await?;
         }
-        let transaction = self.shared.connections.begin().await?;
+        let transaction = self.shared.connections.begin_batch().await?;
         let mut rows = read::lock_deliveries(&transaction, items).await?;
         let facts = read::write(&transaction, items, &mut rows).await?;
         let is_urgent = health::note(&transaction, &self.shared, &facts).await?;

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
 
-use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table};
+use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table, UNLESS_THERE};
 
 /// A lead's rows.
 #[derive(Clone)]
@@ -100,15 +100,20 @@ pub(super) fn write(sql: &mut Sql, all: Vec<Born>) -> Vec<[Value; 11]> {
         events.push(born.event);
         deliveries.extend(born.deliveries);
     }
+    // Where a batch may be filled up.
+    let is_sqlite = sql.backend() == DatabaseBackend::Sqlite;
+    let unless_there = if is_sqlite { UNLESS_THERE } else { "" };
     LEADS.insert(sql, leads);
+    sql.push(unless_there);
     sql.then();
     EVENTS.insert(sql, events);
-    let is_too_long = sql.backend() == DatabaseBackend::Sqlite && deliveries.len() > LARGEST_CHUNK;
-    if deliveries.is_empty() || is_too_long {
+    sql.push(unless_there);
+    if deliveries.is_empty() || (is_sqlite && deliveries.len() > LARGEST_CHUNK) {
         return deliveries;
     }
     sql.then();
     DELIVERIES.insert(sql, deliveries);
+    sql.push(unless_there);
     Vec::new()
 }
 

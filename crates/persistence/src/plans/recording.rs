@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement, Value};
 use sensei_domain::{ClientId, DeliveryId, DestinationId, LeadId, Timestamp};
 use sensei_test_support::PostgresServer;
 use uuid::Uuid;
@@ -112,7 +112,7 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
     let Some(server) = PostgresServer::shared() else { return };
     let database = server.database();
     let store = open(DatabaseUrl::Postgres(database.url().to_owned())).await;
-    let writer = &store.connections().writer;
+    let committer = store.connections().begin_batch().await.expect("a connection");
     let ids = (0..400).map(Uuid::from_u128).collect::<Vec<_>>();
     let moved_on = || {
         let mut of_known = Sql::new(DatabaseBackend::Postgres, "");
@@ -143,17 +143,30 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
     let clients = "INSERT INTO clients (id, name, include_custom_fields, created_at, updated_at) \
         SELECT gen_random_uuid(), 'Acme Corp', false, 7, 7 FROM generate_series(1, 1000)";
     for fill in [history, clients, "ANALYZE"] {
-        writer.execute_unprepared(fill).await.expect("filled");
-        for mut statement in moved_on() {
+        committer.execute_unprepared(fill).await.expect("filled");
+        for statement in moved_on() {
             let what = statement.sql.clone();
-            statement.sql = format!("EXPLAIN {what}");
-            let rows = writer.query_all_raw(statement).await.expect("explained");
-            let plan = rows
-                .iter()
-                .map(|row| row.try_get_by_index::<String>(0).expect("a step"));
-            let plan = plan.collect::<Vec<_>>();
-            let is_by_id = |step: &String| step.contains("Index Cond: (id = ");
-            assert!(plan.iter().any(is_by_id), "{what}: {plan:#?}");
+            // A batch is planned for any, and by others for itself.
+            let values = statement.values.iter().flat_map(|values| &values.0);
+            let nulls = values.map(|_| "NULL").collect::<Vec<_>>().join(", ");
+            let prepare = format!("PREPARE batch AS {what}");
+            committer.execute_unprepared(&prepare).await.expect("prepared");
+            let any = Statement::from_string(DatabaseBackend::Postgres, format!("EXPLAIN EXECUTE batch ({nulls})"));
+            let mut itself = statement;
+            itself.sql = format!("EXPLAIN {what}");
+            for explained in [any, itself] {
+                let rows = committer.query_all_raw(explained).await.expect("explained");
+                let plan = rows
+                    .iter()
+                    .map(|row| row.try_get_by_index::<String>(0).expect("a step"));
+                let plan = plan.collect::<Vec<_>>();
+                let is_by_id = |step: &String| step.contains("Index Cond: (id = ");
+                assert!(plan.iter().any(is_by_id), "{what}: {plan:#?}");
+            }
+            committer
+                .execute_unprepared("DEALLOCATE batch")
+                .await
+                .expect("forgotten");
         }
     }
 }

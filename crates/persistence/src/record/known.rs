@@ -7,6 +7,7 @@ use sensei_domain::DeliveryState;
 
 use super::progress::Progress;
 use crate::attempt_row::{ATTEMPTS, attempt_values};
+use crate::error::is_there_already;
 use crate::health::Fact;
 use crate::job::{KnownRow, Recording};
 use crate::multi_row::{Sql, chunks};
@@ -49,8 +50,11 @@ pub(super) async fn write<'a>(
         // With the first: a statement is a way to the database and back.
         sql.then();
         update(&mut sql, after.iter().map(|(item, _, row)| values(item, row)));
-        if sql.execute(transaction).await? != 2 * now.len() as u64 {
-            return Ok(None);
+        match sql.execute(transaction).await {
+            Ok(written) if written == 2 * now.len() as u64 => {}
+            Err(error) if !is_there_already(&error) => return Err(error),
+            // Another has moved it on, or logged an attempt of that number.
+            Ok(_) | Err(_) => return Ok(None),
         }
     }
     let facts = known.iter().map(|&(item, known)| Fact {
