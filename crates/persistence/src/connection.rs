@@ -35,9 +35,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// from nothing, of which no statistics tell: going through rows counts as dear as reaching one by its index.
 const WRITER_SETTINGS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'; \
     SET enable_seqscan = off; SET cpu_tuple_cost = 1; SET jit = off";
-/// In addition, for batches: their few statements find all by id, so a plan made once is right for any batch. Making one takes
-/// PostgreSQL as long as writing a lead.
-const COMMITTER_SETTINGS: &str = "SET plan_cache_mode = force_generic_plan";
+/// In addition, for batches: their few statements find all by id, so a plan made once is right for any batch, and making one takes
+/// PostgreSQL as long as writing a lead. What waits is ended before its callers are told that it wasn't written: a statement
+/// that is a transaction by itself would still be carried out.
+const COMMITTER_SETTINGS: &str =
+    "SET plan_cache_mode = force_generic_plan; SET statement_timeout = '9s'; SET lock_timeout = '8s'";
 /// Compiling a query takes longer than any of ours runs.
 const READER_SETTINGS: &str = "SET jit = off";
 /// A connection that lay idle this long is tried before it is used.
@@ -160,7 +162,7 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 }
 
 /// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back; a statement that is one by
-/// itself may still be carried out by a server that is slow.
+/// itself may still be carried out, by a server that was cut off.
 pub(crate) async fn in_time<T, E: From<DbErr>>(what: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(TIME_LIMIT, what).await {
         Ok(result) => result,

@@ -204,6 +204,15 @@ pub(crate) fn is_there_already(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+/// How a statement is made to undo itself on PostgreSQL.
+pub(crate) fn is_division_by_zero(error: &DbErr) -> bool {
+    // PostgreSQL, appendix A.
+    let is_code = |database: &dyn sqlx::error::DatabaseError| database.code().is_some_and(|code| code == "22012");
+    sqlx_error(error)
+        .and_then(sqlx::Error::as_database_error)
+        .is_some_and(is_code)
+}
+
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(source))

@@ -3,7 +3,7 @@
 //! Written in the transaction that records the attempts, so that no failure is forgotten. What follows from it
 //! is decided apart (`health_keeper`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sea_orm::{
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::connection::Connections;
 use crate::entities::destination_health::{Column, Entity, Model};
 use crate::error::StoreError;
+use crate::multi_row::Sql;
 use crate::storable::storable;
 use crate::store::{Shared, Store};
 
@@ -29,48 +30,69 @@ pub struct Health {
     pub last_error: Option<String>,
 }
 
-/// Destinations that may have a row: mostly there are none, and then nobody needs to look. Only where no other process
-/// writes (SQLite); elsewhere each may have one.
+/// Destinations that are known to have a row: mostly there are none. Where no other process writes (SQLite) others have none, and
+/// nobody needs to look.
 #[derive(Debug)]
-pub(crate) struct KnownFailing(Option<Mutex<HashSet<Uuid>>>);
+pub(crate) struct KnownFailing {
+    are_all: bool,
+    known: Mutex<HashSet<Uuid>>,
+}
 
 impl KnownFailing {
     pub(crate) async fn read(connections: &Connections) -> Result<Self, DbErr> {
-        if !connections.is_sqlite() {
-            return Ok(Self(None));
-        }
         let all = Entity::find().select_only().column(Column::DestinationId);
         let all = all.into_tuple::<Uuid>().all(&connections.writer).await?;
-        Ok(Self(Some(Mutex::new(all.into_iter().collect()))))
+        Ok(Self {
+            are_all: connections.is_sqlite(),
+            known: Mutex::new(all.into_iter().collect()),
+        })
+    }
+
+    /// Those that attempts succeeded at, if all that there is to note of them is that they have no row. Whether they have none
+    /// is to be looked at.
+    pub(crate) fn all_well(&self, facts: &[Fact<'_>]) -> Option<BTreeSet<Uuid>> {
+        let known = self.known();
+        let mut succeeded = BTreeSet::new();
+        for fact in facts {
+            match fact.outcome {
+                Outcome::Ours => {}
+                Outcome::Delivered if !known.contains(&fact.destination_id) => {
+                    succeeded.insert(fact.destination_id);
+                }
+                _ => return None,
+            }
+        }
+        Some(succeeded)
     }
 
     fn may_have(&self, destination: Uuid) -> bool {
-        self.known().is_none_or(|known| known.contains(&destination))
+        !self.are_all || self.known().contains(&destination)
     }
 
     /// Before a row is written: if it isn't in the end, somebody looks in vain.
     fn add(&self, destination: Uuid) {
-        if let Some(mut known) = self.known() {
-            known.insert(destination);
-        }
+        self.known().insert(destination);
     }
 
-    /// Those that have no row, as a transaction that writes has seen before it wrote.
-    fn are_not_there(&self, asked: &[Uuid], found: &[Model]) {
-        if let Some(mut known) = self.known() {
-            for id in asked {
-                if !found.iter().any(|row| row.destination_id == *id) {
-                    known.remove(id);
-                }
-            }
+    /// What a transaction that writes has seen before it wrote.
+    fn are_seen(&self, asked: &[Uuid], found: &[Model]) {
+        let mut known = self.known();
+        for id in asked {
+            known.remove(id);
         }
+        known.extend(found.iter().map(|row| row.destination_id));
     }
 
-    fn known(&self) -> Option<MutexGuard<'_, HashSet<Uuid>>> {
-        self.0
-            .as_ref()
-            .map(|known| known.lock().unwrap_or_else(PoisonError::into_inner))
+    fn known(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes a query: whether none of these has a row.
+pub(crate) fn have_none(sql: &mut Sql, destinations: impl IntoIterator<Item = Uuid>) {
+    sql.push("SELECT NOT EXISTS (SELECT 1 FROM destination_health WHERE destination_id ");
+    sql.among(destinations);
+    sql.push(")");
 }
 
 /// What an attempt tells of its destination.
@@ -149,7 +171,7 @@ pub(crate) async fn note(
         // Each length is another prepared statement.
         succeeded.resize(succeeded.len().next_power_of_two(), last);
         let found = rows(&succeeded).all(transaction).await?;
-        shared.failing.are_not_there(&succeeded, &found);
+        shared.failing.are_seen(&succeeded, &found);
         for row in found {
             is_urgent |= recovered(transaction, &row, now).await?;
         }

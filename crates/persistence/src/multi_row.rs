@@ -11,6 +11,8 @@ use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
 use uuid::Uuid;
 
+use crate::error::{is_division_by_zero, is_there_already};
+
 /// 128 leads, each with its event and a delivery, are 3,328 parameters: well under SQLite's 32,766.
 pub(crate) const LARGEST_CHUNK: usize = 128;
 /// After an insert: what is there already is left alone. On PostgreSQL it costs another search of each unique index, and an entry
@@ -151,23 +153,52 @@ impl Sql {
     }
 
     /// Runs what writes rows; says how many, of all statements together.
-    pub(crate) async fn execute(mut self, connection: &impl ConnectionTrait) -> Result<u64, DbErr> {
-        let mut all = std::mem::take(&mut self.before);
-        if all.is_empty() && self.condition.is_none() {
-            return Ok(connection.execute_raw(self.statement()).await?.rows_affected());
+    pub(crate) async fn execute(self, connection: &impl ConnectionTrait) -> Result<u64, DbErr> {
+        self.run("", connection).await
+    }
+
+    /// Runs what is to write so many rows, of all statements together; false if it doesn't. Then nothing is written on PostgreSQL, and
+    /// a transaction must be rolled back.
+    pub(crate) async fn execute_exactly(
+        mut self,
+        rows: usize,
+        connection: &impl ConnectionTrait,
+    ) -> Result<bool, DbErr> {
+        let exactly = i64::try_from(rows).unwrap_or(i64::MAX);
+        // By an error, since nothing else undoes a statement that is a transaction by itself.
+        let refusal = if self.backend == DatabaseBackend::Postgres {
+            self.values.push(exactly.into());
+            format!(
+                " / (CASE WHEN written IN (0, ${}) THEN 1 ELSE 0 END)",
+                self.values.len()
+            )
+        } else {
+            String::new()
+        };
+        match self.run(&refusal, connection).await {
+            Ok(written) => Ok(written == rows as u64),
+            Err(error) if is_division_by_zero(&error) || is_there_already(&error) => Ok(false),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn run(mut self, refusal: &str, connection: &impl ConnectionTrait) -> Result<u64, DbErr> {
+        let mut all = std::mem::take(&mut self.before);
         all.push(std::mem::take(&mut self.text));
-        let condition = self.condition.map(|query| format!("condition (holds) AS ({query})"));
         let statement = |text| Statement::from_sql_and_values(self.backend, text, self.values);
         if self.backend != DatabaseBackend::Postgres {
             return Ok(connection.execute_raw(statement(all.join("; "))).await?.rows_affected());
         }
+        if let ([text], None, "") = (all.as_slice(), &self.condition, refusal) {
+            return Ok(connection.execute_raw(statement(text.clone())).await?.rows_affected());
+        }
+        let condition = self.condition.map(|query| format!("condition (holds) AS ({query})"));
         let written = all.iter().enumerate();
         let written = written.map(|(index, one)| format!("s{index} AS ({one} RETURNING 1)"));
         let parts = condition.into_iter().chain(written).collect::<Vec<_>>().join(", ");
         let counts = (0..all.len()).map(|index| format!("(SELECT count(*) FROM s{index})"));
         let counts = counts.collect::<Vec<_>>().join(" + ");
-        let text = format!("WITH {parts} SELECT {counts}");
+        let text = format!("WITH {parts} SELECT written{refusal} FROM (SELECT {counts} AS written) AS counts");
         let row = connection.query_one_raw(statement(text)).await?;
         let count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
         Ok(u64::try_from(count).unwrap_or(0))

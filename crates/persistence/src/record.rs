@@ -59,8 +59,15 @@ impl Batched for Recordings {
 
     async fn write(&self, items: &[Recording]) -> Result<bool, DbErr> {
         if let Some(known) = known::all_known(items) {
-            let transaction = self.shared.connections.begin_batch().await?;
-            if let Some(facts) = known::write(&transaction, &known).await? {
+            let (connections, facts) = (&self.shared.connections, known::facts(&known));
+            if !connections.is_sqlite()
+                && let Some(healthy) = self.shared.failing.all_well(&facts)
+                && known::write_at_once(&connections.committer, &known, healthy).await?
+            {
+                return Ok(false);
+            }
+            let transaction = connections.begin_batch().await?;
+            if known::write(&transaction, &known).await? {
                 let is_urgent = health::note(&transaction, &self.shared, &facts).await?;
                 transaction.commit().await?;
                 return Ok(is_urgent);

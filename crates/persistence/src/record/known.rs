@@ -2,13 +2,15 @@
 //!
 //! Safe since a lease carries one attempt: a row that is pending under it was neither attempted since nor changed.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
+use std::collections::BTreeSet;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Value};
 use sensei_domain::DeliveryState;
+use uuid::Uuid;
 
 use super::progress::Progress;
 use crate::attempt_row::{ATTEMPTS, attempt_values};
-use crate::error::is_there_already;
-use crate::health::Fact;
+use crate::health::{self, Fact};
 use crate::job::{KnownRow, Recording};
 use crate::multi_row::{Sql, chunks};
 
@@ -25,38 +27,55 @@ pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow
     is_once.then_some(known)
 }
 
-/// Logs attempts, and lets follow what follows; tells what that says of destinations. `None` when a row isn't as it was:
-/// then what is written isn't right, and must not be committed.
-pub(super) async fn write<'a>(
-    transaction: &DatabaseTransaction,
-    known: &[(&'a Recording, KnownRow)],
-) -> Result<Option<Vec<Fact<'a>>>, DbErr> {
+/// Logs attempts, and lets follow what follows. False when a row isn't as it was: then what is written isn't right, and must not be
+/// committed.
+pub(super) async fn write(transaction: &DatabaseTransaction, known: &[(&Recording, KnownRow)]) -> Result<bool, DbErr> {
     let backend = transaction.get_database_backend();
     for now in chunks(backend, known) {
-        let after = now.iter().map(|&(item, ref known)| {
-            let mut row = Progress::of_known(known, item.lease);
-            row.apply(item);
-            (item, known, row)
-        });
-        let after = after.collect::<Vec<_>>();
         let mut sql = Sql::new(backend, "");
-        ATTEMPTS.insert(
-            &mut sql,
-            after.iter().map(|(item, known, row)| {
-                let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
-                attempt_values(id, row.attempt_count, client, item.lease, &item.attempt)
-            }),
-        );
-        // With the first: a statement is a way to the database and back.
-        sql.then();
-        update(&mut sql, after.iter().map(|(item, _, row)| values(item, row)));
-        match sql.execute(transaction).await {
-            Ok(written) if written == 2 * now.len() as u64 => {}
-            Err(error) if !is_there_already(&error) => return Err(error),
-            // Another has moved it on, or logged an attempt of that number.
-            Ok(_) | Err(_) => return Ok(None),
+        log_and_move_on(&mut sql, now);
+        if !sql.execute_exactly(2 * now.len(), transaction).await? {
+            return Ok(false);
         }
     }
+    Ok(true)
+}
+
+/// The same in one statement, which is a transaction by itself, on PostgreSQL: begin and commit are ways to the server and back.
+/// False, and nothing is written, when a row isn't as it was, or something is known of the health of one of these destinations.
+pub(super) async fn write_at_once(
+    connection: &DatabaseConnection,
+    known: &[(&Recording, KnownRow)],
+    healthy: BTreeSet<Uuid>,
+) -> Result<bool, DbErr> {
+    let mut sql = Sql::new(connection.get_database_backend(), "");
+    health::have_none(&mut sql, healthy);
+    sql.only_if();
+    log_and_move_on(&mut sql, known);
+    sql.execute_exactly(2 * known.len(), connection).await
+}
+
+/// Both in one: a statement is a way to the database and back.
+fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)]) {
+    let after = known.iter().map(|&(item, ref known)| {
+        let mut row = Progress::of_known(known, item.lease);
+        row.apply(item);
+        (item, known, row)
+    });
+    let after = after.collect::<Vec<_>>();
+    ATTEMPTS.insert(
+        sql,
+        after.iter().map(|(item, known, row)| {
+            let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
+            attempt_values(id, row.attempt_count, client, item.lease, &item.attempt)
+        }),
+    );
+    sql.then();
+    update(sql, after.iter().map(|(item, _, row)| values(item, row)));
+}
+
+/// What these attempts say of destinations.
+pub(super) fn facts<'a>(known: &[(&'a Recording, KnownRow)]) -> Vec<Fact<'a>> {
     let facts = known.iter().map(|&(item, known)| Fact {
         destination_id: known.destination_id.as_uuid(),
         client_id: known.client_id.as_uuid(),
@@ -64,7 +83,7 @@ pub(super) async fn write<'a>(
         error: item.attempt.error.as_deref(),
         ended_at: item.attempt.started_at.after(item.attempt.duration),
     });
-    Ok(Some(facts.collect()))
+    facts.collect()
 }
 
 fn values(item: &Recording, row: &Progress) -> [Value; 10] {

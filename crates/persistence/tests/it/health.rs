@@ -102,6 +102,20 @@ async fn failures_are_counted_until_the_next_success(database: &TestDatabase) {
     assert_eq!(database.number("SELECT count(*) FROM destination_health").await, 0);
 }
 
+/// What one node learnt of a destination isn't known to another, whose success ends it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn success_at_another_node_ends_what_failed_at_this_one() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    let (here, there) = (database.open().await, database.open().await);
+    let job = acme_that_retries(&database, &here).await;
+    record(&here, &job, REFUSED).await;
+    assert_eq!(failed_attempts(&there, &job).await, 1);
+    attempt(&there, &job, DELIVERED).await;
+    assert_eq!(failed_attempts(&here, &job).await, 0);
+}
+
 async fn batch_with_a_success_counts_the_failures_after_it(database: &TestDatabase) {
     let store = database.open().await;
     let first = acme_that_retries(database, &store).await;
