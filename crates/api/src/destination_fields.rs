@@ -1,7 +1,7 @@
 //! Reads what somebody wants of a destination, and names all that is wrong with it.
 
 use sensei_domain::{DestinationName, DestinationStatus, Faults, Fields, RateLimit, RetryPolicy, TextRule};
-use sensei_persistence::{DestinationChange, NewDestination};
+use sensei_persistence::{Destination, DestinationChange, NewDestination};
 use serde_json::Value;
 
 use crate::state::ApiState;
@@ -17,15 +17,21 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
     }
     let config = kind
         .zip(config)
-        .and_then(|(kind, config)| fields.nested(state.config(kind, config)));
+        .and_then(|(kind, config)| fields.nested(state.config(kind, config, None)));
     let retry = retry(&mut fields);
+    let is_rate_limited = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
     let ordered = fields.optional_bool("ordered");
     fields.finish()?;
 
-    let (kind, (name, config)) = kind
+    let (kind, (name, (config, _))) = kind
         .zip(name.zip(config))
         .expect("a body without faults has its required fields");
+    let rate_limit = if is_rate_limited {
+        rate_limit
+    } else {
+        state.descriptor(kind).and_then(|descriptor| descriptor.rate_limit)
+    };
     Ok(NewDestination {
         kind: kind.to_owned(),
         name,
@@ -36,24 +42,30 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
     })
 }
 
-/// Reads a change of a destination of this kind.
-pub(crate) fn destination_change(body: &Value, kind: &str, state: &ApiState) -> Result<DestinationChange, Faults> {
+/// Reads a change of a destination. Its kind, which says what a config must be, never changes.
+pub(crate) fn destination_change(
+    body: &Value,
+    before: &Destination,
+    state: &ApiState,
+) -> Result<DestinationChange, Faults> {
     let mut fields = Fields::new(body)?;
     let is_renamed = fields.is_present("name");
     let name = is_renamed.then(|| name(&mut fields)).flatten();
     // Known even when it is absent.
     fields.value("name");
     let config = fields.value("config");
-    let config = config.and_then(|config| fields.nested(state.config(kind, config)));
+    let config = config.and_then(|config| fields.nested(state.config(&before.kind, config, Some(&before.config))));
     let retry = retry(&mut fields);
     let is_rate_limit_changed = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
     let ordered = fields.optional_bool("ordered");
     let is_paused = is_paused(&mut fields);
     fields.finish()?;
+    let (config, kept_secrets) = config.unzip();
     Ok(DestinationChange {
         name,
         config,
+        kept_secrets: kept_secrets.unwrap_or_default(),
         retry,
         rate_limit: is_rate_limit_changed.then_some(rate_limit),
         ordered,

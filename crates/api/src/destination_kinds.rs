@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use sensei_dispatcher::Descriptor;
+use sensei_domain::RateLimit;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use utoipa_axum::routes;
 use crate::auth::SecretAccess;
 use crate::problem::Problem;
 use crate::query::NoQuery;
+use crate::schema;
 use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -42,7 +44,15 @@ struct KindView {
     #[schema(value_type = Object)]
     config_schema: Value,
     /// The fields of the config that are never shown again.
-    secret_fields: &'static [&'static str],
+    secret_fields: Vec<String>,
+    /// A config that could be one, without real secrets.
+    #[schema(value_type = Object)]
+    example: Value,
+    /// The limit that a destination of this kind has unless it is given another, by what its receiver allows.
+    #[schema(schema_with = schema::rate_limit, required)]
+    rate_limit: Option<RateLimit>,
+    /// How to set the receiver up and where to find what the config asks for, in Markdown.
+    setup_guide: &'static str,
     /// Where to read on.
     docs_url: &'static str,
 }
@@ -54,7 +64,10 @@ impl From<&Descriptor> for KindView {
             name: descriptor.name,
             description: descriptor.description,
             config_schema: descriptor.config_schema.clone(),
-            secret_fields: descriptor.secret_fields,
+            secret_fields: descriptor.secret_fields.clone(),
+            example: descriptor.example.clone(),
+            rate_limit: descriptor.rate_limit,
+            setup_guide: descriptor.setup_guide,
             docs_url: descriptor.docs_url,
         }
     }

@@ -59,7 +59,7 @@ struct DestinationView {
     /// Grows with every change.
     #[schema(minimum = 1)]
     version: i64,
-    /// The kind's own settings; of a webhook its `url`.
+    /// The kind's own settings; of a webhook its `url`. A secret is shown as `********`.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/leads"}))]
     config: Value,
     #[schema(schema_with = schema::retry_policy)]
@@ -92,6 +92,7 @@ struct NewDestinationBody {
     /// `standard` if absent.
     #[schema(schema_with = schema::retry_policy, required = false)]
     retry: (),
+    /// If absent, that of the kind, which is what its receiver allows.
     #[schema(schema_with = schema::rate_limit, required = false)]
     rate_limit: (),
     /// Whether deliveries go one at a time, in the order of their capture; a failing one holds up those behind it.
@@ -108,7 +109,7 @@ struct DestinationChangeBody {
     /// That of the Lead Webhook URL's destination can't be changed.
     #[schema(nullable = false, min_length = 1, max_length = 100, example = "CRM")]
     name: Option<String>,
-    /// The kind's own settings, all of them.
+    /// The kind's own settings, all of them; a secret that is left out, or `********`, stays as it is.
     #[schema(value_type = Object, required = false, example = json!({"url": "https://hooks.acme.example/crm"}))]
     config: Value,
     #[schema(schema_with = schema::retry_policy, required = false)]
@@ -134,7 +135,7 @@ impl DestinationView {
             status_since: destination.status_since,
             health: HealthView::of(destination, health, state.breaker(destination.id)),
             version: destination.version,
-            config: destination.config.clone(),
+            config: destination.config.shown(),
             retry: destination.retry.clone(),
             rate_limit: destination.rate_limit,
             ordered: destination.ordered,
@@ -244,10 +245,9 @@ async fn change(
     State(state): State<ApiState>,
     body: JsonBody,
 ) -> Result<Json<DestinationView>, Problem> {
-    // Its kind, which says what a config must be, never changes.
     let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
-    let change = destination_fields::destination_change(&body.value, &destination.kind, &state)?;
+    let change = destination_fields::destination_change(&body.value, &destination, &state)?;
     let changed = state
         .store()
         .change_destination(access.client_id, destination_id, &change, &access.actor())

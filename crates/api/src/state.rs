@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
 use sensei_domain::{ClientId, Clock, DestinationId, Faults, Fields, Timestamp, WebhookUrl};
-use sensei_persistence::{Client, Store};
+use sensei_persistence::{Client, DestinationConfig, Store};
 use serde_json::Value;
 
 use crate::keys_under_way::KeysUnderWay;
@@ -93,21 +93,55 @@ impl ApiState {
     }
 
     /// Checks a destination's config, which stands at `/config`: its kind must accept it, and the egress guard its URL.
-    /// Answers with the config as it is kept, its URL normalised as it is in the settings.
-    pub(crate) fn config(&self, kind: &str, config: &Value) -> Result<Value, Faults> {
-        if let Err(error) = self.0.registry.bind(kind, config) {
+    /// Answers with the config as it is kept, its URL normalised as it is in the settings. A secret that is masked or left out is
+    /// the one of before; those are named too.
+    pub(crate) fn config(
+        &self,
+        kind: &str,
+        config: &Value,
+        before: Option<&DestinationConfig>,
+    ) -> Result<(DestinationConfig, Vec<String>), Faults> {
+        let secret_fields = self
+            .descriptor(kind)
+            .map_or(&[][..], |descriptor| &descriptor.secret_fields);
+        let (mut kept, mut kept_secrets) = (config.clone(), Vec::new());
+        if let Value::Object(fields) = &mut kept {
+            for field in secret_fields {
+                let is_masked = fields.get(field).is_none_or(|given| given == DestinationConfig::MASK);
+                match before.and_then(|before| before.expose().get(field)) {
+                    Some(secret) if is_masked => {
+                        fields.insert(field.clone(), secret.clone());
+                        kept_secrets.push(field.clone());
+                    }
+                    None if is_masked && fields.contains_key(field) => {
+                        let pointer = format!("/config/{field}");
+                        return Err(Faults::one(
+                            pointer,
+                            "must be the secret itself, not what stands for it",
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if let Err(error) = self.0.registry.bind(kind, &kept) {
             return Err(match error {
                 ConfigError::UnknownKind { .. } => Faults::one("/kind", error.to_string()),
                 ConfigError::Invalid { faults, .. } => faults.below("/config"),
             });
         }
-        let mut kept = config.clone();
-        let url = config.get("url").and_then(Value::as_str);
+        let url = kept.get("url").and_then(Value::as_str);
         if let Some(url) = url.and_then(|url| url.parse::<WebhookUrl>().ok()) {
             let refused = |refusal: Refusal| Faults::one("/config/url", refusal.to_string());
             self.0.egress.check(&url).map_err(refused)?;
             kept["url"] = Value::from(url.as_str());
         }
-        Ok(kept)
+        let config = DestinationConfig::new(kept, secret_fields.iter().map(String::as_str));
+        Ok((config, kept_secrets))
+    }
+
+    /// What there is to know about a kind.
+    pub(crate) fn descriptor(&self, kind: &str) -> Option<&Descriptor> {
+        self.kinds().find(|descriptor| descriptor.kind == kind)
     }
 }

@@ -38,7 +38,7 @@ impl BoundTransports {
         {
             return Ok(Arc::clone(transport));
         }
-        let transport = self.registry.bind(&destination.kind, &destination.config)?;
+        let transport = self.registry.bind(&destination.kind, destination.config.expose())?;
         if kept.len() >= KEPT {
             kept.clear();
         }

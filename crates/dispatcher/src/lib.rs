@@ -27,7 +27,7 @@ mod transports;
 
 pub use breakers::{BreakerState, Breakers};
 pub use egress::{
-    ATTEMPT_DEADLINE, Answer, Denied, Egress, EgressError, EgressOptions, Failure, Refusal, USER_AGENT, is_public,
+    ATTEMPT_DEADLINE, Answer, Call, Denied, Egress, EgressError, EgressOptions, Failure, Refusal, USER_AGENT, is_public,
 };
 pub use engine::{Dispatcher, LeaseTooShort};
 pub use limits::Limits;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use sensei_domain::{Faults, Outcome, Timestamp};
+use sensei_domain::{Faults, Outcome, RateLimit, Timestamp};
 use sensei_persistence::Job;
 use serde_json::Value;
 
@@ -41,7 +41,13 @@ pub struct Descriptor {
     /// JSON Schema (2020-12) of its config.
     pub config_schema: Value,
     /// The config's fields that are never shown again.
-    pub secret_fields: &'static [&'static str],
+    pub secret_fields: Vec<String>,
+    /// A config that could be one, without real secrets.
+    pub example: Value,
+    /// How fast its receiver lets attempts follow each other; a destination has this limit unless it is given another.
+    pub rate_limit: Option<RateLimit>,
+    /// How to set the receiver up and where to find what the config asks for, in Markdown.
+    pub setup_guide: &'static str,
     /// Where a receiver's author reads on.
     pub docs_url: &'static str,
 }
@@ -113,6 +119,18 @@ impl Attempted {
             response_snippet: None,
             request_url: None,
             strain: failure.strain(),
+        }
+    }
+
+    /// There was nothing to send, which these words explain.
+    pub fn unsent(words: String) -> Self {
+        Self {
+            outcome: Outcome::Delivered,
+            status_code: None,
+            error: Some(words),
+            response_snippet: None,
+            request_url: None,
+            strain: None,
         }
     }
 

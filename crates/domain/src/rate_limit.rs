@@ -34,6 +34,16 @@ named!(RateUnit { Second = "second", Minute = "minute" });
 impl RateLimit {
     const LARGEST: u32 = 10_000;
 
+    /// A limit that is known beforehand. Panics unless both numbers are from 1 to 10,000.
+    pub const fn new(requests: u32, per: RateUnit, burst: u32) -> Self {
+        assert!(
+            requests >= 1 && requests <= Self::LARGEST,
+            "requests are from 1 to 10,000"
+        );
+        assert!(burst >= 1 && burst <= Self::LARGEST, "a burst is from 1 to 10,000");
+        Self { requests, per, burst }
+    }
+
     /// Reads a limit, and says what is wrong with it by the pointer of each field below `pointer`.
     pub fn from_json(value: &Value, pointer: &str) -> Result<Self, Faults> {
         let mut fields = Fields::at(value, pointer)?;

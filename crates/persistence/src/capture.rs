@@ -74,6 +74,9 @@ pub enum CaptureError {
     Store(#[from] StoreError),
 }
 
+/// A batch that has waited for longer goes in a transaction: that one is over when its time is.
+const PROMPT: Duration = Duration::from_millis(500);
+
 type Answered = Result<Captured, CaptureError>;
 
 /// A request in the queue, with its caller.
@@ -149,11 +152,15 @@ impl Captures {
         if connections.is_sqlite() || requests.iter().any(|request| request.idempotency.is_some()) {
             return Ok(None);
         }
+        let begun = Instant::now();
         let addressees = self
             .shared
             .directory
             .read_ahead(&connections.committer, clients)
             .await?;
+        if begun.elapsed() > PROMPT {
+            return Ok(None);
+        }
         let mut births = Births::new(&self.shared, Instant::now(), self.shared.clock.now());
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {

@@ -291,6 +291,7 @@ pub(crate) fn release_statement(backend: DatabaseBackend, held: &[(Uuid, i64)], 
         " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
          AND deliveries.state = moved.state",
     );
+    sql.and_among_them("deliveries.id");
     sql.statement()
 }
 

@@ -1,4 +1,4 @@
-//! Opening the database: one writer and several readers on SQLite, a pool on PostgreSQL.
+//! Opening the database: one writer and several readers on SQLite; pools for batches, other writes and slow reads on PostgreSQL.
 //!
 //! Promises that a commit is on disk before it is answered: `synchronous=FULL` on SQLite's
 //! write-ahead log, and a refusal to start where PostgreSQL has `synchronous_commit` off.
@@ -25,8 +25,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_KEPT: &str = "67108864";
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_WRITERS: u32 = 8;
-/// Captures commit one after another, and so do outcomes; one more for a connection that has just been lost.
-const POSTGRES_COMMITTERS: u32 = 3;
+/// Captures commit one after another, and so do outcomes. The others are for connections that hang in silence: giving one up can take
+/// the system's own time limits. Opened as needed.
+const POSTGRES_COMMITTERS: u32 = 6;
 const POSTGRES_READERS: u32 = 6;
 /// How long a transaction may take before its callers are told that the database is unavailable.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -36,10 +37,10 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 const WRITER_SETTINGS: &str = "SET statement_timeout = '12s'; SET lock_timeout = '11s'; \
     SET enable_seqscan = off; SET cpu_tuple_cost = 1; SET jit = off";
 /// In addition, for batches: their few statements find all by id, so a plan made once is right for any batch, and making one takes
-/// PostgreSQL as long as writing a lead. What waits is ended before its callers are told that it wasn't written: a statement
-/// that is a transaction by itself would still be carried out.
+/// PostgreSQL as long as writing a lead. What waits is ended before [`TIME_LIMIT`], the wait for a connection included: a statement that is a transaction by itself would
+/// otherwise be carried out after its callers gave up.
 const COMMITTER_SETTINGS: &str =
-    "SET plan_cache_mode = force_generic_plan; SET statement_timeout = '9s'; SET lock_timeout = '8s'";
+    "SET plan_cache_mode = force_generic_plan; SET statement_timeout = '6s'; SET lock_timeout = '5s'";
 /// Compiling a query takes longer than any of ours runs.
 const READER_SETTINGS: &str = "SET jit = off";
 /// A connection that lay idle this long is tried before it is used.
@@ -162,7 +163,7 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 }
 
 /// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back; a statement that is one by
-/// itself may still be carried out, by a server that was cut off.
+/// itself may still be carried out, by a server that was cut off or is stuck in its commit.
 pub(crate) async fn in_time<T, E: From<DbErr>>(what: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(TIME_LIMIT, what).await {
         Ok(result) => result,

@@ -8,16 +8,17 @@ use std::sync::{Arc, PoisonError};
 
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
 use sensei_domain::{ClientId, DestinationId, DestinationName, DestinationStatus, RateLimit, RetryPolicy, Timestamp};
-use serde_json::Value;
 
 use crate::audit::{self, Actor};
 use crate::clients;
+use crate::destination_config::DestinationConfig;
 use crate::destinations::{self, LEAD_WEBHOOK, written};
 use crate::directory::Directory;
 use crate::entities::destinations::{Column, Entity, Model};
 use crate::error::{ChangeError, StoreError};
 use crate::health;
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
+use crate::master_key::MasterKey;
 use crate::records::Destination;
 use crate::store::Store;
 
@@ -29,7 +30,7 @@ pub struct NewDestination {
     /// Its name, unique among the client's.
     pub name: DestinationName,
     /// The kind's own settings.
-    pub config: Value,
+    pub config: DestinationConfig,
     /// What follows a failed attempt.
     pub retry: RetryPolicy,
     /// How fast attempts may follow each other.
@@ -44,7 +45,9 @@ pub struct DestinationChange {
     /// Another name.
     pub name: Option<DestinationName>,
     /// Other settings of the kind, all of them. The kind has accepted them.
-    pub config: Option<Value>,
+    pub config: Option<DestinationConfig>,
+    /// Secrets of that config that shall be what they are when it is written, whoever has changed them meanwhile.
+    pub kept_secrets: Vec<String>,
     /// What follows a failed attempt.
     pub retry: Option<RetryPolicy>,
     /// Another rate limit, or `Some(None)` to have none.
@@ -94,7 +97,7 @@ impl Store {
         let now = self.now();
         let transaction = self.connections().begin().await?;
         let row = locked(&transaction, client, id).await?;
-        let wanted = applied(&row, change, now)?;
+        let wanted = applied(self.shared().directory.master_key(), &row, change, now)?;
         if wanted == row {
             return Ok(self.shared().directory.destination(row)?);
         }
@@ -162,7 +165,12 @@ pub(crate) async fn locked(
 }
 
 /// The row as it is wanted; equal to what it was when nothing changes.
-fn applied(row: &Model, change: &DestinationChange, now: Timestamp) -> Result<Model, ChangeError> {
+fn applied(
+    master_key: &MasterKey,
+    row: &Model,
+    change: &DestinationChange,
+    now: Timestamp,
+) -> Result<Model, ChangeError> {
     let mut wanted = row.clone();
     if let Some(name) = change.name.as_ref().filter(|name| name.as_str() != row.name) {
         if row.name == LEAD_WEBHOOK {
@@ -173,11 +181,16 @@ fn applied(row: &Model, change: &DestinationChange, now: Timestamp) -> Result<Mo
         }
         name.as_str().clone_into(&mut wanted.name);
     }
-    // Compared as values: the text that is stored may be written otherwise.
-    if let Some(config) = &change.config
-        && serde_json::from_str::<Value>(&row.config).ok().as_ref() != Some(config)
-    {
-        wanted.config = config.to_string();
+    // Compared as values: what is sealed is another text each time.
+    if let Some(config) = &change.config {
+        let current = DestinationConfig::unsealed(master_key, row.id, &row.config).ok();
+        let config = match &current {
+            Some(current) => config.clone().keeping(&change.kept_secrets, current),
+            None => config.clone(),
+        };
+        if current.as_ref() != Some(&config) {
+            wanted.config = config.sealed(master_key, row.id);
+        }
     }
     if let Some(retry) = &change.retry {
         wanted.retry = written(retry)?;

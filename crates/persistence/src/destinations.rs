@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::deliveries;
 use crate::destination_changes::NewDestination;
+use crate::destination_config::DestinationConfig;
 use crate::directory::{Directory, secret_place};
 use crate::entities::destinations::{self, Column, Model};
 use crate::error::StoreError;
@@ -83,7 +84,7 @@ pub(crate) async fn create_lead_webhook(
     let new = NewDestination {
         kind: WEBHOOK_KIND.to_owned(),
         name: LEAD_WEBHOOK.parse().expect("a name"),
-        config: json!({ "url": url.as_str() }),
+        config: DestinationConfig::new(json!({ "url": url.as_str() }), []),
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
@@ -111,7 +112,7 @@ pub(crate) async fn create(
         status_reason: None,
         status_since: now.as_millis(),
         version: 1,
-        config: new.config.to_string(),
+        config: new.config.sealed(master_key, id),
         retry: written(&new.retry)?,
         rate_limit: new.rate_limit.as_ref().map(written).transpose()?,
         ordered: new.ordered,

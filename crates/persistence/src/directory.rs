@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Enti
 use sensei_domain::{ClientId, DestinationId, Signer, Timestamp};
 use uuid::Uuid;
 
+use crate::destination_config::DestinationConfig;
 use crate::entities::destinations;
 use crate::error::StoreError;
 use crate::master_key::{MasterKey, SealedPlace};
@@ -105,8 +106,10 @@ pub(crate) fn client_and_destination_rows(ids: &[Uuid]) -> Statement {
         DatabaseBackend::Postgres,
         "SELECT c.id AS c_id, c.name AS c_name, c.include_custom_fields AS c_include_custom_fields, \
          c.destinations_version AS c_destinations_version, d.* FROM clients c \
-         LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL WHERE c.id ",
+         LEFT JOIN destinations d ON d.client_id = c.id AND d.deleted_at IS NULL AND d.client_id ",
     );
+    sql.among(ids.iter().copied());
+    sql.push(" WHERE c.id ");
     sql.among(ids.iter().copied());
     sql.statement()
 }
@@ -127,8 +130,10 @@ pub(crate) fn are_unchanged(sql: &mut Sql, addressees: &Addressees) {
     sql.push(
         ") AS known (id, version, name, include_custom_fields) JOIN clients c ON c.id = known.id \
          AND c.destinations_version = known.version AND c.name = known.name \
-         AND c.include_custom_fields = known.include_custom_fields ORDER BY c.id FOR SHARE OF c) AS unchanged",
+         AND c.include_custom_fields = known.include_custom_fields",
     );
+    sql.and_among_them("c.id");
+    sql.push(" ORDER BY c.id FOR SHARE OF c) AS unchanged");
 }
 
 /// On SQLite padded to a power of two by repeating the last: there each length is another prepared statement.
@@ -209,7 +214,9 @@ impl Directory {
         for row in connection.query_all_raw(client_and_destination_rows(&unknown)).await? {
             let client = ClientRow::from_query_result(&row, "c_")?;
             rows.insert(client.id, client);
-            models.extend(destinations::Model::from_query_result_optional(&row, "")?);
+            if row.try_get::<Option<Uuid>>("", "id")?.is_some() {
+                models.push(destinations::Model::from_query_result(&row, "")?);
+            }
         }
         addressees.extend(self.read(rows, models, Reading::Committed));
         Ok(addressees)
@@ -338,7 +345,7 @@ fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destin
         status_reason: model.status_reason,
         status_since: Timestamp::from_millis(model.status_since),
         version: model.version,
-        config: serde_json::from_str(&model.config).map_err(|_| unreadable("destination config"))?,
+        config: DestinationConfig::unsealed(master_key, model.id, &model.config)?,
         retry: serde_json::from_str(&model.retry).map_err(|_| unreadable("retry policy"))?,
         rate_limit: model
             .rate_limit

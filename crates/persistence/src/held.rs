@@ -153,6 +153,7 @@ pub(crate) fn hold_leased_statement(backend: DatabaseBackend, held: &[(DeliveryI
         " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
          AND deliveries.state = moved.state",
     );
+    sql.and_among_them("deliveries.id");
     sql.statement()
 }
 

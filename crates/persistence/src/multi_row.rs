@@ -31,6 +31,8 @@ pub(crate) struct Sql {
     condition: Option<String>,
     text: String,
     values: Vec<Value>,
+    /// On PostgreSQL, the ids of the last rows: their first column.
+    ids: Vec<Uuid>,
 }
 
 impl Sql {
@@ -41,6 +43,7 @@ impl Sql {
             condition: None,
             text: text.to_owned(),
             values: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -100,10 +103,26 @@ impl Sql {
         }
     }
 
+    /// Goes on with what the last rows say already: that a column is one of their ids. PostgreSQL then finds a table's rows by its index
+    /// whatever it thinks of the table's size: by a plan that was made while a table was tiny it would go through all of it.
+    pub(crate) fn and_among_them(&mut self, column: &str) {
+        if self.backend == DatabaseBackend::Postgres {
+            self.push(" AND ");
+            self.push(column);
+            self.push(" ");
+            let ids = std::mem::take(&mut self.ids);
+            self.among(ids);
+        }
+    }
+
     /// `SELECT c1, NULLIF(c2, '...') FROM unnest($1, $2) AS given (c1, c2)`.
     fn arrays<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
         let mut columns = [(); COLUMNS].map(|()| Vec::new());
+        self.ids.clear();
         for row in rows {
+            if let Some(Value::Uuid(Some(id))) = row.first() {
+                self.ids.push(*id);
+            }
             for (column, value) in columns.iter_mut().zip(row) {
                 column.push(value);
             }
@@ -157,13 +176,13 @@ impl Sql {
         self.run("", connection).await
     }
 
-    /// Runs what is to write so many rows, of all statements together; false if it doesn't. Then nothing is written on PostgreSQL, and
-    /// a transaction must be rolled back.
+    /// Runs what is to write so many rows, of all statements together.
     pub(crate) async fn execute_exactly(
         mut self,
         rows: usize,
         connection: &impl ConnectionTrait,
-    ) -> Result<bool, DbErr> {
+    ) -> Result<Written, DbErr> {
+        let has_condition = self.condition.is_some();
         let exactly = i64::try_from(rows).unwrap_or(i64::MAX);
         // By an error, since nothing else undoes a statement that is a transaction by itself.
         let refusal = if self.backend == DatabaseBackend::Postgres {
@@ -176,8 +195,10 @@ impl Sql {
             String::new()
         };
         match self.run(&refusal, connection).await {
-            Ok(written) => Ok(written == rows as u64),
-            Err(error) if is_division_by_zero(&error) || is_there_already(&error) => Ok(false),
+            Ok(written) if written == rows as u64 => Ok(Written::All),
+            Ok(0) if has_condition => Ok(Written::Nothing),
+            Ok(_) => Ok(Written::Others),
+            Err(error) if is_division_by_zero(&error) || is_there_already(&error) => Ok(Written::Others),
             Err(error) => Err(error),
         }
     }
@@ -203,6 +224,17 @@ impl Sql {
         let count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
+}
+
+/// What became of a statement that was to write so many rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It wrote them.
+    All,
+    /// Its condition didn't hold.
+    Nothing,
+    /// Some are otherwise than was thought. On PostgreSQL nothing is written; a transaction must be rolled back.
+    Others,
 }
 
 /// A column of rows as one value.

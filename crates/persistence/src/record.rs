@@ -24,7 +24,8 @@ use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::health;
 use crate::health_keeper;
-use crate::job::{AttemptRecord, Recording};
+use crate::job::{AttemptRecord, KnownRow, Recording};
+use crate::multi_row::Written;
 use crate::store::{Shared, Store};
 
 impl Store {
@@ -51,6 +52,30 @@ impl Recordings {
     }
 }
 
+impl Recordings {
+    /// The quick way, if there is one: `None`, and nothing is written, where a row isn't as it was.
+    async fn write_known(&self, known: &[(&Recording, KnownRow)]) -> Result<Option<bool>, DbErr> {
+        let (connections, facts) = (&self.shared.connections, known::facts(known));
+        if !connections.is_sqlite()
+            && let Some(healthy) = self.shared.failing.all_well(&facts)
+        {
+            match known::write_at_once(&connections.committer, known, healthy).await? {
+                Written::All => return Ok(Some(false)),
+                Written::Others => return Ok(None),
+                Written::Nothing => {}
+            }
+        }
+        let transaction = connections.begin_batch().await?;
+        if !known::write(&transaction, known).await? {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        let is_urgent = health::note(&transaction, &self.shared, &facts).await?;
+        transaction.commit().await?;
+        Ok(Some(is_urgent))
+    }
+}
+
 #[async_trait]
 impl Batched for Recordings {
     type Item = Recording;
@@ -58,21 +83,10 @@ impl Batched for Recordings {
     type Done = bool;
 
     async fn write(&self, items: &[Recording]) -> Result<bool, DbErr> {
-        if let Some(known) = known::all_known(items) {
-            let (connections, facts) = (&self.shared.connections, known::facts(&known));
-            if !connections.is_sqlite()
-                && let Some(healthy) = self.shared.failing.all_well(&facts)
-                && known::write_at_once(&connections.committer, &known, healthy).await?
-            {
-                return Ok(false);
-            }
-            let transaction = connections.begin_batch().await?;
-            if known::write(&transaction, &known).await? {
-                let is_urgent = health::note(&transaction, &self.shared, &facts).await?;
-                transaction.commit().await?;
-                return Ok(is_urgent);
-            }
-            transaction.rollback().await?;
+        if let Some(known) = known::all_known(items)
+            && let Some(is_urgent) = self.write_known(&known).await?
+        {
+            return Ok(is_urgent);
         }
         let transaction = self.shared.connections.begin_batch().await?;
         let mut rows = read::lock_deliveries(&transaction, items).await?;

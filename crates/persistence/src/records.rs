@@ -12,6 +12,7 @@ use sensei_domain::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::destination_config::DestinationConfig;
 use crate::destinations::LEAD_WEBHOOK;
 use crate::keys::KeyKind;
 
@@ -83,8 +84,8 @@ pub struct Destination {
     pub status_since: Timestamp,
     /// Grows with every change: what is built from a destination is kept by (id, version).
     pub version: i64,
-    /// The kind's own settings. A kind's secrets in it never leave the process.
-    pub config: Value,
+    /// The kind's own settings.
+    pub config: DestinationConfig,
     /// What follows a failed attempt.
     pub retry: RetryPolicy,
     /// How fast attempts may follow each other.

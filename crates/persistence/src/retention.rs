@@ -21,8 +21,6 @@ const STEP: i64 = 500;
 /// A step is followed by a rest of at least this, and of so many times what it took.
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const REST_PER_WORK: u32 = 9;
-/// Between two passes.
-const INTERVAL: Duration = Duration::from_hours(1);
 /// Finished recoveries are shown for so long.
 const RECOVERIES_KEPT: Duration = Duration::from_hours(30 * 24);
 /// Deliveries of an event are written with it, or later for a lead; ids may run ahead of their time by this.
@@ -41,6 +39,8 @@ pub struct Retention {
     pub deliveries: Option<Duration>,
     /// Leads, from their capture, with all that is known of them.
     pub leads: Option<Duration>,
+    /// How long after a pass, or the start, the next one begins.
+    pub every: Duration,
 }
 
 impl Default for Retention {
@@ -49,6 +49,7 @@ impl Default for Retention {
             attempts: Some(Duration::from_hours(30 * 24)),
             deliveries: Some(Duration::from_hours(90 * 24)),
             leads: None,
+            every: Duration::from_hours(1),
         }
     }
 }
@@ -115,11 +116,11 @@ impl Store {
             let closing = store.shared().closing().clone();
             let rounds = async {
                 loop {
-                    tokio::time::sleep(INTERVAL).await;
+                    tokio::time::sleep(retention.every).await;
                     if let Err(error) = store.forget_old(&retention).await {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
-                            "what is old could not be removed; tried again in an hour"
+                            "what is old could not be removed; tried again at the next pass"
                         );
                     }
                 }

@@ -59,8 +59,13 @@ impl Binary {
     /// Sets an environment variable for the program.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.environment.push((name.to_owned(), value.into()));
+        self.set_env(name, value);
         self
+    }
+
+    /// As [`Binary::env`], from the next start on.
+    pub fn set_env(&mut self, name: &str, value: impl Into<String>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// Adds a command line argument.

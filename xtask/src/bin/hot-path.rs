@@ -14,7 +14,7 @@ use sensei_domain::{
     ClientId, DestinationStatus, EventId, Jitter, LeadCreated, LeadId, NewLead, Outcome, RetryPolicy, Standing,
     Timestamp, Verdict, judge,
 };
-use sensei_persistence::Destination;
+use sensei_persistence::{Destination, DestinationConfig};
 use serde_json::{Value, json};
 use xtask::instructions::Part;
 
@@ -136,7 +136,7 @@ fn destination(now: Timestamp) -> Result<Destination> {
         status_reason: None,
         status_since: now,
         version: 1,
-        config: json!({"url": "https://example.com/leads"}),
+        config: DestinationConfig::new(json!({"url": "https://example.com/leads"}), []),
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,

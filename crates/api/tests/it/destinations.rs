@@ -203,6 +203,50 @@ async fn the_lead_webhook_is_changed_here_as_in_the_settings_but_keeps_its_name(
 }
 
 #[tokio::test]
+async fn a_secret_of_a_config_is_masked_and_stays_unless_it_is_given() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let list = format!("{}/destinations", client.path);
+    let url = "https://hooks.slack.com/services/T0/B0/s3cret";
+    let body = |config: Value| json!({"kind": "slack", "name": "Sales", "config": config});
+    for (config, wrong) in [
+        (json!({}), "is required"),
+        (json!({"url": "********"}), "must be the secret itself"),
+        (
+            json!({"url": "https://evil.example/s3cret"}),
+            "must be an incoming webhook's URL",
+        ),
+    ] {
+        let refused = app.post(&*list, &body(config)).refused(422, "invalid-body").await;
+        let told = refused.to_string();
+        assert!(
+            told.contains("/config/url") && told.contains(wrong) && !told.contains("s3cret"),
+            "{told}"
+        );
+    }
+    let made = app.post(&*list, &body(json!({ "url": url }))).send().await.expect(201);
+    assert_eq!(made["config"], json!({"url": "********"}));
+    assert_eq!(
+        made["rateLimit"],
+        json!({"requests": 1, "per": "second", "burst": 5}),
+        "as Slack allows"
+    );
+    let without = json!({"kind": "slack", "name": "All", "config": {"url": url}, "rateLimit": null});
+    assert_eq!(
+        app.post(&*list, &without).send().await.expect(201)["rateLimit"],
+        Value::Null
+    );
+    let path = format!("{list}/{}", text(&made, "/id"));
+    for config in [json!({}), json!({"url": "********"}), json!({ "url": url })] {
+        let same = app.patch(&*path, &json!({ "config": config })).send().await.expect(200);
+        assert_eq!(same, made, "it is as it was");
+    }
+    let other = json!({"config": {"url": "https://hooks.slack.com/services/T0/B0/0ther"}});
+    let changed = app.patch(&*path, &other).send().await.expect(200);
+    assert_eq!((&changed["config"], &changed["version"]), (&made["config"], &json!(2)));
+}
+
+#[tokio::test]
 async fn each_kind_is_described() {
     let app = TestApp::new().await;
     assert_json_snapshot!("kinds", app.get("/v1/destination-kinds").send().await.expect(200));

@@ -9,7 +9,7 @@ use insta::assert_json_snapshot;
 use sensei_api::router;
 use sensei_dispatcher::{Dispatcher, Limits, Registry, Scripted, Step};
 use sensei_domain::{FailureReason, Outcome, RetryPolicy, Verdict};
-use sensei_persistence::{Actor, Answer as KeptAnswer, NewDestination};
+use sensei_persistence::{Actor, Answer as KeptAnswer, DestinationConfig, NewDestination};
 use sensei_test_support::{Fault, FaultServer, Receiver};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ async fn destination(app: &TestApp, client: &TestClient, name: &str, url: &str) 
     let new = NewDestination {
         kind: "webhook".to_owned(),
         name: name.parse().expect("a name"),
-        config: json!({"url": url}),
+        config: DestinationConfig::new(json!({"url": url}), []),
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: true,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ipnet::IpNet;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, ClientBuilder, redirect, retry};
+use reqwest::{Client, ClientBuilder, Method, redirect, retry};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use sensei_domain::WebhookUrl;
@@ -41,6 +41,9 @@ pub struct EgressOptions {
     pub allow: Vec<IpNet>,
     /// Whether plain http may be used to public addresses (`SENSEI_EGRESS_ALLOW_HTTP`).
     pub allow_http: bool,
+    /// Stands in for the hosts of vendors (Slack, Discord, …), for tests and trials: what is for `https://host/path` is sent to
+    /// `/host/path` there.
+    pub vendors_at: Option<Url>,
     /// DNS servers to ask. Empty: the system's.
     pub dns_servers: Vec<SocketAddr>,
     /// Root certificates to trust besides the system's.
@@ -54,11 +57,27 @@ impl Default for EgressOptions {
         Self {
             allow: Vec::new(),
             allow_http: false,
+            vendors_at: None,
             dns_servers: Vec::new(),
             extra_roots: Vec::new(),
             deadline: ATTEMPT_DEADLINE,
         }
     }
+}
+
+/// A request to send.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// How.
+    pub method: Method,
+    /// Where to.
+    pub url: &'a Url,
+    /// Its headers; `user-agent` is added.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// When it must be over, if not one [deadline](Egress::deadline) from now: an attempt of several requests has one for all.
+    pub ends: Option<Instant>,
 }
 
 /// There is no way out.
@@ -81,6 +100,7 @@ pub struct Egress(Arc<Shared>);
 
 struct Shared {
     policy: Arc<Policy>,
+    vendors_at: Option<Url>,
     https: Way,
     http: Way,
     deadline: Duration,
@@ -120,6 +140,7 @@ impl Egress {
             https: way(true)?,
             http: way(false)?,
             policy,
+            vendors_at: options.vendors_at,
             deadline: options.deadline,
             connect_timeout,
         })))
@@ -142,11 +163,18 @@ impl Egress {
         self.0.deadline
     }
 
-    /// Sends one POST, once: no redirect is followed, nothing is sent again. Safe to drop at any await.
+    /// Sends one request, once: no redirect is followed, nothing is sent again. Safe to drop at any await.
     ///
     /// # Errors
     /// If there is no answer. An answer of any status is an `Ok`.
-    pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    pub async fn send(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let Call {
+            method,
+            url,
+            headers,
+            body,
+            ends,
+        } = call;
         let shared = &*self.0;
         shared.policy.check(url).map_err(Failure::Blocked)?;
         let way = if url.scheme() == "https" {
@@ -156,14 +184,30 @@ impl Egress {
         };
         way.vet_literal(url).map_err(Failure::Blocked)?;
 
-        let ends = Instant::now() + shared.deadline;
-        let request = way.client.post(url.clone()).headers(headers).body(body);
+        let ends = ends.unwrap_or_else(|| Instant::now() + shared.deadline);
+        let request = way.client.request(method, url.clone()).headers(headers).body(body);
         let response = timeout_at(ends, request.send())
             .await
             .map_err(|_| Failure::Timeout { after: shared.deadline })?
             .map_err(|error| Failure::of(&error, shared.connect_timeout))?;
         way.watch(url, response.remote_addr());
         Ok(Answer::read(response, ends).await)
+    }
+
+    /// As [`Egress::send`], to a host that a kind knows, not one that a client chose: where something stands in for those, to that.
+    pub async fn send_to_vendor(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let Some(base) = &self.0.vendors_at else {
+            return self.send(call).await;
+        };
+        let mut url = base.clone();
+        let host = call.url.host_str().unwrap_or_default();
+        url.set_path(&format!(
+            "{}/{host}{}",
+            base.path().trim_end_matches('/'),
+            call.url.path()
+        ));
+        url.set_query(call.url.query());
+        self.send(Call { url: &url, ..call }).await
     }
 }
 

@@ -17,6 +17,6 @@ mod tls;
 
 pub use address::{Denied, is_public};
 pub use answer::Answer;
-pub use client::{ATTEMPT_DEADLINE, Egress, EgressError, EgressOptions, USER_AGENT};
+pub use client::{ATTEMPT_DEADLINE, Call, Egress, EgressError, EgressOptions, USER_AGENT};
 pub use failure::Failure;
 pub use policy::Refusal;

@@ -1,7 +1,24 @@
 //! The kinds of destinations, and the explicit list of them.
 
+mod asana;
+mod clickup;
+mod config;
+mod discord;
+mod hook;
+mod hubspot;
+mod jira;
+mod kit;
+mod linear;
+mod mailchimp;
+mod make;
 mod scripted;
+mod slack;
+mod text;
+mod told;
+mod trello;
+mod vendor;
 mod webhook;
+mod zapier;
 
 use std::sync::Arc;
 
@@ -19,7 +36,21 @@ pub struct Registry(Arc<[Arc<dyn Kind>]>);
 impl Registry {
     /// Every kind of the product.
     pub fn standard() -> Self {
-        Self::with(vec![Arc::new(Webhook::new())])
+        Self::with(vec![
+            Arc::new(Webhook::new()),
+            zapier::kind(),
+            make::kind(),
+            slack::kind(),
+            discord::kind(),
+            hubspot::kind(),
+            mailchimp::kind(),
+            kit::kind(),
+            asana::kind(),
+            trello::kind(),
+            linear::kind(),
+            clickup::kind(),
+            jira::kind(),
+        ])
     }
 
     /// Exactly these kinds, for tests and for programs that embed us.
@@ -32,9 +63,14 @@ impl Registry {
         self.0.iter().map(|kind| &**kind)
     }
 
+    /// The kind of this name.
+    pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
+        self.0.iter().find(|known| known.descriptor().kind == name)
+    }
+
     /// A transport of this kind for this config.
     pub fn bind(&self, kind: &str, config: &Value) -> Result<Arc<dyn Transport>, ConfigError> {
-        let found = self.kinds().find(|known| known.descriptor().kind == kind);
+        let found = self.kind(kind);
         let found = found.ok_or_else(|| ConfigError::UnknownKind { kind: kind.to_owned() })?;
         Ok(found.bind(config)?.into())
     }
@@ -61,6 +97,10 @@ mod tests {
         assert!(registry.bind("webhook", &config).is_ok());
         let error = registry.bind("fax", &config).expect_err("no such kind");
         assert_eq!(error.to_string(), "there is no kind \"fax\"");
-        assert_eq!(format!("{registry:?}"), "[\"webhook\"]");
+        assert_eq!(
+            format!("{registry:?}"),
+            "[\"webhook\", \"zapier\", \"make\", \"slack\", \"discord\", \"hubspot\", \"mailchimp\", \"kit\", \"asana\", \"trello\", \
+             \"linear\", \"clickup\", \"jira\"]"
+        );
     }
 }

@@ -91,7 +91,10 @@ impl Scripted {
                 name: "Scripted",
                 description: "Answers from a script, for tests.",
                 config_schema: json!({}),
-                secret_fields: &[],
+                secret_fields: Vec::new(),
+                example: json!({}),
+                rate_limit: None,
+                setup_guide: "",
                 docs_url: "",
             }),
             shared: Arc::new(Shared {

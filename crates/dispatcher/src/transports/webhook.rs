@@ -4,14 +4,14 @@
 //! ends. Any 2xx is accepted, 410 says that there is no such receiver any more, all else is worth repeating.
 
 use async_trait::async_trait;
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, StatusCode};
 use sensei_domain::{Faults, Fields, Outcome, TextRule, Timestamp, Trigger, WebhookUrl};
 use sensei_persistence::Job;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::egress::{Answer, Egress};
+use crate::egress::{Answer, Call, Egress};
 use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 
 const KIND: &str = "webhook";
@@ -52,7 +52,11 @@ impl Webhook {
                 name: "Webhook",
                 description: "Sends each event as JSON to a URL, signed by Standard Webhooks.",
                 config_schema,
-                secret_fields: &[],
+                secret_fields: Vec::new(),
+                example: json!({"url": "https://hooks.acme.example/leads"}),
+                rate_limit: None,
+                setup_guide: "Answer each POST with 200 within 15 seconds, and verify its signature: the secret is shown by \
+                    `GET …/destinations/{destinationId}/secret`. The same event may come twice, with the same `webhook-id`.",
                 docs_url: "https://www.standardwebhooks.com/",
             },
         }
@@ -94,7 +98,14 @@ struct WebhookTransport {
 impl Transport for WebhookTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
         let url = self.url.as_url();
-        let attempted = match egress.post(url, headers(job, now), job.body.clone()).await {
+        let call = Call {
+            method: Method::POST,
+            url,
+            headers: headers(job, now),
+            body: job.body.clone(),
+            ends: None,
+        };
+        let attempted = match egress.send(call).await {
             Ok(answer) => {
                 let outcome = judge_status(&answer, now);
                 let error = (outcome != Outcome::Delivered).then(|| explain(&answer, url));
@@ -106,7 +117,8 @@ impl Transport for WebhookTransport {
     }
 }
 
-fn headers(job: &Job, now: Timestamp) -> HeaderMap {
+/// Of a body that is sent as it is: signed, and marked if it is a test.
+pub(super) fn headers(job: &Job, now: Timestamp) -> HeaderMap {
     let id = job.event_id.to_string();
     let signature = job.destination.sign(&id, now, &job.body);
     let mut headers = HeaderMap::new();

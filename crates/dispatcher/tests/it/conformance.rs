@@ -1,43 +1,108 @@
 //! What every kind of destination must keep, run over each of them.
 //!
-//! A new kind adds a [`Subject`] to [`subjects`]: how its config names a URL, and what it makes of a status.
+//! A new kind adds a [`Subject`] to [`subjects`]: how its config names a URL, and what it makes of a status. A vendor's kind has its own
+//! host: the URL is then where something stands in for it.
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use sensei_dispatcher::{Attempted, Egress, EgressOptions, Kind, Transport, Webhook};
+use sensei_dispatcher::{Attempted, Egress, EgressOptions, Kind, Registry, Transport};
 use sensei_domain::{Clock, Outcome, SystemClock, Trigger};
 use sensei_test_support::{Fault, FaultServer, Receiver};
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers};
 
-use crate::fixture::{SHORT, job, loopback, strict, to_loopback, with};
+use crate::fixture::{SHORT, job, loopback, with};
 use crate::trap::Trap;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 struct Subject {
     kind: Arc<dyn Kind>,
-    /// A config that leads to this URL.
-    config: fn(&str) -> Value,
+    /// A config that leads to this URL; `None`: its example does, where the URL stands in for vendors.
+    config: Option<fn(&str) -> Value>,
     /// What an answer of this status and an empty body means.
     outcome: fn(u16) -> Outcome,
 }
 
+const AGAIN: Outcome = Outcome::Unavailable { retry_after: None };
+
 fn subjects() -> Vec<Subject> {
-    vec![Subject {
-        kind: Arc::new(Webhook::new()),
-        config: |url| json!({ "url": url }),
-        outcome: |status| match status {
-            200..=299 => Outcome::Delivered,
-            410 => Outcome::Gone,
-            _ => Outcome::Unavailable { retry_after: None },
+    let registry = Registry::standard();
+    let kind = |name| Arc::clone(registry.kind(name).expect("it is there"));
+    let vendor = |name, outcome| Subject {
+        kind: kind(name),
+        config: None,
+        outcome,
+    };
+    vec![
+        Subject {
+            kind: kind("webhook"),
+            config: Some(|url| json!({ "url": url })),
+            outcome: |status| match status {
+                200..=299 => Outcome::Delivered,
+                410 => Outcome::Gone,
+                _ => AGAIN,
+            },
         },
-    }]
+        vendor("zapier", |status| match status {
+            200 => Outcome::Delivered,
+            410 => Outcome::Gone,
+            _ => AGAIN,
+        }),
+        vendor("make", |status| match status {
+            200..=299 => Outcome::Delivered,
+            404 | 410 => Outcome::Gone,
+            _ => AGAIN,
+        }),
+        // A success has the body `ok`.
+        vendor("slack", |status| match status {
+            404 | 410 => Outcome::Gone,
+            200..=299 => AGAIN,
+            other => api(other),
+        }),
+        vendor("discord", |status| match status {
+            401 | 403 | 404 => Outcome::Gone,
+            other => api(other),
+        }),
+        // A conflict is over by the next attempt; a success of several says in its body what was kept.
+        vendor("hubspot", |status| match status {
+            207 | 409 => AGAIN,
+            other => api(other),
+        }),
+        vendor("mailchimp", api),
+        // Its limit is by the minute.
+        vendor("kit", |status| match status {
+            429 => Outcome::Unavailable {
+                retry_after: Some(Duration::from_mins(1)),
+            },
+            other => api(other),
+        }),
+        vendor("asana", api),
+        vendor("trello", api),
+        // A success has a body that says so.
+        vendor("linear", |status| match status {
+            200..=299 => AGAIN,
+            other => api(other),
+        }),
+        vendor("clickup", api),
+        vendor("jira", api),
+    ]
+}
+
+/// What the statuses of an API with tokens mean.
+fn api(status: u16) -> Outcome {
+    match status {
+        200..=299 => Outcome::Delivered,
+        408 | 425 | 429 => AGAIN,
+        400..=499 => Outcome::Rejected,
+        _ => AGAIN,
+    }
 }
 
 impl Subject {
@@ -45,30 +110,46 @@ impl Subject {
         self.kind.descriptor().kind
     }
 
-    fn transport(&self, url: &str) -> Box<dyn Transport> {
-        self.kind.bind(&(self.config)(url)).expect("the config is a good one")
+    fn config(&self, url: &str) -> Value {
+        self.config
+            .map_or_else(|| self.kind.descriptor().example.clone(), |config| config(url))
     }
 
-    async fn deliver(&self, url: &str, egress: &Egress) -> Attempted {
-        let job = job(self.kind_name(), (self.config)(url), Trigger::First);
-        self.transport(url).deliver(&job, SystemClock.now(), egress).await
+    fn transport(&self, url: &str) -> Box<dyn Transport> {
+        self.kind.bind(&self.config(url)).expect("the config is a good one")
+    }
+
+    /// A way out that leads to the URL.
+    fn egress(&self, url: &str, options: EgressOptions) -> Egress {
+        let vendors_at = self.config.is_none().then(|| url.parse().expect("a URL"));
+        with(EgressOptions { vendors_at, ..options })
+    }
+
+    async fn deliver(&self, url: &str, options: EgressOptions) -> Attempted {
+        let job = job(self.kind_name(), self.config(url), Trigger::First);
+        let egress = self.egress(url, options);
+        self.transport(url).deliver(&job, SystemClock.now(), &egress).await
     }
 }
 
 #[tokio::test]
 async fn every_status_has_its_outcome_and_its_words() {
     let server = MockServer::start().await;
-    Mock::given(matchers::method("POST"))
-        .respond_with(|request: &Request| {
-            let status = request.url.path().trim_start_matches('/');
-            ResponseTemplate::new(status.parse::<u16>().expect("the path is a status"))
-        })
-        .mount(&server)
-        .await;
-    let egress = to_loopback();
+    let answered = Arc::new(AtomicU16::new(0));
     for subject in subjects() {
+        let status = Arc::clone(&answered);
+        Mock::given(matchers::any())
+            .respond_with(move |_: &Request| ResponseTemplate::new(status.load(Ordering::Relaxed)))
+            .mount(&server)
+            .await;
+        let (transport, egress) = (
+            subject.transport(&server.uri()),
+            subject.egress(&server.uri(), loopback()),
+        );
+        let job = job(subject.kind_name(), subject.config(&server.uri()), Trigger::First);
         for status in 200..=599 {
-            let attempted = subject.deliver(&format!("{}/{status}", server.uri()), &egress).await;
+            answered.store(status, Ordering::Relaxed);
+            let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
             let expected = (subject.outcome)(status);
             assert_eq!(
                 attempted.outcome,
@@ -102,7 +183,7 @@ async fn a_redirect_is_a_failure_that_is_not_followed() {
     for subject in subjects() {
         for status in [301, 302, 303, 307, 308] {
             receiver.set_status(status);
-            let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
+            let attempted = subject.deliver(&receiver.url(), loopback()).await;
             assert_eq!(
                 attempted.outcome,
                 (subject.outcome)(status),
@@ -122,7 +203,10 @@ async fn nothing_is_sent_where_nothing_may_go() {
     for subject in subjects() {
         for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
             let attempted = subject
-                .deliver(&format!("https://{host}:{}/hook", trap.port()), &strict())
+                .deliver(
+                    &format!("https://{host}:{}/hook", trap.port()),
+                    EgressOptions::default(),
+                )
                 .await;
             assert_eq!(attempted.outcome, Outcome::Blocked, "{} {host}", subject.kind_name());
             assert_eq!(
@@ -151,17 +235,16 @@ async fn an_attempt_ends_by_the_deadline_whatever_the_receiver_does() {
         (Fault::LongBody, Some(200), false),
         (Fault::GzipBomb, Some(200), false),
     ];
-    let patient = to_loopback();
-    let hasty = with(EgressOptions {
+    let hasty = EgressOptions {
         deadline: SHORT,
         ..loopback()
-    });
+    };
     for subject in subjects() {
         for (fault, status, is_endless) in &faults {
             let server = FaultServer::start(fault.clone());
             let started = Instant::now();
-            let egress = if *is_endless { &hasty } else { &patient };
-            let attempted = subject.deliver(&server.url(), egress).await;
+            let options = if *is_endless { hasty.clone() } else { loopback() };
+            let attempted = subject.deliver(&server.url(), options).await;
             assert!(started.elapsed() < LIMIT, "{} {fault:?}", subject.kind_name());
             assert_eq!(attempted.status_code, *status, "{} {fault:?}", subject.kind_name());
             if status.is_none() {
@@ -187,15 +270,15 @@ async fn a_delay_beyond_the_deadline_is_a_failure_and_one_within_is_not() {
     let receiver = Receiver::start();
     for subject in subjects() {
         receiver.set_delay(LIMIT);
-        let hasty = with(EgressOptions {
+        let hasty = EgressOptions {
             deadline: SHORT,
             ..loopback()
-        });
-        let attempted = subject.deliver(&receiver.url(), &hasty).await;
+        };
+        let attempted = subject.deliver(&receiver.url(), hasty).await;
         assert_eq!(attempted.outcome, Outcome::Unavailable { retry_after: None });
         assert_eq!(attempted.error.as_deref(), Some("no answer within 1200 ms"));
         receiver.set_delay(Duration::from_millis(20));
-        let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
+        let attempted = subject.deliver(&receiver.url(), loopback()).await;
         assert_eq!(attempted.outcome, (subject.outcome)(200));
     }
 }
@@ -204,7 +287,7 @@ async fn a_delay_beyond_the_deadline_is_a_failure_and_one_within_is_not() {
 async fn an_ipv6_receiver_is_reached() {
     let receiver = Receiver::start_on((Ipv6Addr::LOCALHOST, 0).into()).expect("::1 can be used");
     for subject in subjects() {
-        let attempted = subject.deliver(&receiver.url(), &to_loopback()).await;
+        let attempted = subject.deliver(&receiver.url(), loopback()).await;
         assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.kind_name());
     }
 }
@@ -212,10 +295,10 @@ async fn an_ipv6_receiver_is_reached() {
 #[tokio::test]
 async fn an_attempt_can_be_dropped_at_any_await() {
     let receiver = Receiver::start();
-    let egress = to_loopback();
     for subject in subjects() {
+        let egress = subject.egress(&receiver.url(), loopback());
         let transport = subject.transport(&receiver.url());
-        let job = job(subject.kind_name(), (subject.config)(&receiver.url()), Trigger::First);
+        let job = job(subject.kind_name(), subject.config(&receiver.url()), Trigger::First);
         for polls in 0..30 {
             let mut attempt = pin!(transport.deliver(&job, SystemClock.now(), &egress));
             for _ in 0..polls {
@@ -236,7 +319,9 @@ fn a_kind_describes_its_config() {
         let descriptor = subject.kind.descriptor();
         assert!(!descriptor.name.is_empty() && descriptor.description.ends_with('.'));
         assert!(descriptor.docs_url.starts_with("https://"));
-        let config = (subject.config)("https://example.com/hook");
+        let config = subject.config("https://example.com/hook");
+        subject.kind.bind(&descriptor.example).expect("its example is good");
+        assert!(!descriptor.setup_guide.is_empty());
         let given: BTreeSet<_> = config.as_object().expect("an object").keys().collect();
         let known = descriptor.config_schema["properties"].as_object().expect("properties");
         assert!(
@@ -244,7 +329,9 @@ fn a_kind_describes_its_config() {
             "{}",
             subject.kind_name()
         );
-        assert!(descriptor.secret_fields.iter().all(|field| known.contains_key(*field)));
+        assert!(descriptor.secret_fields.iter().all(|field| known.contains_key(field)));
+        let is_valid = jsonschema::is_valid(&descriptor.config_schema, &descriptor.example);
+        assert!(is_valid, "{}: its schema has its example", subject.kind_name());
         let mut strange = config.clone();
         strange["unknown"] = json!(1);
         subject.kind.bind(&strange).expect_err("unknown fields are refused");

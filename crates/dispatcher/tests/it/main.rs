@@ -14,5 +14,6 @@ mod sweeping;
 mod tls;
 mod trap;
 mod trouble;
+mod vendors;
 mod webhook;
 mod world;

@@ -20,7 +20,7 @@ use crate::fixture::{job, to_loopback};
 async fn deliver(job: &Job) -> Attempted {
     let destination = &job.destination;
     let transport = Registry::standard()
-        .bind(&destination.kind, &destination.config)
+        .bind(&destination.kind, destination.config.expose())
         .expect("a good config");
     transport.deliver(job, SystemClock.now(), &to_loopback()).await
 }
@@ -196,7 +196,7 @@ async fn one_connection_carries_several_attempts() {
     let egress = to_loopback();
     let job = job_to(&format!("http://{address}/"), Trigger::First);
     let transport = Registry::standard()
-        .bind("webhook", &job.destination.config)
+        .bind("webhook", job.destination.config.expose())
         .expect("a good config");
     for _ in 0..3 {
         let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;

@@ -12,7 +12,7 @@ use super::progress::Progress;
 use crate::attempt_row::{ATTEMPTS, attempt_values};
 use crate::health::{self, Fact};
 use crate::job::{KnownRow, Recording};
-use crate::multi_row::{Sql, chunks};
+use crate::multi_row::{Sql, Written, chunks};
 
 /// All of a batch with their rows, in the order of ids, as everybody goes who locks several; nothing if a row isn't known.
 pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow)>> {
@@ -34,7 +34,7 @@ pub(super) async fn write(transaction: &DatabaseTransaction, known: &[(&Recordin
     for now in chunks(backend, known) {
         let mut sql = Sql::new(backend, "");
         log_and_move_on(&mut sql, now);
-        if !sql.execute_exactly(2 * now.len(), transaction).await? {
+        if sql.execute_exactly(2 * now.len(), transaction).await? != Written::All {
             return Ok(false);
         }
     }
@@ -42,12 +42,12 @@ pub(super) async fn write(transaction: &DatabaseTransaction, known: &[(&Recordin
 }
 
 /// The same in one statement, which is a transaction by itself, on PostgreSQL: begin and commit are ways to the server and back.
-/// False, and nothing is written, when a row isn't as it was, or something is known of the health of one of these destinations.
+/// Nothing if something is known of the health of one of these destinations.
 pub(super) async fn write_at_once(
     connection: &DatabaseConnection,
     known: &[(&Recording, KnownRow)],
     healthy: BTreeSet<Uuid>,
-) -> Result<bool, DbErr> {
+) -> Result<Written, DbErr> {
     let mut sql = Sql::new(connection.get_database_backend(), "");
     health::have_none(&mut sql, healthy);
     sql.only_if();
@@ -116,4 +116,5 @@ pub(crate) fn update(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; 10]>)
          FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
          AND deliveries.state = moved.state_before",
     );
+    sql.and_among_them("deliveries.id");
 }

@@ -203,5 +203,6 @@ pub(crate) fn update_statement(backend: DatabaseBackend, rows: impl IntoIterator
          completed_at = moved.completed_at FROM moved WHERE deliveries.id = moved.id \
          AND deliveries.state = moved.state_before AND deliveries.lease IS NOT DISTINCT FROM moved.lease_before",
     );
+    sql.and_among_them("deliveries.id");
     sql.statement()
 }

@@ -153,7 +153,7 @@ async fn held_delivery_is_read_again_with_its_destination(database: &TestDatabas
         panic!("the first and the last are still ours");
     };
     assert_eq!(
-        (now.version, now.config["url"].as_str()),
+        (now.version, now.config.expose()["url"].as_str()),
         (2, Some("https://example.com/new"))
     );
     assert_eq!(

@@ -6,15 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use sensei_domain::{ClientId, DeliveryState, DestinationId, DestinationStatus, RateLimit, RetryPolicy};
 use sensei_persistence::{
-    Actor, Answer, ChangeError, Destination, DestinationChange, LEAD_WEBHOOK, NewDestination, Store,
+    Actor, Answer, ChangeError, Destination, DestinationChange, DestinationConfig, LEAD_WEBHOOK, NewDestination, Store,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixtures::{ALL, TestDatabase, acme, capture, on_both, states};
 use crate::lanes::Lanes;
 
 on_both!(
     made_destination_gets_what_is_captured_from_then_on,
+    secrets_of_a_config_are_sealed,
     name_is_unique_among_the_living_of_a_client,
     each_change_is_another_version_and_told,
     saving_what_is_there_changes_nothing,
@@ -24,11 +25,15 @@ on_both!(
     destination_of_another_client_is_out_of_reach,
 );
 
+fn config(url: &str) -> DestinationConfig {
+    DestinationConfig::new(json!({ "url": url }), [])
+}
+
 pub(crate) fn new_destination(name: &str) -> NewDestination {
     NewDestination {
         kind: "webhook".to_owned(),
         name: name.parse().expect("a name"),
-        config: json!({"url": "https://crm.example.com/"}),
+        config: config("https://crm.example.com/"),
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: false,
@@ -99,6 +104,64 @@ async fn made_destination_gets_what_is_captured_from_then_on(database: &TestData
     assert!(matches!(failed, Err(ChangeError::UnknownClient)), "{failed:?}");
 }
 
+async fn secrets_of_a_config_are_sealed(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let with = |token: &str| DestinationConfig::new(json!({"channel": "leads", "token": token}), ["token"]);
+    let new = NewDestination {
+        config: with("s3cret-1"),
+        ..new_destination("Board")
+    };
+    let made = store
+        .create_destination(client.id, &new, None, named, &Actor::System)
+        .await;
+    let made = made.expect("made").done.expect("it takes effect");
+    assert_eq!(made.config, with("s3cret-1"));
+    let change_to = |token| DestinationChange {
+        config: Some(with(token)),
+        ..DestinationChange::default()
+    };
+    let same = change(&store, &made, change_to("s3cret-1")).await.expect("no error");
+    assert_eq!(
+        same.version, 1,
+        "sealed anew it would be another text, but it is the same"
+    );
+    let changed = change(&store, &made, change_to("s3cret-2")).await.expect("changed");
+    assert_eq!((changed.version, &changed.config), (2, &with("s3cret-2")));
+    assert!(!format!("{changed:?}").contains("s3cret"), "{changed:?}");
+    let moved = DestinationConfig::new(json!({"channel": "sales", "token": "s3cret-1"}), ["token"]);
+    let stale = DestinationChange {
+        config: Some(moved),
+        kept_secrets: vec!["token".to_owned()],
+        ..DestinationChange::default()
+    };
+    let moved = change(&store, &made, stale).await.expect("changed");
+    let expected = json!({"channel": "sales", "token": "s3cret-2"});
+    assert_eq!(
+        *moved.config.expose(),
+        expected,
+        "who leaves the secret as it is doesn't bring back the one before"
+    );
+    change(&store, &made, change_to("s3cret-2"))
+        .await
+        .expect("changed back");
+
+    let column = database
+        .texts("SELECT config FROM destinations WHERE name = 'Board'")
+        .await
+        .remove(0);
+    assert!(column.contains("leads") && !column.contains("s3cret"), "{column}");
+    store.close().await;
+    drop(store);
+    let store = database.open().await;
+    let read = store
+        .destination(client.id, made.id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(read.config, with("s3cret-2"));
+}
+
 async fn name_is_unique_among_the_living_of_a_client(database: &TestDatabase) {
     let store = database.open().await;
     let (client, other) = (acme(&store).await, acme(&store).await);
@@ -127,7 +190,7 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
     let made = make(&store, client.id, "CRM").await.expect("made");
     let (lanes, _jobs) = Lanes::with_room(0, &store);
     let none = DestinationChange::default;
-    let config: Value = json!({"url": "https://crm.example.com/v2"});
+    let config = config("https://crm.example.com/v2");
     let changes = [
         renamed("Customers"),
         DestinationChange {
@@ -197,6 +260,7 @@ async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
     let same = DestinationChange {
         name: Some("CRM".parse().expect("a name")),
         config: Some(made.config.clone()),
+        kept_secrets: Vec::new(),
         retry: Some(made.retry.clone()),
         rate_limit: Some(None),
         ordered: Some(false),
@@ -251,7 +315,7 @@ async fn lead_webhook_changes_in_step_with_the_settings_and_keeps_its_name(datab
     database.clock.advance(Duration::from_secs(1));
     let wanted = DestinationChange {
         name: Some(LEAD_WEBHOOK.parse().expect("a name")),
-        config: Some(json!({"url": "https://example.com/b"})),
+        config: Some(config("https://example.com/b")),
         retry: Some(RetryPolicy::Standard),
         ..DestinationChange::default()
     };

@@ -63,7 +63,10 @@ async fn url_makes_a_destination(database: &TestDatabase) {
         (made.status, &made.retry),
         (DestinationStatus::Active, &RetryPolicy::None)
     );
-    assert_eq!(made.config, serde_json::json!({"url": "https://example.com/a"}));
+    assert_eq!(
+        *made.config.expose(),
+        serde_json::json!({"url": "https://example.com/a"})
+    );
     assert!(made.secret.expose().starts_with("whsec_"));
     let alone = store
         .destination(created.client.id, made.id)
@@ -90,7 +93,7 @@ async fn changed_url_is_another_version_with_the_same_secret(database: &TestData
         (after.id, after.version, after.secret.expose()),
         (before.id, 2, before.secret.expose())
     );
-    assert_eq!(after.config["url"], "https://example.com/b");
+    assert_eq!(after.config.expose()["url"], "https://example.com/b");
     assert_eq!((after.created_at, after.updated_at), (before.created_at, store.now()));
     assert_eq!(*lanes.changed.lock().expect("no panic"), [before.id]);
 }
@@ -223,7 +226,7 @@ async fn next_lead_goes_by_what_was_changed_meanwhile(database: &TestDatabase) {
         capture(&store, client).await;
         let job = jobs.try_recv().expect("handed over before the caller is answered");
         let body = String::from_utf8(job.body.to_vec()).expect("JSON");
-        (job.destination.config["url"].as_str().map(str::to_owned), body)
+        (job.destination.config.expose()["url"].as_str().map(str::to_owned), body)
     };
     for _ in 0..2 {
         url_and_body().await;
@@ -269,6 +272,6 @@ async fn lead_that_waits_for_a_change_goes_by_it() {
     change.execute_unprepared("COMMIT").await.expect("committed");
     soon(capturing).await.expect("captured");
     let job = soon(jobs.recv()).await.expect("handed over");
-    assert_eq!(job.destination.config["url"], "https://example.com/b");
+    assert_eq!(job.destination.config.expose()["url"], "https://example.com/b");
     assert_eq!(states(&store, client).await.len(), 2, "once each");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use sensei_dispatcher::{ATTEMPT_DEADLINE, EgressOptions, Limits};
-use sensei_domain::parse_duration;
+use sensei_domain::{WebhookUrl, parse_duration};
 use sensei_persistence::{DatabaseUrl, Retention};
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,8 @@ const ADMIN_KEY_LENGTH: usize = 16;
 const ADMIN_KEY_PREFIX: &str = "sk_";
 /// Shorter, and somebody who looks on Monday misses what happened on Friday.
 const SHORTEST_KEPT: Duration = Duration::from_hours(24);
+/// A pass that finds nothing still looks.
+const SHORTEST_ROUND: Duration = Duration::from_secs(1);
 const MOST_AT_A_TIME: usize = 100_000;
 
 /// Parses all settings, adding what is wrong to the faults; `None` only if there are some.
@@ -43,6 +45,11 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     let master_key = reader.read("master_key", |text| text.parse().map_err(|_| MASTER_KEY.to_owned()));
     let allow = reader.read("egress_allow", networks);
     let allow_http = reader.read("egress_allow_http", truth);
+    let vendors_at = reader.read("vendors_at", |text| {
+        text.parse::<WebhookUrl>()
+            .map(|url| url.as_url().clone())
+            .map_err(|error| error.to_string())
+    });
     let log = reader.read("log", log_filter);
     let log_format = reader.read("log_format", |text| match text {
         "text" => Ok(LogFormat::Text),
@@ -56,6 +63,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     let keep_attempts = reader.read("keep_attempts", kept);
     let keep_deliveries = reader.read("keep_deliveries", kept);
     let keep_leads = reader.read("keep_leads", kept);
+    let keep_every = reader.read("keep_every", every);
 
     Some(Config {
         listen: listen?,
@@ -67,6 +75,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
         egress: EgressOptions {
             allow: allow?,
             allow_http: allow_http?,
+            vendors_at,
             ..EgressOptions::default()
         },
         limits: Limits {
@@ -80,6 +89,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
             attempts: keep_attempts?,
             deliveries: keep_deliveries?,
             leads: keep_leads?,
+            every: keep_every?,
         },
         log: log?,
         log_format: log_format?,
@@ -221,6 +231,13 @@ fn kept(text: &str) -> Result<Option<Duration>, String> {
     match parse_duration(text) {
         Ok(kept) if kept >= SHORTEST_KEPT => Ok(Some(kept)),
         _ => Err("must be forever, or a duration of at least 1d, e.g. 30d".to_owned()),
+    }
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(every) if every >= SHORTEST_ROUND => Ok(every),
+        _ => Err("must be a duration of at least 1s, e.g. 1h".to_owned()),
     }
 }
 

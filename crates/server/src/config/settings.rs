@@ -48,6 +48,7 @@ impl Setting {
             "keep_attempts" => "30d".to_owned(),
             "keep_deliveries" => "90d".to_owned(),
             "keep_leads" => "forever".to_owned(),
+            "keep_every" => "1h".to_owned(),
             _ => return None,
         };
         Some(text)
@@ -67,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("master_key", "SENSEI_MASTER_KEY"),
     list("egress_allow", "SENSEI_EGRESS_ALLOW"),
     plain("egress_allow_http", "SENSEI_EGRESS_ALLOW_HTTP"),
+    plain("vendors_at", "SENSEI_VENDORS_AT"),
     plain("log", "SENSEI_LOG"),
     plain("log_format", "SENSEI_LOG_FORMAT"),
     plain("lane_capacity", "SENSEI_LANE_CAPACITY"),
@@ -76,6 +78,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("keep_attempts", "SENSEI_KEEP_ATTEMPTS"),
     plain("keep_deliveries", "SENSEI_KEEP_DELIVERIES"),
     plain("keep_leads", "SENSEI_KEEP_LEADS"),
+    plain("keep_every", "SENSEI_KEEP_EVERY"),
 ];
 
 const fn plain(name: &'static str, variable: &'static str) -> Setting {

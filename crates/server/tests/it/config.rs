@@ -191,6 +191,7 @@ fn values_that_cannot_be_used_are_faults() {
             "must be networks in CIDR notation",
         ),
         ("SENSEI_EGRESS_ALLOW_HTTP", "yes", "must be true or false"),
+        ("SENSEI_VENDORS_AT", "here", "must be a URL"),
         ("SENSEI_LOG", "sensei=loud", "must be a filter"),
         ("SENSEI_LOG_FORMAT", "xml", "must be text or json"),
         ("SENSEI_LANE_CAPACITY", "0", "must be a number from 1"),
@@ -212,6 +213,7 @@ fn values_that_cannot_be_used_are_faults() {
             "1h",
             "must be forever, or a duration of at least 1d",
         ),
+        ("SENSEI_KEEP_EVERY", "10ms", "must be a duration of at least 1s"),
     ];
     for (variable, value, reason) in cases {
         let found = faults(&env(&[(variable, value)]));

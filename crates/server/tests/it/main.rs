@@ -14,3 +14,4 @@ mod peer_faults;
 mod receiver;
 mod shutdown;
 mod torture;
+mod vendors;

@@ -94,6 +94,11 @@ impl System {
         Ok(begun.elapsed())
     }
 
+    /// Gives the process a setting, from its next start on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.binary.set_env(name, value);
+    }
+
     /// The id of the process.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
@@ -184,7 +189,7 @@ impl System {
         self.binary.directory().join("data/master.key")
     }
 
-    /// A connection to write rows by, while the process is down.
+    /// A connection to write rows by, while the process is down, or to count some.
     pub(crate) async fn connect(&self) -> Result<DatabaseConnection> {
         let url = match self.database() {
             DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),

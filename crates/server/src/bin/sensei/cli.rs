@@ -67,6 +67,9 @@ pub(crate) struct SettingFlags {
     /// Whether webhooks may go to public addresses by plain http
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     egress_allow_http: Option<String>,
+    /// Stands in for the hosts of vendors, to try things without them
+    #[arg(long, value_name = "URL")]
+    vendors_at: Option<String>,
     /// What is logged, e.g. info or info,sqlx=debug
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -94,6 +97,9 @@ pub(crate) struct SettingFlags {
     /// For how long leads are kept
     #[arg(long, value_name = "DURATION")]
     keep_leads: Option<String>,
+    /// How often what is old is removed
+    #[arg(long, value_name = "DURATION")]
+    keep_every: Option<String>,
 }
 
 impl SettingFlags {
@@ -114,6 +120,7 @@ impl SettingFlags {
             ("roles", self.roles),
             ("egress_allow", self.egress_allow),
             ("egress_allow_http", self.egress_allow_http),
+            ("vendors_at", self.vendors_at),
             ("log", self.log),
             ("log_format", self.log_format),
             ("lane_capacity", self.lane_capacity),
@@ -123,6 +130,7 @@ impl SettingFlags {
             ("keep_attempts", self.keep_attempts),
             ("keep_deliveries", self.keep_deliveries),
             ("keep_leads", self.keep_leads),
+            ("keep_every", self.keep_every),
         ];
         let flags = flags
             .into_iter()

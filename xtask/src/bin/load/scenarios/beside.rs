@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sensei_domain::SystemClock;
-use sensei_persistence::{MasterKey, Retention, Store, StoreOptions};
 use tokio::task::JoinHandle;
 
 use super::history_rows::one_number;
@@ -40,59 +38,31 @@ pub(super) async fn search(client: Api) -> Result<()> {
     Ok(())
 }
 
-/// A second process's retention, the product's own, on the same `PostgreSQL`: it forgets half of the history.
-pub(super) struct Retaining {
-    store: Store,
-    passes: JoinHandle<Result<()>>,
-    connection: sea_orm::DatabaseConnection,
-    before: i64,
-}
-
+/// Settings by which retention forgets half of the history, from the start on.
+const FORGETFUL: [(&str, &str); 4] = [
+    ("SENSEI_KEEP_EVERY", "1s"),
+    ("SENSEI_KEEP_ATTEMPTS", "10d"),
+    ("SENSEI_KEEP_DELIVERIES", "10d"),
+    ("SENSEI_KEEP_LEADS", "10d"),
+];
 /// Those of the history: what is captured meanwhile has other leases.
 const OLD_ATTEMPTS: &str = "SELECT count(*) FROM attempts WHERE lease <= 200000 AND lease > 0";
-const KEPT: Duration = Duration::from_hours(10 * 24);
 
-impl Retaining {
-    pub(super) async fn start(system: &System) -> Result<Self> {
-        let store = Box::pin(Store::open(StoreOptions {
-            database: system.database(),
-            master_key: MasterKey::load_or_create(&system.master_key())?,
-            lease: Duration::from_mins(1),
-            clock: Arc::new(SystemClock),
-        }))
-        .await?;
-        let connection = system.connect().await?;
-        let before = one_number(&connection, OLD_ATTEMPTS).await?;
-        let retention = Retention {
-            attempts: Some(KEPT),
-            deliveries: Some(KEPT),
-            leads: Some(KEPT),
-        };
-        let passing = store.clone();
-        let passes = tokio::spawn(async move {
-            passing.forget_old(&retention).await?;
-            Ok(())
-        });
-        Ok(Self {
-            store,
-            passes,
-            connection,
-            before,
-        })
+/// Starts the system anew, with retention at work.
+pub(super) async fn start_retaining(system: &mut System) -> Result<()> {
+    system.end().await?;
+    for (name, value) in FORGETFUL {
+        system.set(name, value);
     }
+    system.start_again().await.map(drop)
+}
 
-    /// How many attempts it has removed.
-    pub(super) async fn end(self) -> Result<usize> {
-        let removed = self.before - one_number(&self.connection, OLD_ATTEMPTS).await?;
-        if self.passes.is_finished() {
-            self.passes.await??;
-        } else {
-            self.passes.abort();
-        }
-        self.store.close().await;
-        self.connection.close().await?;
-        usize::try_from(removed).context("retention doesn't add rows")
-    }
+/// How many attempts of the history there are.
+pub(super) async fn old_attempts(system: &System) -> Result<usize> {
+    let connection = system.connect().await?;
+    let count = one_number(&connection, OLD_ATTEMPTS).await?;
+    connection.close().await?;
+    usize::try_from(count).context("a count")
 }
 
 /// Counts the checkpoints of SQLite's log: each raises the number of pages that are back in the database file

@@ -7,9 +7,8 @@ use anyhow::Result;
 use sensei_test_support::{Fault, FaultServer};
 use xtask::figures::Figure;
 
-use super::beside::{Checkpoints, Retaining, search};
+use super::beside::{Checkpoints, old_attempts, search, start_retaining};
 use super::history_rows::fill;
-use crate::DatabaseKind;
 use crate::api::Api;
 use crate::client::{Posted, open_loop};
 use crate::loaded::{acknowledgement, delivery, whole};
@@ -22,9 +21,8 @@ pub(crate) const ABOUT: (&str, &str) = (
     "Latency under a steady load",
     "1,000 leads a second, in turn to 50 clients whose receiver answers at once, each sent when it is due whether the ones before are answered or not, \
      and counted from then; with 200,000 deliveries in the log. First alone. Then while somebody pages and filters through the log, a page at a time, 50 ms after \
-     the one before. Then, on PostgreSQL, while a second process forgets old rows; on SQLite retention runs an hour after a start at the \
-     earliest, and no second process may open the file, so that it isn't measured. Then beside 20 dead destinations (half refuse connections, half never \
-     answer) that get 100 leads a second more. Checkpoints of SQLite's log run by \
+     the one before. Then beside 20 dead destinations (half refuse connections, half never answer) that get 100 leads a second more. Then, after a \
+     start with such settings, while retention removes half of the log. Checkpoints of SQLite's log run by \
      themselves meanwhile, and are counted.",
 );
 
@@ -64,15 +62,6 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     figures.extend(latencies("beside a search of the log", &searched, &receiver));
     all.push(searched);
 
-    if setup.database == DatabaseKind::Postgres {
-        let retaining = Retaining::start(&system).await?;
-        let posted = steady(&clients, RATE, time).await?;
-        settled(&receiver, &all, &posted).await?;
-        figures.extend(latencies("beside retention", &posted, &receiver));
-        figures.push(count("attempts that retention removed meanwhile", retaining.end().await?).at_least(1.0));
-        all.push(posted);
-    }
-
     let (refusing, hanging) = (refusing_url()?, FaultServer::start(Fault::BlackHole));
     let url = |number: usize| {
         if number.is_multiple_of(2) {
@@ -88,6 +77,17 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     settled(&receiver, &all, &beside).await?;
     figures.extend(latencies("beside 20 dead destinations", &beside, &receiver));
     all.push(beside);
+
+    let before = old_attempts(&system).await?;
+    start_retaining(&mut system).await?;
+    let clients: Vec<_> = clients.iter().map(|client| client.at(&system.url())).collect();
+    all.push(steady(&clients, RATE, WARM_UP).await?);
+    let posted = steady(&clients, RATE, time).await?;
+    settled(&receiver, &all, &posted).await?;
+    let removed = before.saturating_sub(old_attempts(&system).await?);
+    figures.extend(latencies("beside retention", &posted, &receiver));
+    figures.push(count("attempts that retention removed meanwhile", removed).at_least(1.0));
+    all.push(posted);
 
     if let Some(checkpoints) = checkpoints {
         figures.push(count("checkpoints meanwhile", checkpoints.count()).at_least(1.0));

@@ -1,0 +1,114 @@
+//! The pages in `docs/integrations`: made of what the kinds and the tables here say, by this test.
+//!
+//! `SENSEI_WRITE_INTEGRATIONS=1` writes them; otherwise they must be what it would write.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use sensei_domain::Outcome;
+use serde_json::Value;
+use wiremock::Request;
+
+use super::{Answer, Vendor, all, event, sample, text};
+
+#[tokio::test]
+async fn pages_say_what_the_kinds_do() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations");
+    for vendor in all() {
+        let request = vendor.request(&vendor.example(), event(&sample(), "Acme Corp")).await;
+        let page = page(&vendor, &request);
+        let path = folder.join(format!("{}.md", vendor.kind_name()));
+        if std::env::var_os("SENSEI_WRITE_INTEGRATIONS").is_some() {
+            std::fs::write(&path, &page).expect("it is written");
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(kept, page, "write it anew: SENSEI_WRITE_INTEGRATIONS=1");
+    }
+}
+
+fn page(vendor: &Vendor, request: &Request) -> String {
+    let descriptor = vendor.kind.descriptor();
+    let mut page = format!(
+        "# {}\n\n<!-- Written by a test of the dispatcher from what the kind says of itself. -->\n\n{} Its `kind` is `{}`.\n\n\
+         ## Set it up\n\n{}\n\nMore: <{}>.\n\n## Config\n\n| field | | meaning |\n| --- | --- | --- |\n",
+        descriptor.name, descriptor.description, descriptor.kind, descriptor.setup_guide, descriptor.docs_url
+    );
+    let schema = &descriptor.config_schema;
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let is_required = schema["required"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one == name));
+        let need = if is_required { "required" } else { "optional" };
+        let secret = if property["writeOnly"] == true {
+            ", a secret"
+        } else {
+            ""
+        };
+        let meaning = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+        writeln!(page, "| `{name}` | {need}{secret} | {meaning} |").expect("a String takes all");
+    }
+    let limit = serde_json::to_value(descriptor.rate_limit).expect("JSON");
+    let (requests, per, burst) = (&limit["requests"], text(&limit["per"]), &limit["burst"]);
+    writeln!(
+        page,
+        "\nUnless `rateLimit` says otherwise, at most {requests} a {per} are sent, and {burst} at once after a rest."
+    )
+    .expect("a String takes all");
+    writeln!(
+        page,
+        "\n## What is sent\n\nFor a sample lead:\n\n```http\n{}\n```",
+        shown(vendor, request)
+    )
+    .expect("a String takes all");
+    page.push_str("\n## What answers mean\n\n| answer | | outcome | in the log |\n| --- | --- | --- | --- |\n");
+    for answer in vendor.answers {
+        writeln!(page, "{}", row(answer)).expect("a String takes all");
+    }
+    if !vendor.unseen.is_empty() {
+        writeln!(page, "\nNever seen live: {}.", vendor.unseen).expect("a String takes all");
+    }
+    page
+}
+
+/// The request without what is of the moment, its JSON laid out.
+fn shown(vendor: &Vendor, request: &Request) -> String {
+    let path = request
+        .url
+        .path()
+        .trim_start_matches('/')
+        .trim_start_matches(vendor.host);
+    let query = request
+        .url
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let mut text = format!("{} {path}{query} HTTP/1.1\nhost: {}\n", request.method, vendor.host);
+    for (name, value) in &request.headers {
+        let value = match name.as_str() {
+            "host" | "content-length" | "accept" | "user-agent" => continue,
+            "webhook-id" | "webhook-timestamp" | "webhook-signature" | "authorization" | "x-kit-api-key" => "…",
+            _ => value.to_str().expect("text"),
+        };
+        writeln!(text, "{name}: {value}").expect("a String takes all");
+    }
+    let body: Value = request.body_json().expect("JSON");
+    text + "\n" + &serde_json::to_string_pretty(&body).expect("JSON")
+}
+
+fn row(answer: &Answer) -> String {
+    let body = if answer.body.is_empty() {
+        String::new()
+    } else {
+        format!("`{}`", answer.body)
+    };
+    let outcome = match answer.outcome {
+        Outcome::Delivered => "delivered".to_owned(),
+        Outcome::Unavailable {
+            retry_after: Some(wait),
+        } => format!("tried again, after {} s at least", wait.as_secs_f64()),
+        Outcome::Unavailable { retry_after: None } => "tried again".to_owned(),
+        Outcome::Rejected => "failed".to_owned(),
+        Outcome::Gone => "failed, and the destination is disabled".to_owned(),
+        Outcome::Blocked | Outcome::Ours => unreachable!("no answer means that"),
+    };
+    format!("| {} | {body} | {outcome} | {} |", answer.status, answer.words)
+}
