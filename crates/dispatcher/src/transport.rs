@@ -87,7 +87,7 @@ pub struct Attempted {
     pub outcome: Outcome,
     /// The receiver's HTTP status, if it answered.
     pub status_code: Option<u16>,
-    /// What went wrong, in words.
+    /// What went wrong, in words; or why nothing was sent, of what there was nothing to send of.
     pub error: Option<String>,
     /// The beginning of the receiver's answer, fit to be stored and shown.
     pub response_snippet: Option<String>,
