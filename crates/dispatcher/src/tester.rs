@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sensei_domain::{Clock, DeliveryId, DestinationId, EventId, Standing, Trigger};
-use sensei_persistence::{AttemptRecord, Destination, Job, Lease};
+use sensei_persistence::{AttemptRecord, Checkpoints, Destination, Job, Lease};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -140,6 +140,7 @@ impl TestTurn {
                 scheduled_attempt: 1,
                 ours_since: None,
             },
+            checkpoints: Checkpoints::in_memory(),
         };
         tokio::select! {
             biased;

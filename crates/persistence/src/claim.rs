@@ -17,6 +17,7 @@ use sea_orm::{
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, Standing, Timestamp};
 use uuid::Uuid;
 
+use crate::checkpoints::Checkpoints;
 use crate::connection::in_time;
 use crate::directory::Directory;
 use crate::entities::{deliveries, destinations};
@@ -87,6 +88,7 @@ impl Store {
         let (begun, now) = (Instant::now(), self.now());
         let leased_until = begun + self.lease();
         let lease = Lease::draw();
+        let checkpoints = Checkpoints::of(Arc::clone(self.shared()));
         let transaction = self.connections().begin().await?;
         let mut claimed = Vec::with_capacity(claims.len());
         for &Claim { destination_id, room } in claims {
@@ -103,7 +105,7 @@ impl Store {
                             due_deliveries(&transaction, destination_id, room, &is_held, now).await?
                         };
                         for row in due.rows.iter().take(room) {
-                            let job = job(row, &destination, lease, leased_until, begun)?;
+                            let job = job(row, &destination, lease, leased_until, begun, &checkpoints)?;
                             let Some(place) = reserve(&destination, job.body.len()) else {
                                 break;
                             };
@@ -253,6 +255,7 @@ fn job(
     lease: Lease,
     leased_until: Instant,
     read_at: Instant,
+    checkpoints: &Checkpoints,
 ) -> Result<Job, DbErr> {
     let attempts: i64 = row.try_get("", "attempt_count")?;
     let scheduled: i64 = row.try_get("", "scheduled_attempts")?;
@@ -273,6 +276,7 @@ fn job(
                 .try_get::<Option<i64>>("", "ours_since")?
                 .map(Timestamp::from_millis),
         },
+        checkpoints: checkpoints.clone(),
     })
 }
 

@@ -150,6 +150,7 @@ const LOCK_DELIVERIES: &str =
 /// Everything of a client, each by an index.
 const DELETIONS: &[&str] = &[
     "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE client_id = $1)",
+    "DELETE FROM checkpoints WHERE delivery_id IN (SELECT id FROM deliveries WHERE client_id = $1)",
     "DELETE FROM events WHERE id IN (SELECT event_id FROM deliveries WHERE client_id = $1)",
     "DELETE FROM deliveries WHERE client_id = $1",
     "DELETE FROM events WHERE lead_id IN (SELECT id FROM leads WHERE client_id = $1)",

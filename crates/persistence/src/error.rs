@@ -25,6 +25,9 @@ pub enum StoreError {
     /// was written.
     #[error("an equal request is still under way")]
     KeyUnderWay,
+    /// Somebody else holds the delivery by now, or it is there no more. Nothing was written.
+    #[error("the delivery is held by somebody else by now, or is there no more")]
+    Superseded,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sensei_domain::{ClientId, DeliveryId, DestinationId, EventId, Outcome, Standing, Timestamp, Trigger, Verdict};
 
+use crate::checkpoints::Checkpoints;
 use crate::records::Destination;
 
 /// Who holds a delivery: drawn at random when it is leased, checked when an attempt is recorded.
@@ -54,6 +55,8 @@ pub struct Job {
     pub attempts: i64,
     /// Where the delivery stands in its schedule.
     pub standing: Standing,
+    /// Where is kept how far it has come ([`Job::reached`], [`Job::reach`]).
+    pub checkpoints: Checkpoints,
 }
 
 impl Job {

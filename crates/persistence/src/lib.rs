@@ -10,6 +10,7 @@ mod advance;
 mod attempt_row;
 mod audit;
 mod capture;
+mod checkpoints;
 mod claim;
 mod clients;
 mod connection;
@@ -58,6 +59,7 @@ mod test_sends;
 
 pub use audit::Actor;
 pub use capture::{CaptureError, CaptureLead, CaptureRequest, Captured};
+pub use checkpoints::Checkpoints;
 pub use claim::{Claim, Claimed, Refreshed};
 pub use clients::{CreatedClient, NewClient};
 pub use deliveries::DeliveryFilter;

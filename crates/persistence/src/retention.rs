@@ -71,6 +71,8 @@ pub(crate) const DELIVERIES: Task = Task {
     removals: &[
         "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE id > $1 AND id <= $2 \
          AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3)",
+        "DELETE FROM checkpoints WHERE delivery_id IN (SELECT id FROM deliveries WHERE id > $1 AND id <= $2 \
+         AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3)",
         "DELETE FROM deliveries WHERE id > $1 AND id <= $2 \
          AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3",
     ],
@@ -99,6 +101,11 @@ pub(crate) const LEADS: Task = Task {
     removals: &[
         concat!(
             "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE lead_id IN (",
+            forgotten_leads!(),
+            "))"
+        ),
+        concat!(
+            "DELETE FROM checkpoints WHERE delivery_id IN (SELECT id FROM deliveries WHERE lead_id IN (",
             forgotten_leads!(),
             "))"
         ),

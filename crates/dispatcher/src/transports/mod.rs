@@ -11,6 +11,7 @@ mod kit;
 mod linear;
 mod mailchimp;
 mod make;
+mod pipedrive;
 mod scripted;
 mod slack;
 mod text;
@@ -43,6 +44,7 @@ impl Registry {
             slack::kind(),
             discord::kind(),
             hubspot::kind(),
+            pipedrive::kind(),
             mailchimp::kind(),
             kit::kind(),
             asana::kind(),
@@ -99,7 +101,7 @@ mod tests {
         assert_eq!(error.to_string(), "there is no kind \"fax\"");
         assert_eq!(
             format!("{registry:?}"),
-            "[\"webhook\", \"zapier\", \"make\", \"slack\", \"discord\", \"hubspot\", \"mailchimp\", \"kit\", \"asana\", \"trello\", \
+            "[\"webhook\", \"zapier\", \"make\", \"slack\", \"discord\", \"hubspot\", \"pipedrive\", \"mailchimp\", \"kit\", \"asana\", \"trello\", \
              \"linear\", \"clickup\", \"jira\"]"
         );
     }

@@ -44,6 +44,18 @@ pub(super) fn markdown(text: &str, limit: usize) -> String {
     })
 }
 
+/// A text as HTML that shows it, line by line.
+pub(super) fn html(text: &str, limit: usize) -> String {
+    escaped(text, limit, |character, out| match character {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        '\n' => out.push_str("<br>"),
+        other => out.push(other),
+    })
+}
+
 /// Neither control characters nor those that reorder what is around them: a name must not make the rest read otherwise.
 fn is_text(character: char) -> bool {
     match character {

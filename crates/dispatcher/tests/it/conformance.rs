@@ -75,6 +75,11 @@ fn subjects() -> Vec<Subject> {
             207 | 409 => AGAIN,
             other => api(other),
         }),
+        // A success has a body that says so.
+        vendor("pipedrive", |status| match status {
+            200..=299 => AGAIN,
+            other => api(other),
+        }),
         vendor("mailchimp", api),
         // Its limit is by the minute.
         vendor("kit", |status| match status {

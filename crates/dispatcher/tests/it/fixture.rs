@@ -11,7 +11,7 @@ use sensei_domain::{
     ClientId, Clock, DeliveryId, DestinationId, DestinationStatus, EventId, RetryPolicy, SignatureVersion, Signer,
     Standing, SystemClock, Trigger,
 };
-use sensei_persistence::{Destination, DestinationConfig, Job, Lease};
+use sensei_persistence::{Checkpoints, Destination, DestinationConfig, Job, Lease};
 use serde_json::Value;
 
 /// A deadline long enough for a busy machine, short enough for a test that waits for it.
@@ -94,5 +94,6 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
             scheduled_attempt: 1,
             ours_since: None,
         },
+        checkpoints: Checkpoints::in_memory(),
     }
 }

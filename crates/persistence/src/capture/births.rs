@@ -13,6 +13,7 @@ use sensei_domain::{
 
 use super::rows::Born;
 use super::{CaptureLead, CaptureRequest};
+use crate::checkpoints::Checkpoints;
 use crate::directory::{Addressee, Bound};
 use crate::job::{Handover, Job, Lease, Place};
 use crate::store::Shared;
@@ -25,13 +26,14 @@ pub(super) struct Births {
     begun: Instant,
     leased_until: Instant,
     lease_ends: Timestamp,
+    checkpoints: Checkpoints,
     pub(super) rows: Vec<Born>,
     pub(super) filled: Vec<(Box<dyn Place>, Job)>,
     pub(super) left_behind: BTreeSet<DestinationId>,
 }
 
 impl Births {
-    pub(super) fn new(shared: &Shared, begun: Instant, now: Timestamp) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, begun: Instant, now: Timestamp) -> Self {
         Self {
             handover: shared.handover(),
             now,
@@ -39,6 +41,7 @@ impl Births {
             begun,
             leased_until: begun + shared.lease,
             lease_ends: now.after(shared.lease),
+            checkpoints: Checkpoints::of(Arc::clone(shared)),
             rows: Vec::new(),
             filled: Vec::new(),
             left_behind: BTreeSet::new(),
@@ -149,6 +152,7 @@ impl Births {
                         scheduled_attempt: 1,
                         ours_since: None,
                     },
+                    checkpoints: self.checkpoints.clone(),
                 },
             )),
             None if is_held => {}

@@ -3,6 +3,7 @@
 pub(crate) mod api_keys;
 pub(crate) mod attempts;
 pub(crate) mod audit_log;
+pub(crate) mod checkpoints;
 pub(crate) mod clients;
 pub(crate) mod deliveries;
 pub(crate) mod destination_health;
@@ -82,6 +83,7 @@ mod tests {
             .await
             .expect("claimed");
         let (job, ()) = &claimed[0].jobs[0];
+        job.reach("{}").await.expect("kept");
         let (place, stored) = oneshot::channel::<()>();
         store.record(Recording {
             delivery_id: job.delivery_id,
@@ -114,7 +116,10 @@ mod tests {
                 [$($entity::Entity::find().all(reader).await.expect(stringify!($entity)).len()),+]
             };
         }
-        assert_eq!(rows!(clients destinations leads events deliveries attempts), [1; 6]);
+        assert_eq!(
+            rows!(clients destinations leads events deliveries attempts checkpoints),
+            [1; 7]
+        );
         assert_eq!(rows!(api_keys idempotency_keys recoveries audit_log), [1, 1, 1, 4]);
     }
 

@@ -1,6 +1,7 @@
 //! The store on both databases. Every claim is checked on SQLite and, where it is installed, on PostgreSQL.
 
 mod capture;
+mod checkpoints;
 mod claim;
 mod clients;
 mod deliveries;

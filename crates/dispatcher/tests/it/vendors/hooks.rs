@@ -10,6 +10,7 @@ pub(super) fn zapier() -> Vendor {
         host: "hooks.zapier.com",
         method: "POST",
         path: "/hooks/catch/0000000/xxxxxxx/",
+        others: &[],
         answers: ZAPIER,
         unseen: "the keys of the answer to a success",
     }
@@ -21,6 +22,7 @@ pub(super) fn make() -> Vendor {
         host: "hook.eu2.make.com",
         method: "POST",
         path: "/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        others: &[],
         answers: MAKE,
         unseen: "the answer `Accepted`, 400 for a full queue, 410 for an inactive webhook",
     }

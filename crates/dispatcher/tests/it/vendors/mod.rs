@@ -9,6 +9,7 @@ mod discord;
 mod hooks;
 mod hostile;
 mod pages;
+mod pipedrive;
 mod slack;
 
 use std::sync::{Arc, LazyLock};
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use sensei_dispatcher::{Attempted, EgressOptions, Kind, Registry};
 use sensei_domain::{Clock, LeadCreated, NewLead, Outcome, SystemClock, Trigger};
 use serde_json::{Value, json};
+use wiremock::matchers::method;
 use wiremock::{Match, Mock, MockServer, Request, ResponseTemplate};
 
 use crate::fixture::{job, loopback, with};
@@ -29,9 +31,31 @@ struct Vendor {
     host: &'static str,
     method: &'static str,
     path: &'static str,
+    /// Where an attempt takes several calls: what the others are answered.
+    others: &'static [Other],
+    /// The first is a delivery.
     answers: &'static [Answer],
     /// What nobody has seen live.
     unseen: &'static str,
+}
+
+/// Another call of an attempt, at its host and path, and its answer.
+struct Other {
+    method: &'static str,
+    path: &'static str,
+    status: u16,
+    body: &'static str,
+}
+
+impl Other {
+    async fn mount(&self, stub: &MockServer) {
+        let sent_to = SentTo {
+            method: self.method,
+            path: self.path.to_owned(),
+        };
+        let response = ResponseTemplate::new(self.status).set_body_string(self.body);
+        Mock::given(sent_to).respond_with(response).mount(stub).await;
+    }
 }
 
 /// An answer of the service, and what it means.
@@ -74,6 +98,7 @@ fn all() -> Vec<Vendor> {
     messages
         .into_iter()
         .chain(contacts::all())
+        .chain([pipedrive::vendor()])
         .chain(boards::all())
         .collect()
 }
@@ -120,19 +145,27 @@ impl Vendor {
         transport.deliver(&job, SystemClock.now(), &egress).await
     }
 
-    /// The request that is sent for an event.
-    async fn request(&self, config: &Value, body: Bytes) -> Request {
+    /// The requests that are sent for an event, where all goes well.
+    async fn requests(&self, config: &Value, body: Bytes) -> Vec<Request> {
         let stub = MockServer::start().await;
-        Mock::given(wiremock::matchers::any())
-            .respond_with(ResponseTemplate::new(200).set_body_string("ok"))
+        for other in self.others {
+            other.mount(&stub).await;
+        }
+        let answer = &self.answers[0];
+        Mock::given(method(self.method))
+            .respond_with(ResponseTemplate::new(answer.status).set_body_string(answer.body))
             .mount(&stub)
             .await;
         let attempted = self.deliver(&stub, config, body).await;
-        let requests = stub.received_requests().await.expect("they are kept");
-        let [request] = requests.as_slice() else {
-            panic!("{}: {} requests, {attempted:?}", self.kind_name(), requests.len())
-        };
-        request.clone()
+        assert_eq!(attempted.outcome, DELIVERED, "{}: {attempted:?}", self.kind_name());
+        stub.received_requests().await.expect("they are kept")
+    }
+
+    /// The only one.
+    async fn request(&self, config: &Value, body: Bytes) -> Request {
+        let mut requests = self.requests(config, body).await;
+        assert_eq!(requests.len(), 1, "{}", self.kind_name());
+        requests.remove(0)
     }
 }
 
@@ -157,6 +190,9 @@ async fn every_answer_of_a_vendor_means_what_its_table_says() {
             let mut response = ResponseTemplate::new(row.status).set_body_string(row.body);
             for (name, value) in row.headers {
                 response = response.insert_header(*name, *value);
+            }
+            for other in vendor.others {
+                other.mount(&stub).await;
             }
             let sent_to = SentTo {
                 method: vendor.method,

@@ -15,8 +15,8 @@ use super::{Answer, Vendor, all, event, sample, text};
 async fn pages_say_what_the_kinds_do() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations");
     for vendor in all() {
-        let request = vendor.request(&vendor.example(), event(&sample(), "Acme Corp")).await;
-        let page = page(&vendor, &request);
+        let requests = vendor.requests(&vendor.example(), event(&sample(), "Acme Corp")).await;
+        let page = page(&vendor, &requests);
         let path = folder.join(format!("{}.md", vendor.kind_name()));
         if std::env::var_os("SENSEI_WRITE_INTEGRATIONS").is_some() {
             std::fs::write(&path, &page).expect("it is written");
@@ -26,7 +26,7 @@ async fn pages_say_what_the_kinds_do() {
     }
 }
 
-fn page(vendor: &Vendor, request: &Request) -> String {
+fn page(vendor: &Vendor, requests: &[Request]) -> String {
     let descriptor = vendor.kind.descriptor();
     let mut page = format!(
         "# {}\n\n<!-- Written by a test of the dispatcher from what the kind says of itself. -->\n\n{} Its `kind` is `{}`.\n\n\
@@ -48,18 +48,16 @@ fn page(vendor: &Vendor, request: &Request) -> String {
         writeln!(page, "| `{name}` | {need}{secret} | {meaning} |").expect("a String takes all");
     }
     let limit = serde_json::to_value(descriptor.rate_limit).expect("JSON");
-    let (requests, per, burst) = (&limit["requests"], text(&limit["per"]), &limit["burst"]);
+    let (count, per, burst) = (&limit["requests"], text(&limit["per"]), &limit["burst"]);
     writeln!(
         page,
-        "\nUnless `rateLimit` says otherwise, at most {requests} a {per} are sent, and {burst} at once after a rest."
+        "\nUnless `rateLimit` says otherwise, at most {count} a {per} are sent, and {burst} at once after a rest."
     )
     .expect("a String takes all");
-    writeln!(
-        page,
-        "\n## What is sent\n\nFor a sample lead:\n\n```http\n{}\n```",
-        shown(vendor, request)
-    )
-    .expect("a String takes all");
+    page.push_str("\n## What is sent\n\nFor a sample lead:\n");
+    for request in requests {
+        writeln!(page, "\n```http\n{}\n```", shown(request)).expect("a String takes all");
+    }
     page.push_str("\n## What answers mean\n\n| answer | | outcome | in the log |\n| --- | --- | --- | --- |\n");
     for answer in vendor.answers {
         writeln!(page, "{}", row(answer)).expect("a String takes all");
@@ -71,27 +69,33 @@ fn page(vendor: &Vendor, request: &Request) -> String {
 }
 
 /// The request without what is of the moment, its JSON laid out.
-fn shown(vendor: &Vendor, request: &Request) -> String {
-    let path = request
-        .url
-        .path()
-        .trim_start_matches('/')
-        .trim_start_matches(vendor.host);
+fn shown(request: &Request) -> String {
+    let whole = request.url.path().trim_start_matches('/');
+    let (host, path) = whole.split_once('/').expect("the host that the stub stands in for");
     let query = request
         .url
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
-    let mut text = format!("{} {path}{query} HTTP/1.1\nhost: {}\n", request.method, vendor.host);
+    let mut text = format!("{} /{path}{query} HTTP/1.1\nhost: {host}\n", request.method);
     for (name, value) in &request.headers {
         let value = match name.as_str() {
             "host" | "content-length" | "accept" | "user-agent" => continue,
-            "webhook-id" | "webhook-timestamp" | "webhook-signature" | "authorization" | "x-kit-api-key" => "…",
+            "content-type" if request.body.is_empty() => continue,
+            "webhook-id" | "webhook-timestamp" | "webhook-signature" | "authorization" | "x-kit-api-key"
+            | "x-api-token" => "…",
             _ => value.to_str().expect("text"),
         };
         writeln!(text, "{name}: {value}").expect("a String takes all");
     }
-    let body: Value = request.body_json().expect("JSON");
-    text + "\n" + &serde_json::to_string_pretty(&body).expect("JSON")
+    if request.body.is_empty() {
+        return text.trim_end().to_owned();
+    }
+    text.push('\n');
+    match request.body_json::<Value>() {
+        Ok(body) => text += &serde_json::to_string_pretty(&body).expect("JSON"),
+        Err(_) => text += &String::from_utf8_lossy(&request.body).replace('&', "\n&"),
+    }
+    text
 }
 
 fn row(answer: &Answer) -> String {
