@@ -103,6 +103,7 @@ struct Shared {
     vendors_at: Option<Url>,
     https: Way,
     http: Way,
+    tls: Arc<ClientConfig>,
     deadline: Duration,
     connect_timeout: Duration,
 }
@@ -139,6 +140,7 @@ impl Egress {
         Ok(Self(Arc::new(Shared {
             https: way(true)?,
             http: way(false)?,
+            tls: Arc::new(tls.clone()),
             policy,
             vendors_at: options.vendors_at,
             deadline: options.deadline,
@@ -156,6 +158,20 @@ impl Egress {
     pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Failure> {
         let resolved = self.0.https.resolver.resolve_name(host).await;
         resolved.map_err(|error| Failure::of_resolving(&error))
+    }
+
+    /// What decides where a connection may lead.
+    pub(super) fn guard(&self, encrypted: bool) -> (&VettingResolver, &Policy) {
+        let way = if encrypted { &self.0.https } else { &self.0.http };
+        (&way.resolver, &self.0.policy)
+    }
+
+    pub(super) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0.tls)
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.0.connect_timeout
     }
 
     /// How long one request may take, its answer's body included.

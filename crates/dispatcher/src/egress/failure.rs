@@ -123,6 +123,17 @@ impl Failure {
         })
     }
 
+    /// Of a connection that is made, or was.
+    pub(crate) fn of_socket(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Self {
+        let tls = error
+            .get_ref()
+            .and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>());
+        if let Some(error) = tls {
+            return Self::Tls(of_tls(error));
+        }
+        of_io(error, connecting, connect_timeout).unwrap_or_else(|| Self::Io(error.kind().to_string()))
+    }
+
     pub(super) fn of_resolving(error: &ResolveError) -> Self {
         match error {
             ResolveError::Refused(refusal) => Self::Blocked(*refusal),

@@ -9,6 +9,7 @@
 mod address;
 mod answer;
 mod client;
+mod dial;
 mod failure;
 mod own_address;
 mod policy;

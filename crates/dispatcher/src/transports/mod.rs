@@ -4,6 +4,7 @@ mod asana;
 mod clickup;
 mod config;
 mod discord;
+mod email;
 mod hook;
 mod hubspot;
 mod jira;
@@ -52,6 +53,7 @@ impl Registry {
             linear::kind(),
             clickup::kind(),
             jira::kind(),
+            email::kind(),
         ])
     }
 
@@ -102,7 +104,7 @@ mod tests {
         assert_eq!(
             format!("{registry:?}"),
             "[\"webhook\", \"zapier\", \"make\", \"slack\", \"discord\", \"hubspot\", \"pipedrive\", \"mailchimp\", \"kit\", \"asana\", \"trello\", \
-             \"linear\", \"clickup\", \"jira\"]"
+             \"linear\", \"clickup\", \"jira\", \"email\"]"
         );
     }
 }

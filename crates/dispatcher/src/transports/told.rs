@@ -84,10 +84,14 @@ pub(super) struct Summary {
 impl Summary {
     /// Reads an event's body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Failure> {
-        Ok(match Told::read(body)? {
+        Told::read(body).map(Self::of)
+    }
+
+    pub(super) fn of(told: Told) -> Self {
+        match told {
             Told::Lead(lead) => Self::of_lead(lead.timestamp, lead.data),
             Told::Destination(event) => Self::of_destination(&event.event, event.timestamp, event.data),
-        })
+        }
     }
 
     fn of_lead(timestamp: Timestamp, lead: LeadData<'static>) -> Self {

@@ -41,7 +41,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 /// As much of it as a lead may have.
-fn lead() -> impl Strategy<Value = Value> {
+pub(super) fn lead() -> impl Strategy<Value = Value> {
     let fit = |text: &str, limit: usize, is_line: bool| {
         let allowed = |character: &char| *character != '\0' && !(is_line && character.is_control());
         text.chars().filter(allowed).take(limit).collect::<String>()
@@ -132,7 +132,7 @@ fn is_escaped_for_slack(text: &str) -> bool {
 }
 
 /// Whether nothing in a text of HTML could be more than text and the ends of its lines.
-fn is_escaped_html(text: &str) -> bool {
+pub(super) fn is_escaped_html(text: &str) -> bool {
     let text = text.replace("<br>", "").replace("&quot;", "");
     !text.contains('"') && is_escaped_for_slack(&text)
 }

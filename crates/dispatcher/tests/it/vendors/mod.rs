@@ -6,6 +6,7 @@
 mod boards;
 mod contacts;
 mod discord;
+mod email;
 mod hooks;
 mod hostile;
 mod pages;
