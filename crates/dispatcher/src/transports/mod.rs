@@ -11,7 +11,6 @@ mod kit;
 mod linear;
 mod mailchimp;
 mod make;
-#[cfg_attr(not(test), expect(dead_code, reason = "the kinds that need it follow"))]
 mod oauth;
 mod scripted;
 mod slack;

@@ -143,7 +143,7 @@ async fn a_token_that_was_refused_is_forgotten_by_all() {
 
 #[tokio::test]
 async fn each_attempt_waits_no_longer_than_it_may() {
-    let silent = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    let silent = ResponseTemplate::new(200).set_delay(Duration::from_mins(1));
     let (server, egress) = (answering(silent).await, egress());
     let tokens = tokens(&server);
     let ends = Instant::now() + Duration::from_millis(200);
