@@ -119,16 +119,14 @@ impl Grant {
             .finish()
     }
 
-    /// Whether a text repeats something that nobody else may know.
+    /// Whether a text repeats what nobody else may know.
     fn is_in(&self, text: &str) -> bool {
-        let form = self
-            .form
-            .iter()
-            .filter(|(name, _)| !matches!(*name, "grant_type" | "scope"));
-        let basic = self.basic.iter().flat_map(|(id, secret)| [id, secret]);
+        let is_secret = |name: &str| !matches!(name, "grant_type" | "scope" | "client_id");
+        let form = self.form.iter().filter(|(name, _)| is_secret(name));
+        let basic = self.basic.iter().map(|(_, secret)| secret);
         form.map(|(_, value)| value)
             .chain(basic)
-            .any(|secret| !secret.is_empty() && text.contains(secret.as_str()))
+            .any(|secret| text.contains(secret.as_str()))
     }
 
     /// Where it is, less what may be secret.
