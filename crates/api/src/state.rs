@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::keys_under_way::KeysUnderWay;
 use crate::problem::Problem;
 
+/// Where a config's URLs stand that a client chooses.
+const URLS: [&str; 2] = ["/url", "/auth/tokenUrl"];
+
 /// What the handlers work with. A cheap handle: it is cloned several times a request.
 #[derive(Clone)]
 pub struct ApiState(Arc<Parts>);
@@ -92,8 +95,8 @@ impl ApiState {
         self.0.registry.kinds().map(Kind::descriptor)
     }
 
-    /// Checks a destination's config, which stands at `/config`: its kind must accept it, and the egress guard its URL.
-    /// Answers with the config as it is kept, its URL normalised as it is in the settings. A secret that is masked or left out is
+    /// Checks a destination's config, which stands at `/config`: its kind must accept it, and the egress guard its URLs.
+    /// Answers with the config as it is kept, its URLs normalised as in the settings. A secret that is masked or left out is
     /// the one of before; those are named too.
     pub(crate) fn config(
         &self,
@@ -105,22 +108,22 @@ impl ApiState {
             .descriptor(kind)
             .map_or(&[][..], |descriptor| &descriptor.secret_fields);
         let (mut kept, mut kept_secrets) = (config.clone(), Vec::new());
-        if let Value::Object(fields) = &mut kept {
-            for field in secret_fields {
-                let is_masked = fields.get(field).is_none_or(|given| given == DestinationConfig::MASK);
-                match before.and_then(|before| before.expose().get(field)) {
-                    Some(secret) if is_masked => {
-                        fields.insert(field.clone(), secret.clone());
-                        kept_secrets.push(field.clone());
+        for field in secret_fields {
+            for place in masked(&kept, field) {
+                let pointer = format!("/{place}");
+                match before.and_then(|before| before.at(&place)) {
+                    Some(secret) => {
+                        set(&mut kept, &place, secret);
+                        kept_secrets.push(place);
                     }
-                    None if is_masked && fields.contains_key(field) => {
-                        let pointer = format!("/config/{field}");
+                    None if kept.pointer(&pointer).is_some() => {
+                        let pointer = format!("/config{pointer}");
                         return Err(Faults::one(
                             pointer,
                             "must be the secret itself, not what stands for it",
                         ));
                     }
-                    _ => {}
+                    None => {}
                 }
             }
         }
@@ -130,11 +133,15 @@ impl ApiState {
                 ConfigError::Invalid { faults, .. } => faults.below("/config"),
             });
         }
-        let url = kept.get("url").and_then(Value::as_str);
-        if let Some(url) = url.and_then(|url| url.parse::<WebhookUrl>().ok()) {
-            let refused = |refusal: Refusal| Faults::one("/config/url", refusal.to_string());
-            self.0.egress.check(&url).map_err(refused)?;
-            kept["url"] = Value::from(url.as_str());
+        for pointer in URLS {
+            let Some(given) = kept.pointer_mut(pointer) else {
+                continue;
+            };
+            if let Some(url) = given.as_str().and_then(|url| url.parse::<WebhookUrl>().ok()) {
+                let refused = |refusal: Refusal| Faults::one(format!("/config{pointer}"), refusal.to_string());
+                self.0.egress.check(&url).map_err(refused)?;
+                *given = url.as_str().into();
+            }
         }
         let config = DestinationConfig::new(kept, secret_fields.iter().map(String::as_str));
         Ok((config, kept_secrets))
@@ -143,5 +150,27 @@ impl ApiState {
     /// What there is to know about a kind.
     pub(crate) fn descriptor(&self, kind: &str) -> Option<&Descriptor> {
         self.kinds().find(|descriptor| descriptor.kind == kind)
+    }
+}
+
+/// The places of these secrets at which there is a mask, or no field of the config's own: left out within an object, it is gone.
+fn masked(config: &Value, secret_field: &str) -> Vec<String> {
+    let mut places = DestinationConfig::places(config, secret_field);
+    if places.is_empty() && !secret_field.contains('/') && config.is_object() {
+        return vec![secret_field.to_owned()];
+    }
+    places.retain(|place| {
+        config
+            .pointer(&format!("/{place}"))
+            .is_some_and(|given| given == DestinationConfig::MASK)
+    });
+    places
+}
+
+fn set(config: &mut Value, place: &str, value: &Value) {
+    if let Some(given) = config.pointer_mut(&format!("/{place}")) {
+        *given = value.clone();
+    } else if let Value::Object(fields) = config {
+        fields.insert(place.to_owned(), value.clone());
     }
 }

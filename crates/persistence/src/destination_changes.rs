@@ -46,7 +46,7 @@ pub struct DestinationChange {
     pub name: Option<DestinationName>,
     /// Other settings of the kind, all of them. The kind has accepted them.
     pub config: Option<DestinationConfig>,
-    /// Secrets of that config that shall be what they are when it is written, whoever has changed them meanwhile.
+    /// Places of secrets of that config that shall be what they are when it is written, whoever has changed them meanwhile.
     pub kept_secrets: Vec<String>,
     /// What follows a failed attempt.
     pub retry: Option<RetryPolicy>,

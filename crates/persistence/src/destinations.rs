@@ -10,7 +10,7 @@ use sensei_domain::{
     ClientId, DestinationId, DestinationStatus, RetryPolicy, SignatureVersion, Signer, Timestamp, WebhookUrl,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::deliveries;
 use crate::destination_changes::NewDestination;
@@ -129,15 +129,18 @@ pub(crate) async fn create(
     Ok(row)
 }
 
-/// Sends what isn't delivered yet, and all that comes, to another URL; the signing secret stays.
+/// Sends what isn't delivered yet, and all that comes, to another URL; the signing secret stays, and how it is sent.
 pub(crate) async fn change_url(
     transaction: &DatabaseTransaction,
     row: &Model,
     url: &WebhookUrl,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    let config = serde_json::from_str(&row.config).ok().filter(Value::is_object);
+    let mut config = config.unwrap_or_else(|| json!({}));
+    config["url"] = url.as_str().into();
     let row = Model {
-        config: json!({ "url": url.as_str() }).to_string(),
+        config: config.to_string(),
         ..row.clone()
     };
     write(transaction, row, now).await.map(drop)

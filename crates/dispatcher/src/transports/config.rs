@@ -32,6 +32,16 @@ where
     C: JsonSchema + DeserializeOwned + 'static,
     T: Transport,
 {
+    checked_kind(about, move |config| Ok(bind(config)))
+}
+
+/// As [`kind`], where not every config that fits the schema can be used.
+pub(super) fn checked_kind<C, T, B>(about: About, bind: B) -> Arc<dyn Kind>
+where
+    C: JsonSchema + DeserializeOwned + 'static,
+    T: Transport,
+    B: Fn(C) -> Result<T, Faults> + Send + Sync + 'static,
+{
     let config = Typed::<C>::new();
     let descriptor = Descriptor {
         kind: about.kind,
@@ -51,20 +61,29 @@ where
     })
 }
 
-struct TypedKind<C, T> {
+struct TypedKind<C, B> {
     descriptor: Descriptor,
     config: Typed<C>,
-    bind: fn(C) -> T,
+    bind: B,
 }
 
-impl<C: JsonSchema + DeserializeOwned + 'static, T: Transport> Kind for TypedKind<C, T> {
+impl<C, T, B> Kind for TypedKind<C, B>
+where
+    C: JsonSchema + DeserializeOwned + 'static,
+    T: Transport,
+    B: Fn(C) -> Result<T, Faults> + Send + Sync + 'static,
+{
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
     fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
-        let config = self.config.read(self.descriptor.kind, config)?;
-        Ok(Box::new((self.bind)(config)))
+        let kind = self.descriptor.kind;
+        let config = self.config.read(kind, config)?;
+        match (self.bind)(config) {
+            Ok(transport) => Ok(Box::new(transport)),
+            Err(faults) => Err(ConfigError::Invalid { kind, faults }),
+        }
     }
 }
 

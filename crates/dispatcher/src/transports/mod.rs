@@ -12,7 +12,9 @@ mod kit;
 mod linear;
 mod mailchimp;
 mod make;
+mod oauth;
 mod pipedrive;
+mod salesforce;
 mod scripted;
 mod slack;
 mod text;
@@ -45,6 +47,7 @@ impl Registry {
             slack::kind(),
             discord::kind(),
             hubspot::kind(),
+            salesforce::kind(),
             pipedrive::kind(),
             mailchimp::kind(),
             kit::kind(),
@@ -103,7 +106,7 @@ mod tests {
         assert_eq!(error.to_string(), "there is no kind \"fax\"");
         assert_eq!(
             format!("{registry:?}"),
-            "[\"webhook\", \"zapier\", \"make\", \"slack\", \"discord\", \"hubspot\", \"pipedrive\", \"mailchimp\", \"kit\", \"asana\", \"trello\", \
+            "[\"webhook\", \"zapier\", \"make\", \"slack\", \"discord\", \"hubspot\", \"salesforce\", \"pipedrive\", \"mailchimp\", \"kit\", \"asana\", \"trello\", \
              \"linear\", \"clickup\", \"jira\", \"email\"]"
         );
     }

@@ -1,16 +1,25 @@
 //! A generic webhook: the event's body, byte for byte, to any URL, signed by Standard Webhooks (v1.0.0).
 //!
+//! A client may choose another method or body, add headers, and give credentials; what is sent is signed as it is sent.
+//!
 //! The status alone decides: it is the receiver's word that it has the lead, however the rest of its answer
 //! ends. Any 2xx is accepted, 410 says that there is no such receiver any more, all else is worth repeating.
+
+mod auth;
+mod content;
+mod fixed;
+mod options;
+mod schema;
 
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
-use sensei_domain::{Faults, Fields, Outcome, TextRule, Timestamp, Trigger, WebhookUrl};
+use sensei_domain::{Outcome, Timestamp, Trigger, WebhookUrl};
 use sensei_persistence::Job;
 use serde_json::{Value, json};
 use url::Url;
 
+use self::options::Options;
 use crate::egress::{Answer, Call, Egress};
 use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 
@@ -32,27 +41,13 @@ pub struct Webhook {
 impl Webhook {
     /// The kind itself; [`Kind::bind`] makes transports.
     pub fn new() -> Self {
-        let config_schema = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "properties": {
-                "url": {
-                    "type": "string",
-                    "format": "uri",
-                    "maxLength": 2048,
-                    "description": "Where events are sent by POST: https, without credentials and fragment."
-                }
-            },
-            "required": ["url"],
-            "additionalProperties": false
-        });
         Self {
             descriptor: Descriptor {
                 kind: KIND,
                 name: "Webhook",
                 description: "Sends each event as JSON to a URL, signed by Standard Webhooks.",
-                config_schema,
-                secret_fields: Vec::new(),
+                config_schema: schema::schema(),
+                secret_fields: schema::SECRETS.map(str::to_owned).to_vec(),
                 example: json!({"url": "https://hooks.acme.example/leads"}),
                 rate_limit: None,
                 setup_guide: "Answer each POST with 200 within 15 seconds, and verify its signature: the secret is shown by \
@@ -75,54 +70,77 @@ impl Kind for Webhook {
     }
 
     fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
-        let url = url_of(config).map_err(|faults| ConfigError::Invalid { kind: KIND, faults })?;
-        Ok(Box::new(WebhookTransport { url }))
+        let (url, options) = options::read(config).map_err(|faults| ConfigError::Invalid { kind: KIND, faults })?;
+        let options = options.map(Box::new);
+        Ok(Box::new(WebhookTransport { url, options }))
     }
-}
-
-/// A config is a URL and nothing else.
-fn url_of(config: &Value) -> Result<WebhookUrl, Faults> {
-    let mut fields = Fields::new(config)?;
-    let url = fields.required_text("url", TextRule::line(usize::MAX));
-    let url = url.and_then(|url| fields.parse("url", url));
-    fields.finish()?;
-    Ok(url.expect("a config without faults has its URL"))
 }
 
 #[derive(Debug)]
 struct WebhookTransport {
     url: WebhookUrl,
+    /// `None` if it is plain.
+    options: Option<Box<Options>>,
 }
 
 #[async_trait]
 impl Transport for WebhookTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
         let url = self.url.as_url();
-        let call = Call {
-            method: Method::POST,
-            url,
-            headers: headers(job, now),
-            body: job.body.clone(),
-            ends: None,
+        let answered = match &self.options {
+            None => {
+                let call = Call {
+                    method: Method::POST,
+                    url,
+                    headers: headers(job, now),
+                    body: job.body.clone(),
+                    ends: None,
+                };
+                let answered = egress.send(call).await;
+                answered.map_err(|failure| Attempted::unanswered(&failure))
+            }
+            Some(options) => options.send(url, job, now, egress).await,
         };
-        let attempted = match egress.send(call).await {
+        match answered {
             Ok(answer) => {
                 let outcome = judge_status(&answer, now);
-                let error = (outcome != Outcome::Delivered).then(|| explain(&answer, url));
-                Attempted::answered(&answer, outcome, error)
+                let error = (outcome != Outcome::Delivered).then(|| self.explain(&answer));
+                Attempted::answered(&answer, outcome, error).sent_to(self.url.redacted())
             }
-            Err(failure) => Attempted::unanswered(&failure),
-        };
-        attempted.sent_to(self.url.redacted())
+            // It may have ended where a token is asked for.
+            Err(attempted) if attempted.request_url.is_some() => attempted,
+            Err(attempted) => attempted.sent_to(self.url.redacted()),
+        }
+    }
+}
+
+impl WebhookTransport {
+    fn explain(&self, answer: &Answer) -> String {
+        let words = explain(answer, self.url.as_url());
+        let has_credentials = self.options.as_ref().is_some_and(|options| options.has_credentials());
+        match answer.status {
+            StatusCode::UNAUTHORIZED if has_credentials => {
+                format!("{words}: it refused the credentials; save the right ones here")
+            }
+            StatusCode::FORBIDDEN if has_credentials => {
+                format!("{words}: the credentials don't suffice; save others here, or give them the right there")
+            }
+            _ => words,
+        }
     }
 }
 
 /// Of a body that is sent as it is: signed, and marked if it is a test.
 pub(super) fn headers(job: &Job, now: Timestamp) -> HeaderMap {
+    signed(job, now, &job.body, HeaderValue::from_static("application/json"))
+}
+
+/// Of whatever body is sent for a job.
+fn signed(job: &Job, now: Timestamp, body: &[u8], content_type: HeaderValue) -> HeaderMap {
     let id = job.event_id.to_string();
-    let signature = job.destination.sign(&id, now, &job.body);
+    let signature = job.destination.sign(&id, now, body);
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(WEBHOOK_ID, value(id));
     headers.insert(WEBHOOK_TIMESTAMP, now.as_seconds().into());
     headers.insert(WEBHOOK_SIGNATURE, value(signature));

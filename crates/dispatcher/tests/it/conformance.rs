@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 struct Subject {
     kind: Arc<dyn Kind>,
-    /// A config that leads to this URL; `None`: its example does, where the URL stands in for vendors.
+    /// A config that leads to this URL, which stands in for vendors; `None`: its example does.
     config: Option<fn(&str) -> Value>,
     /// What an answer of this status and an empty body means.
     outcome: fn(u16) -> Outcome,
@@ -44,6 +44,20 @@ fn subjects() -> Vec<Subject> {
         Subject {
             kind: kind("webhook"),
             config: Some(|url| json!({ "url": url })),
+            outcome: |status| match status {
+                200..=299 => Outcome::Delivered,
+                410 => Outcome::Gone,
+                _ => AGAIN,
+            },
+        },
+        Subject {
+            kind: kind("webhook"),
+            config: Some(|url| {
+                json!({
+                    "url": url, "method": "PUT", "body": "form", "headers": {"X-Source": "sensei"},
+                    "auth": {"type": "basic", "username": "me", "password": "s3cret"}
+                })
+            }),
             outcome: |status| match status {
                 200..=299 => Outcome::Delivered,
                 410 => Outcome::Gone,
@@ -75,6 +89,10 @@ fn subjects() -> Vec<Subject> {
             207 | 409 => AGAIN,
             other => api(other),
         }),
+        Subject {
+            config: Some(|_| json!({"orgId": "00D000000000001"})),
+            ..vendor("salesforce", api)
+        },
         // A success has a body that says so.
         vendor("pipedrive", |status| match status {
             200..=299 => AGAIN,
@@ -126,7 +144,7 @@ impl Subject {
 
     /// A way out that leads to the URL.
     fn egress(&self, url: &str, options: EgressOptions) -> Egress {
-        let vendors_at = self.config.is_none().then(|| url.parse().expect("a URL"));
+        let vendors_at = (self.kind_name() != "webhook").then(|| url.parse().expect("a URL"));
         with(EgressOptions { vendors_at, ..options })
     }
 
@@ -244,28 +262,26 @@ async fn an_attempt_ends_by_the_deadline_whatever_the_receiver_does() {
         deadline: SHORT,
         ..loopback()
     };
-    for subject in subjects() {
-        for (fault, status, is_endless) in &faults {
-            let server = FaultServer::start(fault.clone());
-            let started = Instant::now();
-            let options = if *is_endless { hasty.clone() } else { loopback() };
-            let attempted = subject.deliver(&server.url(), options).await;
-            assert!(started.elapsed() < LIMIT, "{} {fault:?}", subject.kind_name());
-            assert_eq!(attempted.status_code, *status, "{} {fault:?}", subject.kind_name());
+    for (fault, status, is_endless) in &faults {
+        let options = if *is_endless { hasty.clone() } else { loopback() };
+        let attempts = subjects().into_iter().map(|subject| {
+            let (fault, options) = (fault.clone(), options.clone());
+            async move {
+                let server = FaultServer::start(fault);
+                let started = Instant::now();
+                let attempted = subject.deliver(&server.url(), options).await;
+                assert!(started.elapsed() < LIMIT, "{}", subject.kind_name());
+                (subject, attempted, server.connections())
+            }
+        });
+        for (subject, attempted, connections) in futures_util::future::join_all(attempts).await {
+            let name = format!("{} {fault:?}", subject.kind_name());
+            assert_eq!(attempted.status_code, *status, "{name}");
             if status.is_none() {
-                assert_eq!(
-                    attempted.outcome,
-                    Outcome::Unavailable { retry_after: None },
-                    "{fault:?}"
-                );
+                assert_eq!(attempted.outcome, AGAIN, "{name}");
             }
             assert!(attempted.response_snippet.is_none_or(|snippet| snippet.len() <= 1_024));
-            assert_eq!(
-                server.connections(),
-                1,
-                "{} {fault:?} was tried once",
-                subject.kind_name()
-            );
+            assert_eq!(connections, 1, "{name} was tried once");
         }
     }
 }
@@ -334,7 +350,8 @@ fn a_kind_describes_its_config() {
             "{}",
             subject.kind_name()
         );
-        assert!(descriptor.secret_fields.iter().all(|field| known.contains_key(field)));
+        let mut secrets = descriptor.secret_fields.iter();
+        assert!(secrets.all(|field| known.contains_key(field.split('/').next().expect("a name"))));
         let is_valid = jsonschema::is_valid(&descriptor.config_schema, &descriptor.example);
         assert!(is_valid, "{}: its schema has its example", subject.kind_name());
         let mut strange = config.clone();

@@ -16,4 +16,5 @@ mod trap;
 mod trouble;
 mod vendors;
 mod webhook;
+mod webhook_options;
 mod world;

@@ -19,6 +19,7 @@ fn hubspot() -> Vendor {
         host: "api.hubapi.com",
         method: "POST",
         path: "/crm/v3/objects/contacts/batch/upsert",
+        way: None,
         others: &[],
         answers: HUBSPOT,
         unseen: "which categories of errors in an answer of 207 pass, and that `message` is a property of every account",
@@ -32,6 +33,7 @@ fn mailchimp() -> Vendor {
         method: "PUT",
         // The MD5 of jane@example.com.
         path: "/3.0/lists/0000000000/members/9e26471d35a78862c17e467d87cddedf",
+        way: None,
         others: &[],
         answers: MAILCHIMP,
         unseen: "the title `Member In Compliance State`",
@@ -44,6 +46,7 @@ fn kit() -> Vendor {
         host: "api.kit.com",
         method: "POST",
         path: "/v4/subscribers",
+        way: None,
         others: &[],
         answers: KIT,
         unseen: "201 for a new and 200 for a known subscriber, and the form of 422",

@@ -13,6 +13,7 @@ pub(super) fn vendor() -> Vendor {
         host: "discord.com",
         method: "POST",
         path: "/api/v10/webhooks/000000000000000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        way: None,
         others: &[],
         answers: ANSWERS,
         unseen: "which version of the API answers without one in the URL; `v10` is asked for",

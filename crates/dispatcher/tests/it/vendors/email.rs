@@ -10,7 +10,7 @@ use sensei_test_support::{Certificate, Encryption, Fault, FaultServer, Mail, Mai
 use serde_json::{Value, json};
 
 use super::hostile::{is_escaped_html, lead};
-use super::{AGAIN, DELIVERED, event, kind, sample};
+use super::{AGAIN, DELIVERED, event, kind, pages, sample};
 use crate::fixture::{SHORT, job, loopback, strict, with};
 
 const REJECTED: Outcome = Outcome::Rejected;
@@ -116,45 +116,80 @@ async fn sample_is_marked() {
     );
 }
 
+/// At which command, what, and what it means.
+const ANSWERS: &[(&str, &str, Outcome, &str)] = &[
+    ("", "421 4.3.2 come later", AGAIN, "421: 4.3.2 come later"),
+    (
+        "",
+        "554 5.7.1 no service for you",
+        REJECTED,
+        "554: 5.7.1 no service for you",
+    ),
+    ("AUTH", "454 4.7.0 later", AGAIN, "454: 4.7.0 later"),
+    (
+        "AUTH",
+        "535 5.7.8 wrong",
+        REJECTED,
+        "535: the user name or password isn't right",
+    ),
+    ("MAIL", "530 5.7.0 who are you", REJECTED, "530: it wants a user name"),
+    (
+        "MAIL",
+        "553 5.7.1 not your address",
+        REJECTED,
+        "553: 5.7.1 not your address",
+    ),
+    ("RCPT", "450 4.2.1 greylisted", AGAIN, "450: 4.2.1 greylisted"),
+    ("RCPT", "550 5.1.1 no such user", REJECTED, "550: 5.1.1 no such user"),
+    ("DATA", "451 4.3.0 busy", AGAIN, "451: 4.3.0 busy"),
+    ("DATA.", "250 queued", DELIVERED, ""),
+    ("DATA.", "452 4.3.1 full", AGAIN, "452: 4.3.1 full"),
+    ("DATA.", "552 5.3.4 too large", REJECTED, "552: 5.3.4 too large"),
+    ("DATA.", "what?", AGAIN, "isn't valid SMTP"),
+    ("EHLO", "250 mail.example", REJECTED, "authentication"),
+    ("QUIT", "500 no", DELIVERED, ""),
+];
+
 #[tokio::test]
 async fn every_answer_means_what_it_says() {
-    let again = "the mail server answered 4";
-    let cases = [
-        ("", "554 5.7.1 no service for you", REJECTED, "554: 5.7.1 no service"),
-        ("", "421 4.3.2 come later", AGAIN, "421: 4.3.2 come later"),
-        (
-            "AUTH",
-            "535 5.7.8 wrong",
-            REJECTED,
-            "535: the user name or password isn't right",
-        ),
-        ("AUTH", "454 4.7.0 later", AGAIN, again),
-        ("MAIL", "530 5.7.0 who are you", REJECTED, "530: it wants a user name"),
-        (
-            "MAIL",
-            "553 5.7.1 not your address",
-            REJECTED,
-            "553: 5.7.1 not your address",
-        ),
-        ("RCPT", "550 5.1.1 no such user", REJECTED, "550: 5.1.1 no such user"),
-        ("RCPT", "450 4.2.1 greylisted", AGAIN, again),
-        ("DATA", "451 4.3.0 busy", AGAIN, again),
-        ("DATA.", "552 5.3.4 too large", REJECTED, "552: 5.3.4 too large"),
-        ("DATA.", "452 4.3.1 full", AGAIN, again),
-        ("DATA.", "what?", AGAIN, "isn't valid SMTP"),
-        ("EHLO", "250 mail.example", REJECTED, "authentication"),
-        ("QUIT", "500 no", DELIVERED, ""),
-    ];
-    for (command, answer, outcome, words) in cases {
+    for (command, answer, outcome, words) in ANSWERS {
         let server = MailServer::start();
         server.answer(command, answer);
         let attempted = send_to(&server, &with(loopback()), "none").await;
-        assert_eq!(attempted.outcome, outcome, "{command} {answer}: {attempted:?}");
+        assert_eq!(&attempted.outcome, outcome, "{command} {answer}: {attempted:?}");
         let error = attempted.error.unwrap_or_default();
         assert!(error.contains(words), "{command} {answer}: {error}");
-        assert_eq!(error.is_empty(), outcome == DELIVERED);
-        assert_eq!(server.mails().len(), usize::from(outcome == DELIVERED));
+        assert_eq!(error.is_empty(), *outcome == DELIVERED);
+        assert_eq!(server.mails().len(), usize::from(*outcome == DELIVERED));
     }
+}
+
+#[tokio::test]
+async fn page_says_what_the_kind_does() {
+    let server = MailServer::start();
+    assert_eq!(send_to(&server, &with(loopback()), "none").await.outcome, DELIVERED);
+    let mail = String::from_utf8(only(&server).data)
+        .expect("text")
+        .replace("\r\n", "\n");
+    // What is of the moment.
+    let boundary = mail.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let boundary = boundary.expect("it has parts").to_owned();
+    let lines = mail.replace(&boundary, "…");
+    let lines = lines
+        .lines()
+        .map(|line| if line.starts_with("Date: ") { "Date: …" } else { line });
+    let mail = lines.collect::<Vec<_>>().join("\n");
+    let rows = ANSWERS.iter().map(|(command, answer, outcome, words)| {
+        let at = match *command {
+            "" => "greeting".to_owned(),
+            "DATA." => "end of the mail".to_owned(),
+            other => format!("`{other}`"),
+        };
+        format!("| {at} | `{answer}` | {} | {words} |", pages::outcome(outcome))
+    });
+    let page = pages::about(kind("email").descriptor())
+        + &pages::way("", ("text", &[mail.trim_end().to_owned()]), &rows.collect::<Vec<_>>());
+    pages::check("email", &page);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use wiremock::Request;
 
 use super::{all, event};
 
@@ -52,6 +53,18 @@ pub(super) fn lead() -> impl Strategy<Value = Value> {
     })
 }
 
+/// JSON, or a form as JSON.
+fn body_of(request: &Request) -> Value {
+    request.body_json().unwrap_or_else(|_| {
+        let pairs = url::form_urlencoded::parse(&request.body);
+        Value::Object(
+            pairs
+                .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+                .collect(),
+        )
+    })
+}
+
 /// Every text of a request that a visitor has a part in, with its limit and whether its receiver reads Markdown in it.
 fn texts(kind: &str, body: &Value) -> Vec<(String, usize, bool)> {
     let (mut found, mut add) = (Vec::new(), Vec::new());
@@ -99,6 +112,12 @@ fn texts(kind: &str, body: &Value) -> Vec<(String, usize, bool)> {
             let properties = body["inputs"][0]["properties"].as_object();
             add.extend(properties.into_iter().flatten().map(|(_, text)| (text, 65_536, false)));
         }
+        "salesforce" => add.extend([
+            (&body["LastName"], 80, false),
+            (&body["Description"], 32_000, false),
+            (&body["last_name"], 80, false),
+            (&body["description"], 32_000, false),
+        ]),
         "pipedrive" => add.extend([
             (&body["name"], 255, false),
             (&body["title"], 255, false),
@@ -164,7 +183,7 @@ proptest! {
                 continue;
             }
             let sent = requests.iter().filter(|request| !request.body.is_empty());
-            let texts = sent.flat_map(|request| texts(vendor.kind_name(), &request.body_json().expect("JSON")));
+            let texts = sent.flat_map(|request| texts(vendor.kind_name(), &body_of(request)));
             let texts = texts.collect::<Vec<_>>();
             prop_assert!(texts.len() >= 2);
             let together = texts.iter().map(|(text, ..)| text.chars().count()).sum::<usize>();

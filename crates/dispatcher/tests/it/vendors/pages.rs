@@ -5,29 +5,48 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use sensei_dispatcher::Descriptor;
 use sensei_domain::Outcome;
 use serde_json::Value;
 use wiremock::Request;
 
-use super::{Answer, Vendor, all, event, sample, text};
+use super::{Answer, all, event, sample, text};
 
 #[tokio::test]
 async fn pages_say_what_the_kinds_do() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations");
-    for vendor in all() {
-        let requests = vendor.requests(&vendor.example(), event(&sample(), "Acme Corp")).await;
-        let page = page(&vendor, &requests);
-        let path = folder.join(format!("{}.md", vendor.kind_name()));
-        if std::env::var_os("SENSEI_WRITE_INTEGRATIONS").is_some() {
-            std::fs::write(&path, &page).expect("it is written");
+    let vendors = all();
+    for ways in vendors.chunk_by(|one, next| one.kind_name() == next.kind_name()) {
+        let mut page = about(ways[0].kind.descriptor());
+        for vendor in ways {
+            let requests = vendor.requests(&vendor.example(), event(&sample(), "Acme Corp")).await;
+            let sent = requests.iter().map(shown).collect::<Vec<_>>();
+            let by = vendor.way.map_or_else(String::new, |(way, _)| format!(" by {way}"));
+            page += &way(
+                &by,
+                ("http", &sent),
+                &vendor.answers.iter().map(row).collect::<Vec<_>>(),
+            );
+            if !vendor.unseen.is_empty() {
+                writeln!(page, "\nNever seen live: {}.", vendor.unseen).expect("a String takes all");
+            }
         }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(kept, page, "write it anew: SENSEI_WRITE_INTEGRATIONS=1");
+        check(ways[0].kind_name(), &page);
     }
 }
 
-fn page(vendor: &Vendor, requests: &[Request]) -> String {
-    let descriptor = vendor.kind.descriptor();
+/// The page of a kind says this.
+pub(super) fn check(kind: &str, page: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations");
+    let path = folder.join(format!("{kind}.md"));
+    if std::env::var_os("SENSEI_WRITE_INTEGRATIONS").is_some() {
+        std::fs::write(&path, page).expect("it is written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(kept, page, "write it anew: SENSEI_WRITE_INTEGRATIONS=1");
+}
+
+/// What a kind is, and how it is set up.
+pub(super) fn about(descriptor: &Descriptor) -> String {
     let mut page = format!(
         "# {}\n\n<!-- Written by a test of the dispatcher from what the kind says of itself. -->\n\n{} Its `kind` is `{}`.\n\n\
          ## Set it up\n\n{}\n\nMore: <{}>.\n\n## Config\n\n| field | | meaning |\n| --- | --- | --- |\n",
@@ -54,18 +73,17 @@ fn page(vendor: &Vendor, requests: &[Request]) -> String {
         "\nUnless `rateLimit` says otherwise, at most {count} a {per} are sent, and {burst} at once after a rest."
     )
     .expect("a String takes all");
-    page.push_str("\n## What is sent\n\nFor a sample lead:\n");
-    for request in requests {
-        writeln!(page, "\n```http\n{}\n```", shown(request)).expect("a String takes all");
+    page
+}
+
+/// What is sent, in this notation, and the rows of the table of answers.
+pub(super) fn way(by: &str, (notation, sent): (&str, &[String]), rows: &[String]) -> String {
+    let mut page = format!("\n## What is sent{by}\n\nFor a sample lead:\n");
+    for one in sent {
+        writeln!(page, "\n```{notation}\n{one}\n```").expect("a String takes all");
     }
     page.push_str("\n## What answers mean\n\n| answer | | outcome | in the log |\n| --- | --- | --- | --- |\n");
-    for answer in vendor.answers {
-        writeln!(page, "{}", row(answer)).expect("a String takes all");
-    }
-    if !vendor.unseen.is_empty() {
-        writeln!(page, "\nNever seen live: {}.", vendor.unseen).expect("a String takes all");
-    }
-    page
+    page + &rows.join("\n") + "\n"
 }
 
 /// The request without what is of the moment, its JSON laid out.
@@ -104,7 +122,13 @@ fn row(answer: &Answer) -> String {
     } else {
         format!("`{}`", answer.body)
     };
-    let outcome = match answer.outcome {
+    let outcome = outcome(&answer.outcome);
+    format!("| {} | {body} | {outcome} | {} |", answer.status, answer.words)
+}
+
+/// What follows, in words.
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
         Outcome::Delivered => "delivered".to_owned(),
         Outcome::Unavailable {
             retry_after: Some(wait),
@@ -113,6 +137,5 @@ fn row(answer: &Answer) -> String {
         Outcome::Rejected => "failed".to_owned(),
         Outcome::Gone => "failed, and the destination is disabled".to_owned(),
         Outcome::Blocked | Outcome::Ours => unreachable!("no answer means that"),
-    };
-    format!("| {} | {body} | {outcome} | {} |", answer.status, answer.words)
+    }
 }

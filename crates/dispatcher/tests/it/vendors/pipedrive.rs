@@ -20,6 +20,7 @@ pub(super) fn vendor() -> Vendor {
         host: "api.pipedrive.com",
         method: "POST",
         path: "/v1/leads",
+        way: None,
         others: OTHERS,
         answers: ANSWERS,
         unseen: "that the lists of leads and notes can be asked for one person's and one lead's, and the body of a note",

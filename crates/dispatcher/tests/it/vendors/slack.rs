@@ -11,6 +11,7 @@ pub(super) fn vendor() -> Vendor {
         host: "hooks.slack.com",
         method: "POST",
         path: "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        way: None,
         others: &[],
         answers: ANSWERS,
         unseen: "`no_service`, `no_team`, `invalid_token`",

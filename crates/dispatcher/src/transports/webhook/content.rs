@@ -1,0 +1,213 @@
+//! What a webhook's body is made of an event: the event itself, the fields of a form, or an envelope of CloudEvents 1.0.
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use sensei_persistence::Job;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::egress::Failure;
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The event's body as it is.
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// The event's body within an envelope (CloudEvents' JSON format, section 3).
+    Structured,
+    /// The event's body as it is, the envelope in headers (CloudEvents' HTTP binding, section 3.1).
+    Binary,
+}
+
+/// A body, and the headers that tell of it.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) body: Bytes,
+    pub(super) content_type: HeaderValue,
+    pub(super) envelope: HeaderMap,
+}
+
+impl Content {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "json" => Self::Json,
+            "form" => Self::Form,
+            "cloudEventsStructured" => Self::Structured,
+            "cloudEventsBinary" => Self::Binary,
+            _ => return None,
+        })
+    }
+
+    /// What is sent of a job's event.
+    pub(super) fn of(self, job: &Job) -> Result<Made, Failure> {
+        let (body, content_type, envelope) = match self {
+            Self::Json => (job.body.clone(), "application/json", HeaderMap::new()),
+            Self::Form => {
+                let form = form(&read(&job.body)?);
+                (form.into(), "application/x-www-form-urlencoded", HeaderMap::new())
+            }
+            Self::Structured => (structured(job)?, "application/cloudevents+json", HeaderMap::new()),
+            Self::Binary => (job.body.clone(), "application/json", binary(job)?),
+        };
+        Ok(Made {
+            body,
+            content_type: HeaderValue::from_static(content_type),
+            envelope,
+        })
+    }
+}
+
+fn read(body: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::Ours(format!("the event can't be read ({error})")))
+}
+
+/// The fields of an event, named as PHP and its kin read them: `data[email]`. What is null is empty; a list's items have numbers.
+fn form(event: &Value) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    flatten("", event, &mut |name, text| {
+        pairs.append_pair(name, text);
+    });
+    pairs.finish()
+}
+
+fn flatten(name: &str, value: &Value, add: &mut impl FnMut(&str, &str)) {
+    // A name that holds brackets must not seem to be several.
+    let below = |key: &str| {
+        let key = key.replace(['[', ']'], "_");
+        if name.is_empty() { key } else { format!("{name}[{key}]") }
+    };
+    match value {
+        Value::Null => add(name, ""),
+        Value::String(text) => add(name, text),
+        Value::Bool(_) | Value::Number(_) => add(name, &value.to_string()),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(&below(&index.to_string()), item, add);
+            }
+        }
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                flatten(&below(key), field, add);
+            }
+        }
+    }
+}
+
+/// The attributes of an event's envelope, all of them texts.
+fn attributes(job: &Job) -> Result<[(&'static str, String); 6], Failure> {
+    let event = read(&job.body)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let data = &event["data"];
+    // What it is about: a lead, or a destination.
+    let subject = if data["id"].is_string() {
+        &data["id"]
+    } else {
+        &data["destinationId"]
+    };
+    Ok([
+        ("specversion", "1.0".to_owned()),
+        ("id", job.event_id.to_string()),
+        ("source", format!("/v1/clients/{}", text(&data["clientId"]))),
+        ("type", text(&event["event"])),
+        ("time", text(&event["timestamp"])),
+        ("subject", text(subject)),
+    ])
+}
+
+/// The event's bytes are the data as they are, white space and all.
+fn structured(job: &Job) -> Result<Bytes, Failure> {
+    let attributes = attributes(job)?.map(|(name, text)| format!("\"{name}\":{},", json!(text)));
+    let envelope = format!(
+        "{{{}\"datacontenttype\":\"application/json\",\"data\":",
+        attributes.concat()
+    );
+    let mut body = envelope.into_bytes();
+    body.extend_from_slice(&job.body);
+    body.push(b'}');
+    Ok(body.into())
+}
+
+fn binary(job: &Job) -> Result<HeaderMap, Failure> {
+    let headers = attributes(job)?.into_iter().map(|(name, text)| {
+        let name = HeaderName::try_from(format!("ce-{name}")).expect("attributes have letters only");
+        (name, encoded(&text))
+    });
+    Ok(headers.collect())
+}
+
+/// A text as a header's value: all but visible ASCII is percent-encoded, and so are quotes and what stands for encoding
+/// (CloudEvents' HTTP binding, section 3.1.3.2).
+fn encoded(text: &str) -> HeaderValue {
+    let value = text.bytes().map(|byte| match byte {
+        b'!'..=b'~' if !matches!(byte, b'"' | b'%') => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    let value = value.collect::<String>();
+    HeaderValue::try_from(value).expect("it is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_form_names_fields_by_their_way() {
+        let event = json!({
+            "event": "lead.created",
+            "data": {"name": "Zoë & co=1", "phone": null, "custom": {"tags": ["a", {"b": true}], "n": 1.5, "x][email]": "y", "none": {}}}
+        });
+        let pairs = form_urlencoded::parse(form(&event).as_bytes())
+            .into_owned()
+            .collect::<std::collections::BTreeMap<_, _>>();
+        let expected = [
+            ("event", "lead.created"),
+            ("data[name]", "Zoë & co=1"),
+            ("data[phone]", ""),
+            ("data[custom][tags][0]", "a"),
+            ("data[custom][tags][1][b]", "true"),
+            ("data[custom][n]", "1.5"),
+            ("data[custom][x__email_]", "y"),
+        ];
+        assert_eq!(
+            pairs,
+            expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
+        );
+    }
+
+    #[test]
+    fn an_attribute_is_encoded_as_the_binding_says() {
+        let cases = [
+            ("lead.created", "lead.created"),
+            ("Euro € 😀", "Euro%20%E2%82%AC%20%F0%9F%98%80"),
+            ("a\"b%c\r\nx: y", "a%22b%25c%0D%0Ax:%20y"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(encoded(text), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_text_is_its_header_is_one_and_is_read_back(text in any::<String>()) {
+            let value = encoded(&text);
+            let value = value.to_str().expect("visible ASCII");
+            prop_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'));
+            let mut bytes = Vec::new();
+            let mut rest = value;
+            while let Some(first) = rest.chars().next() {
+                if first == '%' {
+                    bytes.push(u8::from_str_radix(&rest[1..3], 16).expect("two digits"));
+                    rest = &rest[3..];
+                } else {
+                    bytes.push(u8::try_from(first).expect("ASCII"));
+                    rest = &rest[1..];
+                }
+            }
+            prop_assert_eq!(bytes, text.into_bytes());
+        }
+    }
+}
