@@ -43,7 +43,7 @@ struct KindView {
     /// JSON Schema (2020-12) of a destination's `config`.
     #[schema(value_type = Object)]
     config_schema: Value,
-    /// The fields of the config that are never shown again.
+    /// The fields of the config that are never shown again; `auth/password` is one within another, `secretHeaders/*` all within one.
     secret_fields: Vec<String>,
     /// A config that could be one, without real secrets.
     #[schema(value_type = Object)]

@@ -59,7 +59,7 @@ struct DestinationView {
     /// Grows with every change.
     #[schema(minimum = 1)]
     version: i64,
-    /// The kind's own settings; of a webhook its `url`. A secret is shown as `********`.
+    /// The kind's own settings; of a webhook its `url` at least. A secret is shown as `********`.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/leads"}))]
     config: Value,
     #[schema(schema_with = schema::retry_policy)]
@@ -109,7 +109,7 @@ struct DestinationChangeBody {
     /// That of the Lead Webhook URL's destination can't be changed.
     #[schema(nullable = false, min_length = 1, max_length = 100, example = "CRM")]
     name: Option<String>,
-    /// The kind's own settings, all of them; a secret that is left out, or `********`, stays as it is.
+    /// The kind's own settings, all of them; a secret that is `********`, or a secret field left out, stays as it is.
     #[schema(value_type = Object, required = false, example = json!({"url": "https://hooks.acme.example/crm"}))]
     config: Value,
     #[schema(schema_with = schema::retry_policy, required = false)]

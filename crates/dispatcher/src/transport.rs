@@ -40,7 +40,7 @@ pub struct Descriptor {
     pub description: &'static str,
     /// JSON Schema (2020-12) of its config.
     pub config_schema: Value,
-    /// The config's fields that are never shown again.
+    /// The config's fields that are never shown again; `auth/password` is one within another, `secretHeaders/*` all within one.
     pub secret_fields: Vec<String>,
     /// A config that could be one, without real secrets.
     pub example: Value,

@@ -247,6 +247,134 @@ async fn a_secret_of_a_config_is_masked_and_stays_unless_it_is_given() {
 }
 
 #[tokio::test]
+async fn secrets_within_a_webhooks_config_are_masked_each_and_stay_where_the_mask_is_sent_back() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let list = format!("{}/destinations", client.path);
+    let (url, token_url) = ("http://127.0.0.1:9/hook", "http://127.0.0.1:9/token");
+    let oauth = |secret: &str| json!({"type": "oauth2ClientCredentials", "tokenUrl": token_url, "clientId": "me", "clientSecret": secret});
+    let config =
+        |auth: Value, headers: Value| json!({"url": url, "method": "PUT", "auth": auth, "secretHeaders": headers});
+    let body = |config: Value| json!({"kind": "webhook", "name": "CRM", "config": config});
+    for (auth, headers, place, wrong) in [
+        (
+            oauth("********"),
+            json!({}),
+            "/config/auth/clientSecret",
+            "must be the secret itself",
+        ),
+        (
+            Value::Null,
+            json!({"X-Key": "********"}),
+            "/config/secretHeaders/X-Key",
+            "must be the secret itself",
+        ),
+        (
+            Value::Null,
+            json!({"Host": "s3cret"}),
+            "/config/secretHeaders/Host",
+            "must not be given",
+        ),
+        (
+            json!({"type": "bearer"}),
+            json!({}),
+            "/config/auth/token",
+            "is required",
+        ),
+    ] {
+        let refused = app
+            .post(&*list, &body(config(auth, headers)))
+            .refused(422, "invalid-body")
+            .await;
+        assert_eq!(places(&refused), [place]);
+        let told = refused.to_string();
+        assert!(told.contains(wrong) && !told.contains("s3cret"), "{told}");
+    }
+    let mut inward = oauth("s3cret");
+    inward["tokenUrl"] = "https://169.254.169.254/token".into();
+    let refused = app
+        .post(&*list, &body(config(inward, json!({}))))
+        .refused(422, "invalid-body")
+        .await;
+    assert_eq!(places(&refused), ["/config/auth/tokenUrl"]);
+
+    let made = app.post(
+        &*list,
+        &body(config(
+            oauth("s3cret-1"),
+            json!({"X-Key": "s3cret-2", "X-Other": "s3cret-3"}),
+        )),
+    );
+    let made = made.send().await.expect(201);
+    let masked = config(oauth("********"), json!({"X-Key": "********", "X-Other": "********"}));
+    assert_eq!(made["config"], masked);
+    let path = format!("{list}/{}", text(&made, "/id"));
+    let same = app.patch(&*path, &json!({ "config": masked })).send().await.expect(200);
+    assert_eq!(same, made, "it is as it was");
+
+    let stored = async || {
+        let id = text(&made, "/id").parse().expect("an id");
+        let client = client.id.parse().expect("an id");
+        let destination = app
+            .store
+            .destination(client, id)
+            .await
+            .expect("read")
+            .expect("it is there");
+        destination.config.expose().clone()
+    };
+    let less = config(oauth("********"), json!({"X-Key": "********", "X-New": "s3cret-4"}));
+    let changed = app.patch(&*path, &json!({ "config": less })).send().await.expect(200);
+    assert_eq!(
+        changed["config"]["secretHeaders"],
+        json!({"X-Key": "********", "X-New": "********"})
+    );
+    assert_eq!(
+        stored().await,
+        config(oauth("s3cret-1"), json!({"X-Key": "s3cret-2", "X-New": "s3cret-4"}))
+    );
+    let other = config(
+        json!({"type": "bearer", "token": "s3cret-5"}),
+        json!({"X-Key": "s3cret-6"}),
+    );
+    app.patch(&*path, &json!({ "config": other })).send().await.expect(200);
+    assert_eq!(stored().await, other);
+    let gone = app
+        .patch(&*path, &json!({"config": {"url": url}}))
+        .send()
+        .await
+        .expect(200);
+    assert_eq!(
+        (&gone["config"], stored().await),
+        (&json!({"url": url}), json!({"url": url})),
+        "what is left out is gone"
+    );
+}
+
+#[tokio::test]
+async fn another_lead_webhook_url_in_the_settings_leaves_how_it_is_sent() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let settings = app.get(client.settings()).send().await.expect(200);
+    let path = format!("{}/destinations/{}", client.path, text(&settings, "/destinationId"));
+    let config = |url: &str| json!({"url": url, "body": "form", "auth": {"type": "bearer", "token": "********"}});
+    let mut given = config("http://127.0.0.1:9/one");
+    given["auth"]["token"] = "s3cret".into();
+    app.patch(&*path, &json!({ "config": given })).send().await.expect(200);
+    let url = "http://127.0.0.1:9/two";
+    app.patch(client.settings(), &json!({"leadWebhookUrl": url}))
+        .send()
+        .await
+        .expect(200);
+    let changed = app.get(&*path).send().await.expect(200);
+    assert_eq!((&changed["config"], &changed["version"]), (&config(url), &json!(3)));
+    app.patch(&*path, &json!({"config": config(url)}))
+        .send()
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
 async fn each_kind_is_described() {
     let app = TestApp::new().await;
     assert_json_snapshot!("kinds", app.get("/v1/destination-kinds").send().await.expect(200));

@@ -227,11 +227,8 @@ async fn each_option_makes_exactly_this_request_and_is_signed_as_it_is_sent() {
     }
 }
 
-#[test]
-fn options_that_can_never_work_are_refused_by_their_names_without_what_was_given() {
-    let many = (0..21)
-        .map(|number| (format!("x-{number}"), json!("S3CRET")))
-        .collect::<serde_json::Map<_, _>>();
+/// Choices that can never work, and what is said of them.
+fn wrong_choices() -> Vec<(Value, &'static str)> {
     let oauth = |field: &str, value: Value| {
         let mut auth = json!({
             "type": "oauth2ClientCredentials", "tokenUrl": "https://example.com/token", "clientId": "id", "clientSecret": "S3CRET"
@@ -239,8 +236,7 @@ fn options_that_can_never_work_are_refused_by_their_names_without_what_was_given
         auth[field] = value;
         json!({ "auth": auth })
     };
-    let header = |name: &str, value: &str| json!({"secretHeaders": {name: value}});
-    let cases = [
+    vec![
         (
             json!({"method": "GET"}),
             "/method must be \"POST\", \"PUT\" or \"PATCH\"",
@@ -248,6 +244,60 @@ fn options_that_can_never_work_are_refused_by_their_names_without_what_was_given
         (json!({"method": "post"}), "/method must be"),
         (json!({"method": 7}), "/method must be a string"),
         (json!({"body": "xml"}), "/body must be \"json\", \"form\""),
+        (json!({"auth": "S3CRET"}), "/auth must be a JSON object"),
+        (json!({"auth": {}}), "/auth/type is required"),
+        (
+            json!({"auth": {"type": "digest"}}),
+            "/auth/type must be \"basic\", \"bearer\" or",
+        ),
+        (
+            json!({"auth": {"type": "basic", "password": "S3CRET"}}),
+            "/auth/username is required",
+        ),
+        (
+            json!({"auth": {"type": "basic", "username": "a:b", "password": "S3CRET"}}),
+            "/auth/username must not contain a colon",
+        ),
+        (
+            json!({"auth": {"type": "basic", "username": "a", "password": "S3CRET\n"}}),
+            "/auth/password must not contain control",
+        ),
+        (
+            json!({"auth": {"type": "basic", "username": "a", "token": "S3CRET"}}),
+            "/auth/token is not a known field",
+        ),
+        (json!({"auth": {"type": "bearer"}}), "/auth/token is required"),
+        (
+            json!({"auth": {"type": "bearer", "token": "Bearer S3CRET"}}),
+            "/auth/token must be visible ASCII without spaces",
+        ),
+        (
+            json!({"auth": {"type": "bearer", "token": "S3CRET\u{e9}"}}),
+            "/auth/token must be visible ASCII",
+        ),
+        (
+            oauth("tokenUrl", json!("ftp://example.com")),
+            "/auth/tokenUrl must begin with https://",
+        ),
+        (oauth("tokenUrl", json!(null)), "/auth/tokenUrl must not be null"),
+        (oauth("clientId", json!("")), "/auth/clientId must not be empty"),
+        (oauth("clientSecret", json!(7)), "/auth/clientSecret must be a string"),
+        (
+            oauth("credentialsIn", json!("query")),
+            "/auth/credentialsIn must be \"header\" or \"body\"",
+        ),
+        (oauth("scopes", json!("a")), "/auth/scopes is not a known field"),
+        (json!({"header": {}}), "/header is not a known field"),
+    ]
+}
+
+/// Headers that can never work, and what is said of them.
+fn wrong_headers() -> Vec<(Value, &'static str)> {
+    let many = (0..21)
+        .map(|number| (format!("x-{number}"), json!("S3CRET")))
+        .collect::<serde_json::Map<_, _>>();
+    let header = |name: &str, value: &str| json!({"secretHeaders": {name: value}});
+    vec![
         (
             json!({"headers": [{"name": "X", "value": "S3CRET"}]}),
             "/headers must be an object of names and values",
@@ -316,53 +366,13 @@ fn options_that_can_never_work_are_refused_by_their_names_without_what_was_given
             json!({"secretHeaders": {"x-a": "S3CRET".repeat(700)}}),
             "/headers must have at most 4096 bytes",
         ),
-        (json!({"auth": "S3CRET"}), "/auth must be a JSON object"),
-        (json!({"auth": {}}), "/auth/type is required"),
-        (
-            json!({"auth": {"type": "digest"}}),
-            "/auth/type must be \"basic\", \"bearer\" or",
-        ),
-        (
-            json!({"auth": {"type": "basic", "password": "S3CRET"}}),
-            "/auth/username is required",
-        ),
-        (
-            json!({"auth": {"type": "basic", "username": "a:b", "password": "S3CRET"}}),
-            "/auth/username must not contain a colon",
-        ),
-        (
-            json!({"auth": {"type": "basic", "username": "a", "password": "S3CRET\n"}}),
-            "/auth/password must not contain control",
-        ),
-        (
-            json!({"auth": {"type": "basic", "username": "a", "token": "S3CRET"}}),
-            "/auth/token is not a known field",
-        ),
-        (json!({"auth": {"type": "bearer"}}), "/auth/token is required"),
-        (
-            json!({"auth": {"type": "bearer", "token": "Bearer S3CRET"}}),
-            "/auth/token must be visible ASCII without spaces",
-        ),
-        (
-            json!({"auth": {"type": "bearer", "token": "S3CRET\u{e9}"}}),
-            "/auth/token must be visible ASCII",
-        ),
-        (
-            oauth("tokenUrl", json!("ftp://example.com")),
-            "/auth/tokenUrl must begin with https://",
-        ),
-        (oauth("tokenUrl", json!(null)), "/auth/tokenUrl must not be null"),
-        (oauth("clientId", json!("")), "/auth/clientId must not be empty"),
-        (oauth("clientSecret", json!(7)), "/auth/clientSecret must be a string"),
-        (
-            oauth("credentialsIn", json!("query")),
-            "/auth/credentialsIn must be \"header\" or \"body\"",
-        ),
-        (oauth("scopes", json!("a")), "/auth/scopes is not a known field"),
-        (json!({"header": {}}), "/header is not a known field"),
-    ];
+    ]
+}
+
+#[test]
+fn options_that_can_never_work_are_refused_by_their_names_without_what_was_given() {
     let kind = Webhook::new();
-    for (options, words) in cases {
+    for (options, words) in wrong_choices().into_iter().chain(wrong_headers()) {
         let refused = kind.bind(&config("https://example.com/", &options));
         let refused = refused.expect_err(&options.to_string()).to_string();
         assert!(refused.contains(words), "{options}: {refused}");

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use sensei_test_support::Api;
 use serde_json::{Value, json};
-use wiremock::matchers::{any, method, path_regex};
+use wiremock::matchers::{any, body_string, header, method, path, path_regex};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::faults::{ADMIN_KEY, LIMIT, binary, create_client, text};
 
 const SECRET: &str = "S3CRETS3CRETS3CRET";
 const CHANGED: &str = "CHANGEDCHANGEDCHANGED";
+const TOKEN: &str = "TOKENTOKENTOKENTOKEN";
 
 /// The kinds with a URL that is a secret.
 fn urls(secret: &str) -> [(&'static str, String); 4] {
@@ -125,24 +126,86 @@ async fn secrets_of_vendors_are_used_and_found_nowhere() -> Result<()> {
         "by the new secret from the change on"
     );
 
+    found_nowhere(&[SECRET, CHANGED], binary.directory(), &process.output(), &answers)
+}
+
+/// Looks for secrets in the files of a process, in its log at its most talkative, and in answers of the API.
+fn found_nowhere(secrets: &[&str], folder: &std::path::Path, log: &str, answers: &[Value]) -> Result<()> {
     let mut files = 0;
-    for entry in walk(binary.directory())? {
+    for entry in walk(folder)? {
         let bytes = std::fs::read(&entry)?;
         files += 1;
-        for secret in [SECRET, CHANGED] {
+        for secret in secrets {
             let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!is_there, "{} holds a secret", entry.display());
         }
     }
     assert!(files >= 3, "the database, its log and the key");
-    let log = process.output();
     assert!(log.len() > 10_000, "it is at its most talkative");
-    for shown in [log, Value::from(answers.to_vec()).to_string()] {
+    for shown in [log.to_owned(), Value::from(answers.to_vec()).to_string()] {
         for line in shown.lines() {
-            assert!(!line.contains(SECRET) && !line.contains(CHANGED), "{line}");
+            assert!(secrets.iter().all(|secret| !line.contains(secret)), "{line}");
         }
     }
     Ok(())
+}
+
+/// A token endpoint for one client's credentials, and a receiver for its token and a key.
+async fn receiver_with_tokens() -> MockServer {
+    let stub = MockServer::start().await;
+    let form = format!("grant_type=client_credentials&client_id=acme&client_secret={SECRET}");
+    Mock::given(path("/token"))
+        .and(body_string(form))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"access_token": TOKEN, "expires_in": 3600})))
+        .mount(&stub)
+        .await;
+    Mock::given(path("/hook"))
+        .and(method("PUT"))
+        .and(header("authorization", format!("Bearer {TOKEN}").as_str()))
+        .and(header("x-api-key", CHANGED))
+        .respond_with(ResponseTemplate::new(204))
+        .mount(&stub)
+        .await;
+    stub
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_a_webhook_are_used_and_found_nowhere() -> Result<()> {
+    let stub = receiver_with_tokens().await;
+    let binary = binary().env("SENSEI_LOG", "trace");
+    let mut process = binary.start()?;
+    let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
+    let client = create_client(&api, None).await?;
+    let config = |secret: &str, key: &str| {
+        json!({
+            "url": format!("{}/hook", stub.uri()), "method": "PUT", "secretHeaders": {"X-Api-Key": key},
+            "auth": {
+                "type": "oauth2ClientCredentials", "tokenUrl": format!("{}/token", stub.uri()), "clientId": "acme",
+                "clientSecret": secret, "credentialsIn": "body"
+            }
+        })
+    };
+    let body = json!({"kind": "webhook", "name": "CRM", "config": config(SECRET, CHANGED)});
+    let made = api.post(&format!("/v1/clients/{client}/destinations"), &body).await?;
+    ensure!(made.status == 201, "{made:?}");
+    assert_eq!(made.json["config"], config("********", "********"));
+    for number in 0..40 {
+        lead(&api, &client, number).await?;
+    }
+    until_succeeded(&api, &client, 40).await?;
+    let requests = stub.received_requests().await.context("they are kept")?;
+    let asked = requests.iter().filter(|request| request.url.path() == "/token").count();
+    assert_eq!((asked, requests.len()), (1, 41), "one token for all");
+    let answers = [
+        api.get(&format!("/v1/clients/{client}/destinations")).await?.json,
+        api.get(&format!("/v1/clients/{client}/deliveries")).await?.json,
+    ];
+    found_nowhere(
+        &[SECRET, CHANGED, TOKEN],
+        binary.directory(),
+        &process.output(),
+        &answers,
+    )
 }
 
 /// Every file below a folder.
