@@ -1,8 +1,11 @@
 //! Something that stands in for every vendor at once: answers each as it would, remembers what it was given, and fails now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -39,7 +42,7 @@ pub(crate) fn kinds(secret: &str, stand_in: &MockServer, mail_port: u16) -> Vec<
         ("asana", json!({"token": secret, "projectId": "12"})),
         (
             "trello",
-            json!({"apiKey": secret, "token": secret, "listId": "000000000000000000000000"}),
+            json!({"apiKey": "0".repeat(32), "token": secret, "listId": "000000000000000000000000"}),
         ),
         (
             "linear",
@@ -78,6 +81,9 @@ pub(crate) struct StandIn {
     accounts: Arc<Mutex<BTreeMap<String, Account>>>,
     /// Each such call of a vendor fails for now; half of them after they took effect.
     fails_each: Option<usize>,
+    /// All other secrets are refused for now.
+    takes_only: Option<&'static str>,
+    refused: Arc<AtomicUsize>,
 }
 
 impl StandIn {
@@ -86,6 +92,18 @@ impl StandIn {
             fails_each: Some(calls),
             ..Self::default()
         }
+    }
+
+    pub(crate) fn that_takes_only(secret: &'static str) -> Self {
+        Self {
+            takes_only: Some(secret),
+            ..Self::default()
+        }
+    }
+
+    /// How often a secret was refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn serve(&self) -> MockServer {
@@ -101,6 +119,14 @@ impl StandIn {
 
 impl Respond for StandIn {
     fn respond(&self, request: &Request) -> ResponseTemplate {
+        let mut values = request.headers.values().filter_map(|value| value.to_str().ok());
+        if self
+            .takes_only
+            .is_some_and(|secret| !values.any(|value| holds(value, secret)))
+        {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return ResponseTemplate::new(503);
+        }
         let mut path = request.url.path().trim_start_matches('/').splitn(2, '/');
         let (vendor, path) = (path.next().unwrap_or_default(), path.next().unwrap_or_default());
         let mut accounts = self.accounts();
@@ -216,4 +242,13 @@ pub(crate) fn lead_number(text: &str) -> Option<u32> {
 fn lead_id(text: &str) -> Option<String> {
     let rest = text.split("lead 0").nth(1)?;
     Some(rest.chars().take_while(char::is_ascii_hexdigit).collect())
+}
+
+/// Whether a text holds a secret, also as HTTP and SMTP write it.
+pub(crate) fn holds(text: &str, secret: &str) -> bool {
+    text.contains(secret)
+        || text
+            .split([' ', '"', ','])
+            .filter_map(|word| STANDARD.decode(word.trim_end()).ok())
+            .any(|decoded| String::from_utf8_lossy(&decoded).contains(secret))
 }
