@@ -20,6 +20,7 @@ mod destinations;
 mod docs_page;
 mod exchange;
 mod health;
+mod hooks;
 mod idempotency;
 mod keys;
 mod keys_under_way;
