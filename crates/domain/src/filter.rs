@@ -81,6 +81,11 @@ impl Filter {
         })
     }
 
+    /// As it was given.
+    pub const fn as_json(&self) -> &Value {
+        &self.json
+    }
+
     /// Whether an event matches, and if not, why.
     pub fn judge(&self, event: &Value) -> Result<(), Mismatch> {
         let mut facts = Vec::new();

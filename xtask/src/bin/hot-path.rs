@@ -140,6 +140,7 @@ fn destination(now: Timestamp) -> Result<Destination> {
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
+        filter: None,
         secret: SECRET.parse()?,
         previous_secret: None,
         created_at: now,

@@ -6,6 +6,7 @@
 //! pattern lower case, not by classes of letters.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use regex_automata::dfa::dense::{BuildError, Builder, Config, DFA};
 use regex_automata::dfa::{Automaton, StartKind};
@@ -23,7 +24,7 @@ const DEEPEST: u32 = 16;
 /// A pattern that is looked for anywhere in a text.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    table: DFA<Vec<u32>>,
+    table: Arc<DFA<Vec<u32>>>,
 }
 
 impl Pattern {
@@ -44,7 +45,7 @@ impl Pattern {
             .configure(table)
             .build(&source)
             .map_err(|error| told(&error))?;
-        Ok(Self { table })
+        Ok(Self { table: Arc::new(table) })
     }
 
     /// Whether it is found in a text.

@@ -21,11 +21,26 @@ fn event() -> Value {
     }})
 }
 
+/// Each filter with the reason why the event doesn't match it, or none.
+fn judged(cases: impl IntoIterator<Item = (Value, &'static str)>) {
+    for (json, expected) in cases {
+        let filter = filter(&json);
+        let judged = filter.judge(&event());
+        let reason = judged.err().map(|mismatch| mismatch.to_string()).unwrap_or_default();
+        let expected = if expected.is_empty() {
+            String::new()
+        } else {
+            format!("not matched: {expected}")
+        };
+        assert_eq!(reason, expected, "{json}");
+    }
+}
+
 #[test]
 fn a_condition_holds_or_says_why_not() {
     let (name, email, phone, message) = ("data.name", "data.email", "data.phone", "data.message");
     let (budget, seats, interests) = ("data.custom.budget", "data.custom.seats", "data.custom.interests");
-    let cases = [
+    judged([
         (json!({"path": name, "exists": true}), ""),
         (json!({"path": phone, "exists": true}), "data.phone is missing"),
         (json!({"path": phone, "exists": false}), ""),
@@ -91,6 +106,14 @@ fn a_condition_holds_or_says_why_not() {
             json!({"path": email, "endsWith": "@acme.example"}),
             "data.email doesn't end with \"@acme.example\"",
         ),
+    ]);
+}
+
+#[test]
+fn numbers_are_compared_and_patterns_found_or_it_is_said() {
+    let (name, message) = ("data.name", "data.message");
+    let (budget, seats) = ("data.custom.budget", "data.custom.seats");
+    judged([
         (json!({"path": budget, "gt": 4999.5}), ""),
         (
             json!({"path": budget, "gt": 5000}),
@@ -118,18 +141,7 @@ fn a_condition_holds_or_says_why_not() {
             json!({"path": budget, "regex": "."}),
             "data.custom.budget doesn't match \".\"",
         ),
-    ];
-    for (json, expected) in cases {
-        let filter = filter(&json);
-        let judged = filter.judge(&event());
-        let reason = judged.err().map(|mismatch| mismatch.to_string()).unwrap_or_default();
-        let expected = if expected.is_empty() {
-            String::new()
-        } else {
-            format!("not matched: {expected}")
-        };
-        assert_eq!(reason, expected, "{json}");
-    }
+    ]);
 }
 
 #[test]
@@ -178,144 +190,89 @@ fn a_reason_is_bounded() {
     assert!(reason.len() <= LONGEST_REASON + 3 && reason.ends_with('…'), "{reason}");
 }
 
+/// Each JSON with its faults: below `/filter`, their places and words.
+fn refused<const FAULTS: usize>(json: &Value, expected: [&str; FAULTS]) {
+    let faults = Filter::from_json(json, "/filter").expect_err("refused");
+    let faults = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.detail));
+    let expected = expected.map(|fault| format!("/filter{fault}"));
+    assert_eq!(faults.collect::<Vec<_>>(), expected, "{json}");
+}
+
 #[test]
 fn all_that_is_wrong_is_named_by_its_place() {
-    let deep = |levels: usize| {
-        (1..levels).fold(
-            json!({"path": "event", "exists": true}),
-            |below, _| json!({"not": below}),
-        )
-    };
-    let many = |count: usize| json!({"all": vec![json!({"path": "event", "exists": true}); count - 1]});
-    filter(&deep(Filter::DEEPEST));
-    filter(&many(Filter::MOST_CONDITIONS));
-    let operators = Filter::OPERATORS.join(", ");
-    let cases = [
-        (json!([]), vec![("", "must be a JSON object, not an array".to_owned())]),
-        (
-            json!({}),
-            vec![
-                ("/path", "is required".to_owned()),
-                (
-                    "",
-                    format!("must have all, any or not, or a path and one of {operators}"),
-                ),
-            ],
-        ),
-        (
-            json!({"path": "event"}),
-            vec![("", format!("must have one of {operators}"))],
-        ),
-        (
-            json!({"path": "event", "eq": "a", "in": ["a"]}),
-            vec![(
-                "/in",
-                "must stand alone, without eq: put one condition beside the other".to_owned(),
-            )],
-        ),
-        (
-            json!({"all": [], "any": []}),
-            vec![
-                ("/all", "must stand alone".to_owned()),
-                ("/all", "must not be empty".to_owned()),
-            ],
-        ),
-        (
-            json!({"not": [1]}),
-            vec![("/not", "must be a JSON object, not an array".to_owned())],
-        ),
-        (
-            json!({"any": {}}),
-            vec![("/any", "must be a list of conditions, not an object".to_owned())],
-        ),
-        (
-            json!({"all": [{"path": "event", "exists": "yes"}, 7, {"path": "event", "eq": null}]}),
-            vec![
-                ("/all/0/exists", "must be true or false, not a string".to_owned()),
-                ("/all/1", "must be a JSON object, not a number".to_owned()),
-                (
-                    "/all/2/eq",
-                    "must not be null: what is missing is found by exists".to_owned(),
-                ),
-            ],
-        ),
-        (
-            json!({"path": "event", "in": ["", "a".repeat(201), [], "b"]}),
-            vec![
-                ("/in/0", "must not be empty".to_owned()),
-                ("/in/1", "must be at most 200 characters long, not 201".to_owned()),
-                (
-                    "/in/2",
-                    "must be a string, a number or a boolean, not an array".to_owned(),
-                ),
-            ],
-        ),
-        (
-            json!({"path": "event", "in": []}),
-            vec![("/in", "must not be empty".to_owned())],
-        ),
-        (
-            json!({"path": "event", "in": vec![1; 101]}),
-            vec![("/in", "must have at most 100 values, not 101".to_owned())],
-        ),
-        (
-            json!({"path": "event", "gt": "5"}),
-            vec![("/gt", "must be a number, not a string".to_owned())],
-        ),
-        (
-            json!({"path": "event", "regex": "("}),
-            vec![("/regex", "must be a regular expression (unclosed group)".to_owned())],
-        ),
-        (
-            json!({"path": "event", "exists": true, "ignoreCase": true}),
-            vec![("/ignoreCase", "is of no use beside exists".to_owned())],
-        ),
-        (
-            json!({"any": vec![json!({"path": "event", "regex": "a"}); 5]}),
-            vec![("/any/4/regex", "is one too many: there may be 4 of them".to_owned())],
-        ),
-        (
-            deep(Filter::DEEPEST + 1),
-            vec![(
-                "/not/not/not/not/not",
-                "is nested too deeply: there may be 5 levels".to_owned(),
-            )],
-        ),
-        (
-            json!({"not": many(Filter::MOST_CONDITIONS)}),
-            vec![(
-                "/not/all/30",
-                "is one too many: there may be 32 conditions, groups included".to_owned(),
-            )],
-        ),
-        (
-            many(1_000),
-            vec![("/all", "must have at most 32 conditions, not 999".to_owned())],
-        ),
-    ];
-    for (json, expected) in cases {
-        let faults = Filter::from_json(&json, "/filter").expect_err("refused").into_vec();
-        let faults = faults
-            .iter()
-            .map(|fault| (&*fault.pointer, &fault.detail))
-            .collect::<Vec<_>>();
-        let expected = expected
-            .iter()
-            .map(|(below, detail)| (format!("/filter{below}"), detail));
-        let expected = expected.collect::<Vec<_>>();
-        let expected = expected
-            .iter()
-            .map(|(pointer, detail)| (&**pointer, *detail))
-            .collect::<Vec<_>>();
-        assert_eq!(faults, expected, "{json}");
-    }
-    let unknown = Filter::from_json(&json!({"path": "event", "equals": 1}), "")
-        .expect_err("refused")
-        .to_string();
-    assert!(
-        unknown.contains("/equals is not a known field (known: all, any, not, path"),
-        "{unknown}"
+    refused(&json!([]), [" must be a JSON object, not an array"]);
+    let nothing = " must have all, any or not, or a path and one of exists, eq, in, contains, startsWith, endsWith, gt, gte, lt, lte, regex";
+    refused(&json!({}), ["/path is required", nothing]);
+    refused(
+        &json!({"path": "event"}),
+        [" must have one of exists, eq, in, contains, startsWith, endsWith, gt, gte, lt, lte, regex"],
     );
+    let two = "/in must stand alone, without eq: put one condition beside the other";
+    refused(&json!({"path": "event", "eq": "a", "in": ["a"]}), [two]);
+    let groups = ["/all must stand alone", "/all must not be empty"];
+    refused(&json!({"all": [], "any": []}), groups);
+    refused(&json!({"not": [1]}), ["/not must be a JSON object, not an array"]);
+    refused(
+        &json!({"any": {}}),
+        ["/any must be a list of conditions, not an object"],
+    );
+    refused(
+        &json!({"all": [{"path": "event", "exists": "yes"}, 7, {"path": "event", "eq": null}]}),
+        [
+            "/all/0/exists must be true or false, not a string",
+            "/all/1 must be a JSON object, not a number",
+            "/all/2/eq must not be null: what is missing is found by exists",
+        ],
+    );
+    refused(
+        &json!({"path": "event", "in": ["", "a".repeat(201), [], "b"]}),
+        [
+            "/in/0 must not be empty",
+            "/in/1 must be at most 200 characters long, not 201",
+            "/in/2 must be a string, a number or a boolean, not an array",
+        ],
+    );
+    refused(&json!({"path": "event", "in": []}), ["/in must not be empty"]);
+    refused(
+        &json!({"path": "event", "gt": "5"}),
+        ["/gt must be a number, not a string"],
+    );
+    refused(
+        &json!({"path": "event", "regex": "("}),
+        ["/regex must be a regular expression (unclosed group)"],
+    );
+    refused(
+        &json!({"path": "event", "exists": true, "ignoreCase": true}),
+        ["/ignoreCase is of no use beside exists"],
+    );
+    let unknown = Filter::from_json(&json!({"path": "event", "equals": 1}), "").expect_err("refused");
+    let unknown = unknown.to_string();
+    let known = "/equals is not a known field (known: all, any, not, path";
+    assert!(unknown.contains(known), "{unknown}");
+}
+
+#[test]
+fn bounds_are_exact() {
+    let one = || json!({"path": "event", "exists": true});
+    let deep = |levels: usize| (1..levels).fold(one(), |below, _| json!({ "not": below }));
+    let many = |count: usize| json!({"all": vec![one(); count - 1]});
+    let patterns = |count: usize| json!({"any": vec![json!({"path": "event", "regex": "a"}); count]});
+    let values = |count: usize| json!({"path": "event", "in": vec![1; count]});
+    for json in [
+        deep(Filter::DEEPEST),
+        many(Filter::MOST_CONDITIONS),
+        patterns(Filter::MOST_PATTERNS),
+        values(Filter::MOST_VALUES),
+    ] {
+        filter(&json);
+    }
+    let too_deep = "/not/not/not/not/not is nested too deeply: there may be 5 levels";
+    refused(&deep(Filter::DEEPEST + 1), [too_deep]);
+    let too_many = "/not/all/30 is one too many: there may be 32 conditions, groups included";
+    refused(&json!({"not": many(Filter::MOST_CONDITIONS)}), [too_many]);
+    refused(&many(1_000), ["/all must have at most 32 conditions, not 999"]);
+    refused(&patterns(5), ["/any/4/regex is one too many: there may be 4 of them"]);
+    refused(&values(101), ["/in must have at most 100 values, not 101"]);
 }
 
 /// The largest lead, and filters of which each takes what it may: judging them is bounded by their making.
@@ -351,7 +308,7 @@ fn the_worst_filter_is_judged_within_its_time() {
 #[test]
 fn hostile_filters_are_refused_within_their_time() {
     let nested = (0..100).fold(json!(1), |below, _| json!({"all": [below]}));
-    let fanned = (0..4).fold(
+    let fanned = (0..3).fold(
         json!({"path": "event", "exists": true}),
         |below, _| json!({"any": vec![below; 32]}),
     );
