@@ -343,8 +343,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::POST,
                 format!("{}/destinations", client.path),
                 json!({"kind": "webhook", "name": "Board", "config": {"url": url}, "retry": {"policy": "none"},
-                    "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true,
-                    "filter": {"path": "data.phone", "exists": true}}),
+                    "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true, "filter": null}),
             ),
         ),
         (
