@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 /// Conditions on the event: `all`, `any` or `not` of others, or one condition, which is a `path` and one operator.
 ///
-/// At most 32 conditions, groups included, on 5 levels, 4 of them with `regex`.
+/// At most 20 conditions, groups included, on 5 levels, 4 of them with `regex`.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Filter, example = json!({"all": [{"path": "data.phone", "exists": true},
@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "documents what the domain reads")]
 pub(crate) struct FilterSchema {
     /// All of these hold.
-    #[schema(no_recursion, nullable = false, min_items = 1, max_items = 32)]
+    #[schema(no_recursion, nullable = false, min_items = 1, max_items = 20)]
     all: Option<Vec<FilterSchema>>,
     /// At least one of these holds.
-    #[schema(no_recursion, nullable = false, min_items = 1, max_items = 32)]
+    #[schema(no_recursion, nullable = false, min_items = 1, max_items = 20)]
     any: Option<Vec<FilterSchema>>,
     /// This doesn't hold.
     #[schema(no_recursion, nullable = false)]
@@ -65,7 +65,7 @@ pub(crate) struct FilterSchema {
 
 /// The documented bounds are the domain's.
 const _: () = assert!(
-    Filter::MOST_CONDITIONS == 32
+    Filter::MOST_CONDITIONS == 20
         && Filter::DEEPEST == 5
         && Filter::MOST_PATTERNS == 4
         && Filter::MOST_VALUES == 100

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use self::condition::{Condition, Fact};
+use self::condition::{Condition, Fact, Lower};
 use self::read::Reader;
 use crate::faults::Faults;
 
@@ -48,7 +48,7 @@ pub struct Mismatch(String);
 
 impl Filter {
     /// Conditions of a filter, groups included.
-    pub const MOST_CONDITIONS: usize = 32;
+    pub const MOST_CONDITIONS: usize = 20;
     /// Levels of a filter: a condition alone has one.
     pub const DEEPEST: usize = 5;
     /// Conditions with a pattern.
@@ -89,7 +89,7 @@ impl Filter {
     /// Whether an event matches, and if not, why.
     pub fn judge(&self, event: &Value) -> Result<(), Mismatch> {
         let mut facts = Vec::new();
-        if self.root.holds(event, &mut facts) {
+        if self.root.holds(event, &mut Lower::default(), &mut facts) {
             return Ok(());
         }
         let mut reason = String::new();
@@ -108,19 +108,19 @@ impl Filter {
 
 impl Node {
     /// Whether it holds; adds the facts by which it does or doesn't: they are so all together.
-    fn holds<'a>(&'a self, event: &Value, facts: &mut Vec<Fact<'a>>) -> bool {
+    fn holds<'a, 'e>(&'a self, event: &'e Value, lower: &mut Lower<'e>, facts: &mut Vec<Fact<'a>>) -> bool {
         match self {
             Self::Condition(condition) => {
-                let fact = condition.on(event);
+                let fact = condition.on(event, lower);
                 facts.push(fact);
                 fact.holds
             }
-            Self::Not(node) => !node.holds(event, facts),
+            Self::Not(node) => !node.holds(event, lower, facts),
             Self::Group(all, nodes) => {
                 let before = facts.len();
                 for node in nodes {
                     let start = facts.len();
-                    if node.holds(event, facts) != *all {
+                    if node.holds(event, lower, facts) != *all {
                         // It decides alone.
                         facts.drain(before..start);
                         return !all;

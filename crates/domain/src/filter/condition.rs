@@ -11,6 +11,8 @@ use super::pattern::Pattern;
 
 /// A text that is longer is no number.
 const LONGEST_NUMBER: usize = 64;
+/// A text of so many bytes is worth keeping. There are few in an event.
+const LONG: usize = 256;
 
 /// What is asked of the value at a path.
 #[derive(Debug, Clone)]
@@ -58,12 +60,31 @@ pub(super) enum Comparison {
     AtMost,
 }
 
+/// Long texts of an event in lower case, so that a message is made so once for all conditions.
+#[derive(Debug, Default)]
+pub(super) struct Lower<'e>(Vec<(&'e str, String)>);
+
 /// Whether a condition holds, and of what.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fact<'a> {
     condition: &'a Condition,
     pub(super) holds: bool,
     is_missing: bool,
+}
+
+impl<'e> Lower<'e> {
+    fn of(&mut self, text: &'e str) -> Cow<'_, str> {
+        if text.len() < LONG {
+            return text.to_lowercase().into();
+        }
+        // By its place: to compare long texts would take as long again.
+        let known = self.0.iter().position(|(known, _)| std::ptr::eq(*known, text));
+        let index = known.unwrap_or_else(|| {
+            self.0.push((text, text.to_lowercase()));
+            self.0.len() - 1
+        });
+        self.0[index].1.as_str().into()
+    }
 }
 
 impl Text {
@@ -86,11 +107,11 @@ impl Text {
 
 impl Condition {
     /// How an event stands to it.
-    pub(super) fn on<'a>(&'a self, event: &Value) -> Fact<'a> {
+    pub(super) fn on<'a, 'e>(&'a self, event: &'e Value, lower: &mut Lower<'e>) -> Fact<'a> {
         let value = self.path.find(event);
         let holds = match (&self.test, value) {
             (Test::Exists(wanted), value) => value.is_some() == *wanted,
-            (_, Some(value)) => self.holds_of(value),
+            (_, Some(value)) => self.holds_of(value, lower),
             (_, None) => false,
         };
         Fact {
@@ -100,38 +121,40 @@ impl Condition {
         }
     }
 
-    fn holds_of(&self, value: &Value) -> bool {
+    fn holds_of<'e>(&self, value: &'e Value, lower: &mut Lower<'e>) -> bool {
         match &self.test {
             Test::Exists(wanted) => *wanted,
             Test::Is(given) => {
-                let text = self.text(value);
+                let text = self.text(value, lower);
                 given.iter().any(|given| is(value, text.as_deref(), given))
             }
             Test::Contains(text) => match value {
                 // Of a list: one of its items.
                 Value::Array(items) => items
                     .iter()
-                    .any(|item| self.text(item).is_some_and(|item| item == text.wanted.as_str())),
-                value => self.text(value).is_some_and(|value| value.contains(&text.wanted)),
+                    .any(|item| self.text(item, lower).is_some_and(|item| item == text.wanted.as_str())),
+                value => self
+                    .text(value, lower)
+                    .is_some_and(|value| value.contains(&text.wanted)),
             },
-            Test::StartsWith(text) => self.text(value).is_some_and(|value| value.starts_with(&text.wanted)),
-            Test::EndsWith(text) => self.text(value).is_some_and(|value| value.ends_with(&text.wanted)),
+            Test::StartsWith(text) => self
+                .text(value, lower)
+                .is_some_and(|value| value.starts_with(&text.wanted)),
+            Test::EndsWith(text) => self
+                .text(value, lower)
+                .is_some_and(|value| value.ends_with(&text.wanted)),
             Test::Compares(comparison, number) => {
                 let order = number_of(value).zip(number.as_f64());
                 order.is_some_and(|(value, number)| comparison.allows(value.partial_cmp(&number)))
             }
-            Test::Matches(_, pattern) => self.text(value).is_some_and(|value| pattern.is_in(&value)),
+            Test::Matches(_, pattern) => self.text(value, lower).is_some_and(|value| pattern.is_in(&value)),
         }
     }
 
     /// A text, as it is compared.
-    fn text<'a>(&self, value: &'a Value) -> Option<Cow<'a, str>> {
+    fn text<'a, 'e>(&self, value: &'e Value, lower: &'a mut Lower<'e>) -> Option<Cow<'a, str>> {
         let text = value.as_str()?;
-        Some(if self.ignore_case {
-            text.to_lowercase().into()
-        } else {
-            text.into()
-        })
+        Some(if self.ignore_case { lower.of(text) } else { text.into() })
     }
 }
 

@@ -44,7 +44,7 @@ fn hostile_filters_are_refused_within_their_time() {
     let nested = (0..100).fold(json!(1), |below, _| json!({"all": [below]}));
     let fanned = (0..3).fold(
         json!({"path": "event", "exists": true}),
-        |below, _| json!({"any": vec![below; 32]}),
+        |below, _| json!({"any": vec![below; 20]}),
     );
     let pattern = |source: &str| json!({"path": "event", "regex": source, "ignoreCase": true});
     for json in [
