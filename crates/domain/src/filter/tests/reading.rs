@@ -88,3 +88,12 @@ fn bounds_are_exact() {
     refused(&patterns(5), ["/any/4/regex is one too many: there may be 4 of them"]);
     refused(&values(101), ["/in must have at most 100 values, not 101"]);
 }
+
+#[test]
+fn the_guides_examples_are_filters() {
+    let guide = include_str!("../../../../../docs/destinations.md");
+    let examples = guide.split("```json\n").skip(1);
+    let examples = examples.map(|block| block.split("```").next().expect("a split has a first part"));
+    let examples = examples.map(|example| filter(&serde_json::from_str(example).expect("JSON")));
+    assert_eq!(examples.count(), 2);
+}
