@@ -189,6 +189,7 @@ fn new_hook(body: &Value, state: &ApiState) -> Result<NewDestination, Faults> {
         retry: RetryPolicy::Standard,
         rate_limit: state.descriptor(kind).and_then(|descriptor| descriptor.rate_limit),
         ordered: false,
+        filter: None,
     })
 }
 

@@ -19,6 +19,7 @@ mod destination_test;
 mod destinations;
 mod docs_page;
 mod exchange;
+mod filter_schema;
 mod health;
 mod hooks;
 mod idempotency;

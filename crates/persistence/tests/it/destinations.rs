@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sensei_domain::{ClientId, DeliveryState, DestinationId, DestinationStatus, RateLimit, RetryPolicy};
+use sensei_domain::{ClientId, DeliveryState, DestinationId, DestinationStatus, Filter, RateLimit, RetryPolicy};
 use sensei_persistence::{
     Actor, Answer, ChangeError, Destination, DestinationChange, DestinationConfig, LEAD_WEBHOOK, NewDestination, Store,
 };
@@ -37,6 +37,7 @@ pub(crate) fn new_destination(name: &str) -> NewDestination {
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: false,
+        filter: None,
     }
 }
 
@@ -62,6 +63,10 @@ async fn change(store: &Store, of: &Destination, change: DestinationChange) -> R
 
 fn limit() -> RateLimit {
     RateLimit::from_json(&json!({"requests": 5, "per": "second"}), "").expect("a limit")
+}
+
+pub(crate) fn with_phone() -> Filter {
+    Filter::from_json(&json!({"path": "data.phone", "exists": true}), "").expect("a filter")
 }
 
 fn renamed(name: &str) -> DestinationChange {
@@ -210,6 +215,10 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
             ..none()
         },
         DestinationChange {
+            filter: Some(Some(with_phone())),
+            ..none()
+        },
+        DestinationChange {
             is_paused: Some(true),
             ..none()
         },
@@ -229,25 +238,25 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
         ("Customers", &config, &RetryPolicy::None)
     );
     assert_eq!((read.rate_limit, read.ordered), (Some(limit()), true));
+    assert_eq!(read.filter, Some(with_phone()));
     assert_eq!(
         (read.status, read.status_since),
         (DestinationStatus::Paused, store.now())
     );
     assert_eq!(read.secret.expose(), made.secret.expose(), "the secret stays");
-    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 6]);
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 7]);
     let actions = database
-        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 7")
+        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 8")
         .await;
     assert_eq!(actions[0], "destination.paused");
-    assert_eq!(actions[6], "destination.created");
-    let unlimited = DestinationChange {
+    assert_eq!(actions[7], "destination.created");
+    let without = DestinationChange {
         rate_limit: Some(None),
+        filter: Some(None),
         ..none()
     };
-    assert_eq!(
-        change(&store, &made, unlimited).await.expect("changed").rate_limit,
-        None
-    );
+    let changed = change(&store, &made, without).await.expect("changed");
+    assert_eq!((changed.rate_limit, &changed.filter), (None, &None));
 }
 
 async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
@@ -264,6 +273,7 @@ async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
         retry: Some(made.retry.clone()),
         rate_limit: Some(None),
         ordered: Some(false),
+        filter: Some(None),
         is_paused: Some(false),
     };
     let after = change(&store, &made, same).await.expect("no error");
