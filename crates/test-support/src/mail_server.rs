@@ -73,7 +73,7 @@ impl MailServer {
         self.address
     }
 
-    /// Answers a command (`RCPT`; `DATA.` is the end of a mail, `` the greeting) with this from now on: `550 no such user`. An empty
+    /// Answers a command (`RCPT`; `DATA.` is the end of a mail, nothing the greeting) with this from now on: `550 no such user`. An empty
     /// answer is none at all.
     pub fn answer(&self, command: &str, answer: &str) {
         let mut answers = self.kept.answers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -121,7 +121,7 @@ fn bind(config: Config) -> Result<SalesforceTransport, Faults> {
             };
             Some(Way::Rest {
                 leads: format!("https://{instance}/services/data/{VERSION}/sobjects/Lead"),
-                tokens: Tokens::new(grant.at_vendor()),
+                tokens: Box::new(Tokens::new(grant.at_vendor())),
                 external_id_field: config.external_id_field,
             })
         }
@@ -155,7 +155,7 @@ struct SalesforceTransport {
 enum Way {
     Rest {
         leads: String,
-        tokens: Tokens,
+        tokens: Box<Tokens>,
         external_id_field: Option<String>,
     },
     Form {
