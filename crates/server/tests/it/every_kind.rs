@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use sensei_test_support::{Api, MailServer};
 use serde_json::{Value, json};
 
-use crate::faults::{ADMIN_KEY, LIMIT, binary, create_client, text};
+use crate::faults::{ADMIN_KEY, LIMIT, binary, create_client, text, until};
 use crate::stand_in::{StandIn, address, kinds, lead_number};
 
 const SECRET: &str = "5ec7e75ec7e75ec7e75ec7e75ec7e75e";
@@ -129,5 +129,37 @@ async fn every_receiver_ends_with_every_lead() -> Result<()> {
     let ids = ids.collect::<BTreeSet<_>>();
     assert_eq!(ids.iter().map(|(number, _)| *number).collect::<BTreeSet<_>>(), numbers);
     assert_eq!(ids.len(), 1_000, "a repeat has the Message-ID of the first");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_two_calls_of_an_attempt_makes_nothing_twice() -> Result<()> {
+    for (method, path) in [
+        ("POST", "/api.pipedrive.com/api/v2/persons"),
+        ("POST", "/api.pipedrive.com/v1/leads"),
+        ("POST", "/api.pipedrive.com/v1/notes"),
+    ] {
+        let vendors = StandIn::that_hangs_at(method, path);
+        let stub = vendors.serve().await;
+        let binary = binary().env("SENSEI_VENDORS_AT", stub.uri());
+        let mut process = binary.start()?;
+        let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
+        let client = create_client(&api, None).await?;
+        let body = json!({"kind": "pipedrive", "name": "CRM", "config": {"apiToken": SECRET}});
+        let made = api.post(&format!("/v1/clients/{client}/destinations"), &body).await?;
+        ensure!(made.status == 201, "{made:?}");
+        let lead = json!({"name": "Jane Doe", "email": address(1), "message": "I need a quote"});
+        let captured = api.post(&format!("/v1/clients/{client}/leads"), &lead).await?;
+        ensure!(captured.status == 201, "{captured:?}");
+        until("the call that isn't answered", || vendors.hangs()).await?;
+        process.kill();
+        let mut process = binary.start()?;
+        let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
+        until_succeeded(&api, &client, 1).await?;
+        let accounts = vendors.accounts();
+        let account = &accounts["api.pipedrive.com"];
+        let made = [account.persons.len(), account.person_leads.len(), account.notes.len()];
+        assert_eq!(made, [1; 3], "{method} {path}");
+    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -84,6 +85,9 @@ pub(crate) struct StandIn {
     /// All other secrets are refused for now.
     takes_only: Option<&'static str>,
     refused: Arc<AtomicUsize>,
+    /// The first call of this method and path takes effect, but isn't answered in time.
+    hangs_at: Option<(&'static str, &'static str)>,
+    hangs: Arc<AtomicUsize>,
 }
 
 impl StandIn {
@@ -99,6 +103,18 @@ impl StandIn {
             takes_only: Some(secret),
             ..Self::default()
         }
+    }
+
+    pub(crate) fn that_hangs_at(method: &'static str, path: &'static str) -> Self {
+        Self {
+            hangs_at: Some((method, path)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the call that isn't answered has come.
+    pub(crate) fn hangs(&self) -> bool {
+        self.hangs.load(Ordering::Relaxed) > 0
     }
 
     /// How often a secret was refused.
@@ -140,6 +156,11 @@ impl Respond for StandIn {
         let answer = account.answer(vendor, path, request);
         if fails.is_some() {
             return ResponseTemplate::new(500);
+        }
+        if self.hangs_at == Some((request.method.as_str(), request.url.path()))
+            && self.hangs.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            return answer.set_delay(Duration::from_mins(1));
         }
         answer
     }
