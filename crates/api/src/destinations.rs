@@ -172,7 +172,7 @@ fn path(client_id: ClientId) -> String {
     params(("clientId" = Uuid, Path, description = "Whose destination")),
     request_body = NewDestinationBody,
     responses((status = CREATED, description = "The destination", body = DestinationView),
-        (status = CONFLICT, description = "Another destination of the client has this name", body = ProblemView,
+        (status = CONFLICT, description = "Another destination of the client has this name, or it has as many as it may (100)", body = ProblemView,
             content_type = "application/problem+json")))]
 async fn create(
     access: ClientAccess,

@@ -1,6 +1,9 @@
 //! `/v1/clients/{clientId}/hooks`: destinations that an app makes and deletes by itself (REST hooks, as Zapier wants them).
 //!
 //! A hook is a destination, of the kind that its URL is one of: it is seen, paused and redelivered to like any other, and has its id.
+//! It is known by its name, which is made of its kind and URL: so equal subscriptions are one, however many come at once.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,9 +12,10 @@ use axum::response::{IntoResponse as _, Response};
 use sensei_domain::{
     ClientId, DestinationId, DestinationName, Faults, Fields, LeadCreated, LeadData, LeadId, NewLead, RetryPolicy,
 };
-use sensei_persistence::{Client, Destination, Lead, NewDestination, Page};
+use sensei_persistence::{ChangeError, Client, Destination, DestinationChange, Lead, NewDestination, Page};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,12 +24,15 @@ use crate::auth::ClientAccess;
 use crate::body::JsonBody;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::path_id::PathId;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemView};
+use crate::problem_kind::ProblemKind;
 use crate::query::NoQuery;
 use crate::state::ApiState;
 
 /// Kinds that a URL can be one of, the one for any URL last.
 const KINDS: [&str; 3] = ["zapier", "make", "webhook"];
+/// How the names of hooks begin.
+const PREFIX: &str = "hook ";
 /// Events that an app's author sees when he sets it up.
 const SAMPLES: u32 = 3;
 /// Destinations that are looked at in one go.
@@ -73,7 +80,9 @@ struct NewHookBody {
     params(("clientId" = Uuid, Path, description = "Whose leads")),
     request_body = NewHookBody,
     responses((status = CREATED, description = "The subscription", body = HookView),
-        (status = OK, description = "The subscription that the URL has already", body = HookView)))]
+        (status = OK, description = "The subscription that the URL has already, resumed if it was paused or disabled", body = HookView),
+        (status = CONFLICT, description = "Its destination has another URL by now, or the client has as many destinations as it may",
+            body = ProblemView, content_type = "application/problem+json")))]
 async fn subscribe(
     access: ClientAccess,
     _: NoQuery,
@@ -82,17 +91,30 @@ async fn subscribe(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let new = new_hook(&body.value, &state)?;
-    state.client(access.client_id).await?;
-    if let Some(known) = known(access.client_id, &new, &state).await? {
-        return Ok(Json(HookView::of(&known)).into_response());
-    }
+    let actor = access.actor();
     let request = key.request(path(access.client_id), || body.fingerprint());
     let answer = |made: &Destination| idempotency::answer(StatusCode::CREATED, &HookView::of(made));
     let made = state
         .store()
-        .create_destination(access.client_id, &new, request.as_ref(), answer, &access.actor())
-        .await?;
-    Ok(idempotency::respond(made))
+        .create_destination(access.client_id, &new, request.as_ref(), answer, &actor)
+        .await;
+    match made {
+        Ok(made) => Ok(idempotency::respond(made)),
+        Err(ChangeError::NameTaken) => {
+            let known = known(access.client_id, &new, &state).await?;
+            // Who subscribes wants events, whatever had stopped them.
+            let resume = DestinationChange {
+                is_paused: Some(false),
+                ..DestinationChange::default()
+            };
+            let resumed = state
+                .store()
+                .change_destination(access.client_id, known.id, &resume, &actor)
+                .await?;
+            Ok(Json(HookView::of(&resumed)).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Unsubscribe
@@ -107,10 +129,13 @@ async fn unsubscribe(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
-    let is_deleted = state
-        .store()
-        .delete_destination(access.client_id, hook_id, &access.actor())
-        .await?;
+    let found = state.store().destination(access.client_id, hook_id).await?;
+    let is_hook = found.is_some_and(|found| found.name.starts_with(PREFIX));
+    let is_deleted = is_hook
+        && state
+            .store()
+            .delete_destination(access.client_id, hook_id, &access.actor())
+            .await?;
     is_deleted
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(|| Problem::not_found("hook"))
@@ -179,12 +204,9 @@ fn new_hook(body: &Value, state: &ApiState) -> Result<NewDestination, Faults> {
     let Some((kind, config)) = KINDS.into_iter().find_map(fits) else {
         return Err(Faults::one("/targetUrl", "can't be used"));
     };
-    let id = DestinationId::new(state.now()).to_string();
-    let (_, unique) = id.rsplit_once('-').expect("it has groups");
-    let name = format!("hook {unique}").parse::<DestinationName>();
     Ok(NewDestination {
         kind: kind.to_owned(),
-        name: name.expect("it is a short line"),
+        name: name(kind, url.as_str()),
         config,
         retry: RetryPolicy::Standard,
         rate_limit: state.descriptor(kind).and_then(|descriptor| descriptor.rate_limit),
@@ -193,22 +215,38 @@ fn new_hook(body: &Value, state: &ApiState) -> Result<NewDestination, Faults> {
     })
 }
 
-/// The destination that is the same already.
-async fn known(client_id: ClientId, new: &NewDestination, state: &ApiState) -> Result<Option<Destination>, Problem> {
+/// The name of a kind's and URL's hook. The URL is a secret, so no more than a part of its hash is shown.
+fn name(kind: &str, url: &str) -> DestinationName {
+    let hash: [u8; 32] = Sha256::digest(format!("{kind}\0{url}")).into();
+    let beginning = hash.first_chunk::<8>().expect("it is longer");
+    let name = format!("{PREFIX}{:016x}", u64::from_be_bytes(*beginning));
+    name.parse().expect("it is a short line")
+}
+
+/// The hook that has the name already.
+async fn known(client_id: ClientId, new: &NewDestination, state: &ApiState) -> Result<Arc<Destination>, Problem> {
+    let name = new.name.as_str();
     let mut before = None;
     loop {
         let page = Page { limit: PAGE, before };
         let destinations = state.store().destinations(client_id, page).await?;
-        let is_same = |known: &Destination| known.kind == new.kind && known.config.at("url") == new.config.at("url");
-        let mut hooks = destinations.iter().filter(|known| known.name.starts_with("hook "));
-        if let Some(known) = hooks.find(|known| is_same(known)) {
-            return Ok(Some((**known).clone()));
+        if let Some(known) = destinations.iter().find(|known| known.name == name) {
+            let is_same = known.kind == new.kind && known.config.at("url") == new.config.at("url");
+            return is_same.then(|| Arc::clone(known)).ok_or_else(changed);
         }
         match destinations.last() {
             Some(last) if destinations.len() == PAGE as usize => before = Some(last.id.as_uuid()),
-            _ => return Ok(None),
+            _ => return Err(changed()),
         }
     }
+}
+
+/// It was made for the URL, and isn't there for it any more.
+fn changed() -> Problem {
+    Problem::new(
+        ProblemKind::Conflict,
+        "the destination of this hook has another URL now, or is being deleted: delete it, then subscribe again",
+    )
 }
 
 /// A lead as it is sent.

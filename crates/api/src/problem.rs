@@ -258,6 +258,7 @@ impl From<ChangeError> for Problem {
                 ProblemKind::Conflict,
                 "another destination of this client has this name: choose one of its own",
             ),
+            ChangeError::TooManyDestinations => Self::new(ProblemKind::Conflict, error.to_string()),
             ChangeError::NameReserved => {
                 Faults::one("/name", "is kept for the destination of the Lead Webhook URL").into()
             }

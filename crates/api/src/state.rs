@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
-use sensei_domain::{ClientId, Clock, DestinationId, Faults, Fields, Timestamp, WebhookUrl};
+use sensei_domain::{ClientId, Clock, DestinationId, Fault, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, DestinationConfig, Store};
 use serde_json::Value;
 
@@ -12,6 +12,16 @@ use crate::problem::Problem;
 
 /// Where a config's URLs stand that a client chooses.
 const URLS: [&str; 2] = ["/url", "/auth/tokenUrl"];
+/// Where configs say where they send to.
+const AIMS: [&str; 7] = [
+    "/url",
+    "/auth/tokenUrl",
+    "/host",
+    "/port",
+    "/security",
+    "/instance",
+    "/site",
+];
 
 /// What the handlers work with. A cheap handle: it is cloned several times a request.
 #[derive(Clone)]
@@ -127,6 +137,17 @@ impl ApiState {
                 }
             }
         }
+        if let Some(before) = before.filter(|before| is_aimed_elsewhere(before.expose(), &kept)) {
+            // Whoever may change a destination may not read its secrets, and so not have them sent to himself.
+            let again = kept_secrets.iter().filter(|place| before.at(place).is_some());
+            let again = again.map(|place| Fault {
+                pointer: format!("/config/{place}"),
+                detail: "must be given again, since it would be sent to another place".to_owned(),
+            });
+            if let Some(faults) = Faults::of(again.collect()) {
+                return Err(faults);
+            }
+        }
         if let Err(error) = self.0.registry.bind(kind, &kept) {
             return Err(match error {
                 ConfigError::UnknownKind { .. } => Faults::one("/kind", error.to_string()),
@@ -151,6 +172,16 @@ impl ApiState {
     pub(crate) fn descriptor(&self, kind: &str) -> Option<&Descriptor> {
         self.kinds().find(|descriptor| descriptor.kind == kind)
     }
+}
+
+/// Whether what a config sends would go to another host, or another way there.
+fn is_aimed_elsewhere(before: &Value, after: &Value) -> bool {
+    let aim = |config: &Value, pointer: &str| {
+        let aim = config.pointer(pointer)?;
+        let url = aim.as_str().and_then(|url| url.parse::<WebhookUrl>().ok());
+        Some(url.map_or_else(|| aim.to_string(), |url| url.as_url().origin().ascii_serialization()))
+    };
+    AIMS.iter().any(|pointer| aim(before, pointer) != aim(after, pointer))
 }
 
 /// The places of these secrets at which there is a mask, or no field of the config's own: left out within an object, it is gone.

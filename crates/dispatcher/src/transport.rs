@@ -104,7 +104,7 @@ impl Attempted {
     /// The receiver answered, and this kind makes that of it.
     pub fn answered(answer: &Answer, outcome: Outcome, error: Option<String>) -> Self {
         let pause = match outcome {
-            Outcome::Unavailable { retry_after } if answer.status == 429 => retry_after,
+            Outcome::Unavailable { retry_after } if answer.status == 429 => retry_after.or_else(|| answer.pause()),
             _ => answer.pause(),
         };
         Self {
@@ -150,6 +150,45 @@ impl Attempted {
         Self {
             request_url: Some(request_url),
             ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use reqwest::StatusCode;
+    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn who_is_asked_too_often_is_left_alone_as_long_as_he_says_in_either_way() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let used_up = HeaderMap::from_iter(
+            [
+                ("ratelimit-remaining", HeaderValue::from_static("0")),
+                ("ratelimit-reset", HeaderValue::from_static("7")),
+            ]
+            .map(|(name, value)| (HeaderName::from_static(name), value)),
+        );
+        let cases = [
+            (429, seconds(3), used_up.clone(), seconds(3)),
+            (429, None, used_up.clone(), seconds(7)),
+            (429, seconds(3), HeaderMap::new(), seconds(3)),
+            (429, None, HeaderMap::new(), None),
+            (503, seconds(3), used_up, seconds(7)),
+            (503, seconds(3), HeaderMap::new(), None),
+        ];
+        for (status, retry_after, headers, pause) in cases {
+            let answer = Answer {
+                status: StatusCode::from_u16(status).expect("a status"),
+                headers,
+                body: Bytes::new(),
+                is_whole: true,
+            };
+            let attempted = Attempted::answered(&answer, Outcome::Unavailable { retry_after }, None);
+            assert_eq!(attempted.pause, pause, "{status} {retry_after:?} {:?}", answer.headers);
         }
     }
 }

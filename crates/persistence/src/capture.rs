@@ -6,6 +6,7 @@
 //! deliver it, whatever dies.
 
 mod births;
+mod foregone;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use self::births::Births;
+use self::foregone::Foregone;
 use crate::directory::{self, Reading};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
@@ -84,6 +86,7 @@ type Answered = Result<Captured, CaptureError>;
 #[derive(Debug)]
 pub(crate) struct Pending {
     request: CaptureRequest,
+    foregone: Option<Foregone>,
     caller: oneshot::Sender<Answered>,
     _room: OwnedSemaphorePermit,
 }
@@ -97,9 +100,11 @@ impl Store {
             meters.refused_overload(leads);
             return Err(CaptureError::Overloaded);
         };
+        let foregone = Foregone::judge(&request, &self.shared().directory).await;
         let (caller, answer) = oneshot::channel();
         let pending = Pending {
             request,
+            foregone,
             caller,
             _room: room,
         };
@@ -148,9 +153,9 @@ impl Captures {
     /// Writes a batch in one statement, which is a transaction by itself: on PostgreSQL each is a way to the server and
     /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
     /// clients that aren't there or have changed since they were read.
-    async fn write_at_once(&self, requests: &[&CaptureRequest], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
+    async fn write_at_once(&self, items: &[Pending], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
         let connections = &self.shared.connections;
-        if connections.is_sqlite() || requests.iter().any(|request| request.idempotency.is_some()) {
+        if connections.is_sqlite() || items.iter().any(|item| item.request.idempotency.is_some()) {
             return Ok(None);
         }
         let begun = Instant::now();
@@ -163,12 +168,12 @@ impl Captures {
             return Ok(None);
         }
         let mut births = Births::new(&self.shared, Instant::now(), self.shared.clock.now());
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let Some(addressee) = addressees.get(&request.client_id) else {
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(addressee) = addressees.get(&item.request.client_id) else {
                 return Ok(None);
             };
-            births.add(request, addressee);
+            births.add(&item.request, item.foregone.as_ref(), addressee);
             answers.push(Some(Ok(Captured::Now)));
         }
         if births.rows.is_empty() {
@@ -208,7 +213,7 @@ impl Batched for Captures {
             .map(|request| request.client_id)
             .collect::<BTreeSet<_>>();
         let clients = clients.into_iter().collect::<Vec<_>>();
-        if let Some(done) = self.write_at_once(&requests, &clients).await? {
+        if let Some(done) = self.write_at_once(items, &clients).await? {
             return Ok(done);
         }
         // The leases' age counts from before what they are based on was read.
@@ -232,13 +237,13 @@ impl Batched for Captures {
 
         let mut births = Births::new(&self.shared, begun, now);
         let mut answers = Vec::with_capacity(items.len());
-        for (request, standing) in requests.iter().zip(standings) {
-            answers.push(Some(match (addressees.get(&request.client_id), standing) {
+        for (item, standing) in items.iter().zip(standings) {
+            answers.push(Some(match (addressees.get(&item.request.client_id), standing) {
                 (None, _) => Err(CaptureError::UnknownClient),
                 (_, Standing::Reused) => Err(CaptureError::KeyReused),
                 (_, Standing::Answered(answer)) => Ok(Captured::Before(answer)),
                 (Some(addressee), Standing::Fresh) => {
-                    births.add(request, addressee);
+                    births.add(&item.request, item.foregone.as_ref(), addressee);
                     Ok(Captured::Now)
                 }
             }));

@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::job::Job;
 use crate::store::Shared;
 
-/// A kind keeps ids, no text of anybody's.
+/// A kind keeps ids and digests, no text of anybody's.
 const LONGEST: usize = 1_024;
 const REACH: &str = "INSERT INTO checkpoints (delivery_id, reached) \
     SELECT id, $3 FROM deliveries WHERE id = $1 AND lease = $2 AND state = 'pending' \
@@ -64,7 +64,7 @@ impl Job {
     /// # Errors
     /// If it isn't kept, also as the delivery is held by somebody else by now, or is there no more: the attempt must end.
     pub async fn reach(&self, reached: &str) -> Result<(), StoreError> {
-        debug_assert!(reached.len() <= LONGEST, "a checkpoint holds ids");
+        debug_assert!(reached.len() <= LONGEST, "a checkpoint is short");
         let shared = match &self.checkpoints.0 {
             Kept::Database(shared) => shared,
             Kept::Memory(kept) => {

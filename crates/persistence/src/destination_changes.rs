@@ -24,6 +24,9 @@ use crate::master_key::MasterKey;
 use crate::records::Destination;
 use crate::store::Store;
 
+/// Destinations of a client: each lead is a delivery for each of them.
+pub(crate) const MOST_DESTINATIONS: u64 = 100;
+
 /// A destination to make. Its kind has accepted its config.
 #[derive(Debug, Clone)]
 pub struct NewDestination {
@@ -83,6 +86,7 @@ impl Store {
                 return Err(ChangeError::NameReserved);
             }
             refuse_taken(&transaction, client, &new.name).await?;
+            refuse_too_many(&transaction, client).await?;
             let row = destinations::create(&transaction, directory.master_key(), client, new, now).await?;
             audit::log(&transaction, now, actor, "destination.created", Some(client), row.id).await?;
             Ok(directory.uncommitted(row)?)
@@ -241,4 +245,14 @@ async fn refuse_taken(
         .filter(Column::DeletedAt.is_null());
     let is_taken = namesakes.count(transaction).await? > 0;
     if is_taken { Err(ChangeError::NameTaken) } else { Ok(()) }
+}
+
+async fn refuse_too_many(transaction: &DatabaseTransaction, client: ClientId) -> Result<(), ChangeError> {
+    let living = Entity::find()
+        .filter(Column::ClientId.eq(client.as_uuid()))
+        .filter(Column::DeletedAt.is_null());
+    if living.count(transaction).await? >= MOST_DESTINATIONS {
+        return Err(ChangeError::TooManyDestinations);
+    }
+    Ok(())
 }

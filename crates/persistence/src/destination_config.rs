@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::master_key::{MasterKey, SealedPlace};
 
 /// Where the sealed fields are in the column.
-const SEALED: &str = "$sealed";
+pub(crate) const SEALED: &str = "$sealed";
 
 /// The settings of a destination's kind. `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]

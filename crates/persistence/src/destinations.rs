@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::deliveries;
 use crate::destination_changes::NewDestination;
-use crate::destination_config::DestinationConfig;
+use crate::destination_config::{DestinationConfig, SEALED};
+
 use crate::directory::{Directory, secret_place};
 use crate::entities::destinations::{self, Column, Model};
 use crate::error::StoreError;
@@ -131,7 +132,8 @@ pub(crate) async fn create(
     Ok(row)
 }
 
-/// Sends what isn't delivered yet, and all that comes, to another URL; the signing secret stays, and how it is sent.
+/// Sends what isn't delivered yet, and all that comes, to another URL; the signing secret stays, and how it is sent. Credentials
+/// stay with the host that they are for.
 pub(crate) async fn change_url(
     transaction: &DatabaseTransaction,
     row: &Model,
@@ -140,6 +142,15 @@ pub(crate) async fn change_url(
 ) -> Result<(), DbErr> {
     let config = serde_json::from_str(&row.config).ok().filter(Value::is_object);
     let mut config = config.unwrap_or_else(|| json!({}));
+    let before = config["url"]
+        .as_str()
+        .and_then(|before| before.parse::<WebhookUrl>().ok());
+    let is_there = before.is_some_and(|before| before.as_url().origin() == url.as_url().origin());
+    if let Some(fields) = config.as_object_mut().filter(|_| !is_there) {
+        for credentials in [SEALED, "auth", "secretHeaders"] {
+            fields.remove(credentials);
+        }
+    }
     config["url"] = url.as_str().into();
     let row = Model {
         config: config.to_string(),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, Statement};
-use sensei_domain::{ClientId, DestinationId, Signer, Timestamp};
+use sensei_domain::{ClientId, DestinationId, Filter, Signer, Timestamp};
 use uuid::Uuid;
 
 use crate::destination_config::DestinationConfig;
@@ -49,6 +49,13 @@ pub(crate) struct Bound {
     pub(crate) id: DestinationId,
     /// `None` when its row can't be read: its deliveries wait in the database until it can.
     pub(crate) destination: Option<Arc<Destination>>,
+}
+
+impl Bound {
+    /// What its leads must match.
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        self.destination.as_ref()?.filter.as_ref()
+    }
 }
 
 /// What was read before: destinations and clients by id, each good for as long as its version is the same.
@@ -255,6 +262,12 @@ impl Directory {
         read
     }
 
+    /// A client as he was when he was last read.
+    pub(crate) fn known(&self, client: ClientId) -> Option<Arc<Addressee>> {
+        let kept = self.addressees.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&client).map(Arc::clone)
+    }
+
     /// Those of these clients that were read before, as they were then.
     fn kept(&self, clients: &[ClientId]) -> Addressees {
         let kept = self.addressees.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,11 +317,15 @@ impl Directory {
     /// What a row says, parsed and unsealed unless that was done for this version before.
     pub(crate) fn destination(&self, model: destinations::Model) -> Result<Arc<Destination>, StoreError> {
         let id = model.id;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.get(&id).filter(|known| known.version == model.version) {
-            return Ok(Arc::clone(known));
+        {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = kept.get(&id).filter(|known| known.version == model.version) {
+                return Ok(Arc::clone(known));
+            }
         }
+        // Without the lock: a filter's patterns take a while.
         let destination = Arc::new(read_row(&self.master_key, model)?);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.clear();
         }

@@ -3,6 +3,7 @@
 use sea_orm::error::ConnAcquireErr;
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
+use crate::destination_changes::MOST_DESTINATIONS;
 use crate::idempotency::KeyReused;
 
 /// Why a request to the store failed.
@@ -65,6 +66,9 @@ pub enum ChangeError {
     /// Another of the client's destinations has this name.
     #[error("another destination has this name")]
     NameTaken,
+    /// The client has as many destinations as it may.
+    #[error("a client has {MOST_DESTINATIONS} destinations at most")]
+    TooManyDestinations,
     /// The name belongs to the Lead Webhook URL.
     #[error("the name is that of the Lead Webhook URL")]
     NameReserved,

@@ -168,7 +168,7 @@ impl Kept {
 }
 
 /// Says the usual, or what it was told to.
-async fn say(stream: &mut (impl AsyncWrite + Unpin), kept: &Kept, command: &str, usual: &str) -> Result<()> {
+async fn say(stream: &mut (impl AsyncWrite + Unpin), kept: &Kept, command: &str, usual: &str) -> Result<String> {
     let answer = kept.told(command).or_else(|| kept.this_time(command));
     let answer = answer.unwrap_or_else(|| usual.to_owned());
     if answer.is_empty() {
@@ -176,7 +176,7 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin), kept: &Kept, command: &str,
     }
     stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
     stream.flush().await?;
-    Ok(())
+    Ok(answer)
 }
 
 /// Until it is over, or (true) encryption is to begin.
@@ -212,12 +212,14 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         };
         let address = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
         match command.as_str() {
-            "MAIL" => mail.from = address,
-            "RCPT" => mail.to.push(address),
+            "MAIL" => mail.from.clone_from(&address),
             "AUTH" => mail.login = Some(line.to_owned()),
             _ => {}
         }
-        say(stream, kept, &command, &usual).await?;
+        let answer = say(stream, kept, &command, &usual).await?;
+        if command == "RCPT" && answer.starts_with('2') {
+            mail.to.push(address);
+        }
         match command.as_str() {
             "STAR" => return Ok(true),
             "QUIT" => return Ok(false),

@@ -384,6 +384,94 @@ async fn another_lead_webhook_url_in_the_settings_leaves_how_it_is_sent() {
 }
 
 #[tokio::test]
+async fn client_has_a_hundred_destinations_at_most() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let list = format!("{}/destinations", client.path);
+    // One is the Lead Webhook's.
+    let mut last = String::new();
+    for number in 1..100 {
+        let made = app
+            .post(&*list, &new_destination(&format!("CRM {number}")))
+            .send()
+            .await
+            .expect(201);
+        last = text(&made, "/id");
+    }
+    let before = app.counts().await;
+    let problem = app
+        .post(&*list, &new_destination("one more"))
+        .refused(409, "conflict")
+        .await;
+    assert!(
+        text(&problem, "/detail").contains("100 destinations at most"),
+        "{problem}"
+    );
+    assert_eq!(app.counts().await, before);
+    assert_eq!(app.delete(format!("{list}/{last}")).send().await.status, 204);
+    app.post(&*list, &new_destination("one more")).send().await.expect(201);
+}
+
+#[tokio::test]
+async fn secret_goes_nowhere_else_than_it_was_given_for() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let list = format!("{}/destinations", client.path);
+    let webhook = |url: &str, token: &str| json!({"url": url, "auth": {"type": "bearer", "token": token}});
+    let mail = |host: &str, port: u16, password: &str| {
+        json!({
+            "host": host, "port": port, "username": "leads", "password": password,
+            "from": "leads@acme.example", "to": ["sales@acme.example"],
+        })
+    };
+    let mask = "********";
+    let cases = [
+        (
+            "webhook",
+            webhook("http://127.0.0.1:9/one", "s3cret"),
+            webhook("http://127.0.0.1:8/one", mask),
+            "/config/auth/token",
+            webhook("http://127.0.0.1:9/two", mask),
+        ),
+        (
+            "email",
+            mail("mail.acme.example", 465, "s3cret"),
+            mail("mail.evil.example", 465, mask),
+            "/config/password",
+            mail("mail.acme.example", 465, mask),
+        ),
+        (
+            "email",
+            mail("mail.acme.example", 465, "s3cret"),
+            mail("mail.acme.example", 587, mask),
+            "/config/password",
+            mail("mail.evil.example", 465, "another"),
+        ),
+    ];
+    for (number, (kind, config, elsewhere, pointer, fine)) in cases.into_iter().enumerate() {
+        let body = json!({"kind": kind, "name": format!("{kind} {number}"), "config": config});
+        let made = app.post(&*list, &body).send().await.expect(201);
+        let path = format!("{list}/{}", text(&made, "/id"));
+        let problem = app
+            .patch(&*path, &json!({ "config": elsewhere }))
+            .refused(422, "invalid-body")
+            .await;
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+        assert_eq!(app.get(&*path).send().await.expect(200), made, "nothing has changed");
+        app.patch(&*path, &json!({ "config": fine })).send().await.expect(200);
+    }
+    // The settings change the URL alone: credentials don't follow to another host.
+    let settings = app.get(client.settings()).send().await.expect(200);
+    let path = format!("{list}/{}", text(&settings, "/destinationId"));
+    let config = webhook("http://127.0.0.1:9/one", "s3cret");
+    app.patch(&*path, &json!({ "config": config })).send().await.expect(200);
+    let url = json!({"leadWebhookUrl": "http://127.0.0.1:8/one"});
+    app.patch(client.settings(), &url).send().await.expect(200);
+    let changed = app.get(&*path).send().await.expect(200);
+    assert_eq!(changed["config"], json!({"url": "http://127.0.0.1:8/one"}));
+}
+
+#[tokio::test]
 async fn each_kind_is_described() {
     let app = TestApp::new().await;
     assert_json_snapshot!("kinds", app.get("/v1/destination-kinds").send().await.expect(200));

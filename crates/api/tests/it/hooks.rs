@@ -1,10 +1,12 @@
 //! REST hooks: subscribed by an app, sampled, and unsubscribed.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::app::{RECEIVER, TestApp, lead, text};
 
 const ZAPIER: &str = "https://hooks.zapier.com/hooks/standard/1234567/abcdef/";
+const KEY: &str = "idempotency-key";
 
 #[tokio::test]
 async fn hook_is_a_destination_of_its_kind_from_subscription_to_its_end() {
@@ -37,6 +39,85 @@ async fn hook_is_a_destination_of_its_kind_from_subscription_to_its_end() {
         let anew = app.post(&*hooks, &json!({"targetUrl": url})).send().await.expect(201);
         assert_ne!(anew["id"], made["id"]);
     }
+}
+
+async fn equal_subscriptions_at_once_are_one(app: TestApp) {
+    let client = app.client("Acme Corp").await;
+    let hooks = format!("{}/hooks", client.path);
+    let body = json!({"targetUrl": ZAPIER});
+    let answers = join_all((0..8).map(|_| app.post(&*hooks, &body).send())).await;
+    let mut statuses = answers.iter().map(|answer| answer.status).collect::<Vec<_>>();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
+    assert!(answers.iter().all(|answer| answer.json() == answers[0].json()));
+    assert_eq!(app.count("destinations").await, 2, "this one and the Lead Webhook's");
+}
+
+#[tokio::test]
+async fn equal_subscriptions_at_once_are_one_on_sqlite() {
+    equal_subscriptions_at_once_are_one(TestApp::new().await).await;
+}
+
+#[tokio::test]
+async fn equal_subscriptions_at_once_are_one_on_postgres() {
+    if let Some(app) = TestApp::on_postgres().await {
+        equal_subscriptions_at_once_are_one(app).await;
+    }
+}
+
+#[tokio::test]
+async fn key_of_a_subscription_counts_even_where_the_url_is_known() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let hooks = format!("{}/hooks", client.path);
+    let (zapier, receiver) = (json!({"targetUrl": ZAPIER}), json!({"targetUrl": RECEIVER}));
+    app.post(&*hooks, &zapier).send().await.expect(201);
+    let made = app.post(&*hooks, &receiver).header(KEY, "k1").send().await.expect(201);
+    let again = app.post(&*hooks, &receiver).header(KEY, "k1").send().await;
+    assert_eq!(again.expect(201), made);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    app.post(&*hooks, &zapier)
+        .header(KEY, "k1")
+        .refused(422, "idempotency-key-reused")
+        .await;
+    let known = app.post(&*hooks, &receiver).header(KEY, "k2").send().await.expect(200);
+    assert_eq!(known, made);
+}
+
+#[tokio::test]
+async fn paused_hook_is_resumed_by_subscribing_again() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let hooks = format!("{}/hooks", client.path);
+    let body = json!({"targetUrl": RECEIVER});
+    let made = app.post(&*hooks, &body).send().await.expect(201);
+    let destination = format!("{}/destinations/{}", client.path, text(&made, "/id"));
+    let paused = app.patch(&*destination, &json!({"status": "paused"})).send().await;
+    assert_eq!(paused.expect(200)["status"], "paused");
+    assert_eq!(app.post(&*hooks, &body).send().await.expect(200), made);
+    assert_eq!(app.get(&*destination).send().await.expect(200)["status"], "active");
+    app.post(&*hooks, &body).send().await.expect(200);
+    let shown = app.get(&*destination).send().await.expect(200);
+    assert_eq!(shown["version"], 3, "what is active isn't changed");
+
+    let elsewhere = json!({"config": {"url": "http://127.0.0.1:9/crm"}});
+    app.patch(&*destination, &elsewhere).send().await.expect(200);
+    app.post(&*hooks, &body).refused(409, "conflict").await;
+}
+
+#[tokio::test]
+async fn no_other_destination_is_unsubscribed() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    app.destination(&client, "CRM").await;
+    let destinations = format!("{}/destinations", client.path);
+    let before = app.get(&*destinations).send().await.expect(200);
+    assert_eq!(before["items"].as_array().map(Vec::len), Some(2));
+    for other in ["/items/0/id", "/items/1/id"] {
+        let hook = format!("{}/hooks/{}", client.path, text(&before, other));
+        app.delete(hook).refused(404, "not-found").await;
+    }
+    assert_eq!(app.get(&*destinations).send().await.expect(200), before);
 }
 
 #[tokio::test]

@@ -3,34 +3,34 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use sensei_domain::Timestamp;
 use tokio::time::Instant;
 
 /// How a vendor says how many requests are left, and for how long that is all.
 struct Allowance {
-    left: &'static str,
-    wait: &'static str,
+    left: HeaderName,
+    wait: HeaderName,
     unit: Duration,
 }
 
-const ALLOWANCES: [Allowance; 3] = [
+static ALLOWANCES: [Allowance; 3] = [
     // Discord.
     Allowance {
-        left: "x-ratelimit-remaining",
-        wait: "x-ratelimit-reset-after",
+        left: HeaderName::from_static("x-ratelimit-remaining"),
+        wait: HeaderName::from_static("x-ratelimit-reset-after"),
         unit: Duration::from_secs(1),
     },
     Allowance {
-        left: "x-hubspot-ratelimit-remaining",
-        wait: "x-hubspot-ratelimit-interval-milliseconds",
+        left: HeaderName::from_static("x-hubspot-ratelimit-remaining"),
+        wait: HeaderName::from_static("x-hubspot-ratelimit-interval-milliseconds"),
         unit: Duration::from_millis(1),
     },
     // The drafts of the IETF (draft-ietf-httpapi-ratelimit-headers, before 08).
     Allowance {
-        left: "ratelimit-remaining",
-        wait: "ratelimit-reset",
+        left: HeaderName::from_static("ratelimit-remaining"),
+        wait: HeaderName::from_static("ratelimit-reset"),
         unit: Duration::from_secs(1),
     },
 ];
@@ -93,11 +93,11 @@ impl Answer {
 
     /// For how long the receiver says that it takes nothing more, before it refuses something.
     pub fn pause(&self) -> Option<Duration> {
-        let number = |name: &str| self.headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+        let number = |name: &HeaderName| self.headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
         let exhausted = ALLOWANCES
             .iter()
-            .find(|allowance| number(allowance.left) == Some(0.0))?;
-        let wait = number(exhausted.wait)? * exhausted.unit.as_secs_f64();
+            .find(|allowance| number(&allowance.left) == Some(0.0))?;
+        let wait = number(&exhausted.wait)? * exhausted.unit.as_secs_f64();
         Duration::try_from_secs_f64(wait).ok().filter(|wait| !wait.is_zero())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -18,7 +19,8 @@ use super::policy::{Approach, Refusal};
 const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2525];
 
 impl Egress {
-    /// Connects to a mail server. `encrypted`: nothing that matters is said before [`Egress::encrypt`].
+    /// Connects to a mail server, at the first of its addresses that answers in its share of the time. `encrypted`: nothing that
+    /// matters is said before [`Egress::encrypt`].
     pub(crate) async fn dial(
         &self,
         host: &Host<String>,
@@ -46,14 +48,16 @@ impl Egress {
             }
         };
         let mut failure = Failure::Dns("the host's name has no address (DNS)");
-        for address in addresses {
+        for (tried, &address) in addresses.iter().enumerate() {
             if !policy.allows(address) && !MAIL_PORTS.contains(&port) {
                 return Err(Failure::Blocked(Refusal::Port { port }));
             }
-            match timeout_at(ends, TcpStream::connect(SocketAddr::new(address, port))).await {
+            let now = Instant::now();
+            let until = now + share(ends.saturating_duration_since(now), addresses.len() - tried);
+            match timeout_at(until, TcpStream::connect(SocketAddr::new(address, port))).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => failure = Failure::of_socket(&error, true, timeout),
-                Err(_elapsed) => return Err(Failure::ConnectTimeout { after: timeout }),
+                Err(_elapsed) => failure = Failure::ConnectTimeout { after: timeout },
             }
         }
         Err(failure)
@@ -77,5 +81,30 @@ impl Egress {
         let timeout = self.deadline();
         let handshake = handshake.map_err(|_elapsed| Failure::Timeout { after: timeout })?;
         handshake.map_err(|error: io::Error| Failure::of_socket(&error, false, timeout))
+    }
+}
+
+/// How much of the time that is left an address may take, so that one that is silent leaves as much to each of the others.
+fn share(left: Duration, addresses_left: usize) -> Duration {
+    left / u32::try_from(addresses_left).unwrap_or(u32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_addresses_leave_the_others_as_much() {
+        let mut left = Duration::from_secs(9);
+        for addresses_left in [3, 2, 1] {
+            assert_eq!(share(left, addresses_left), Duration::from_secs(3));
+            left = left.saturating_sub(share(left, addresses_left));
+        }
+        assert_eq!(share(left, 1), Duration::ZERO);
+        assert_eq!(
+            share(Duration::from_secs(9), 1),
+            Duration::from_secs(9),
+            "the last one has the rest"
+        );
     }
 }

@@ -250,13 +250,20 @@ impl Tokens {
             }
             408 | 425 | 429 | 500.. => return again(answered),
             status => {
-                let error = body["error"].as_str().unwrap_or_default();
-                let mut words = format!("{answered}: {}", mend(error, status));
+                let named = body["error"].as_str().and_then(named);
+                let mend = named.unwrap_or(if status == 401 {
+                    "it refused the client's credentials; save the right ones here"
+                } else {
+                    "it refused the request; check the token URL and the client's credentials"
+                });
+                let mut words = format!("{answered}: {mend}");
                 let description = body["error_description"].as_str().unwrap_or_default();
                 if !description.is_empty() && !self.grant.is_in(description) {
                     words = format!("{words}: {}", cut(description, REASON));
                 }
-                return rejected(words);
+                // A client's own is judged as his webhook is: whatever it refuses may be mended there.
+                let is_final = self.grant.is_vendors && (named.is_some() || status == 401);
+                return if is_final { rejected(words) } else { again(words) };
             }
         }
         let bearer = body["access_token"].as_str().filter(|token| !token.is_empty());
@@ -315,19 +322,17 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why there is no token, and what would mend it (RFC 6749, section 5.2).
-fn mend(error: &str, status: u16) -> String {
-    match error {
+/// Why there is no token, by the error's name, and what would mend it (RFC 6749, section 5.2).
+fn named(error: &str) -> Option<&'static str> {
+    Some(match error {
         "invalid_client" => "it refused the client's credentials (invalid_client); save the right ones here",
         "invalid_grant" => "the grant isn't valid, or isn't any more (invalid_grant); authorise anew and save it here",
         "unauthorized_client" => "this client may not use this grant (unauthorized_client); allow it there",
         "unsupported_grant_type" => "it doesn't take this grant (unsupported_grant_type); check the token URL",
         "invalid_scope" => "this client may not have this scope (invalid_scope); correct the scope, or allow it there",
         "invalid_request" => "it refused the request (invalid_request); check where it wants the client's credentials",
-        _ if status == 401 => "it refused the client's credentials; save the right ones here",
-        _ => "it refused the request; check the token URL and the client's credentials",
-    }
-    .to_owned()
+        _ => return None,
+    })
 }
 
 /// A number of seconds; some send it as a text.

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use md5::{Digest as _, Md5};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName};
 use schemars::JsonSchema;
@@ -50,8 +51,8 @@ pub(super) fn kind() -> Arc<dyn Kind> {
             name: "Pipedrive",
             description: "Puts each lead into the leads inbox, with its person and the message as a note.",
             example: json!({"apiToken": "0000000000000000000000000000000000000000"}),
-            // Up to five calls an attempt, of the twenty that Pipedrive allows in two seconds.
-            rate_limit: RateLimit::new(2, RateUnit::Second, 3),
+            // Mostly four calls an attempt, of the twenty that Pipedrive allows in two seconds.
+            rate_limit: RateLimit::new(2, RateUnit::Second, 1),
             setup_guide: "1. In Pipedrive open your profile's *Personal preferences*, *API*, and copy *Your personal API token* into `apiToken`.\n\
                 2. What is made belongs to that user: one of his own for this is best, who may add people and leads.",
             docs_url: "https://developers.pipedrive.com/docs/api/v1",
@@ -68,19 +69,31 @@ vendor::transport_without_secrets!(PipedriveTransport);
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Made {
+    /// By a digest of the token: in another account nothing was made.
+    account: String,
     person: Option<u64>,
     lead: Option<String>,
     is_noted: bool,
 }
 
 impl Made {
-    /// What earlier attempts have made. Who asks for a delivery again that is done wants it made again.
-    async fn by_earlier_attempts(job: &Job) -> Result<Self, Attempted> {
-        let reached = job.reached().await.map_err(|error| ours(&error))?;
-        let made = reached.map(|reached| serde_json::from_str::<Self>(&reached));
-        let made = made.transpose().map_err(|error| ours(&error))?.unwrap_or_default();
-        let begins_anew = made.is_noted && job.trigger == Trigger::Manual;
-        Ok(if begins_anew { Self::default() } else { made })
+    /// What earlier attempts have made in this account. Who asks for a delivery again that is done wants it made again.
+    fn by_earlier_attempts(reached: Option<&str>, job: &Job, token: &str) -> Result<Self, Attempted> {
+        let account = digest(token);
+        let made = reached.map(serde_json::from_str::<Self>).transpose();
+        let made = made.map_err(|error| ours(&error))?;
+        let made = made.filter(|made| made.account == account && !(made.is_noted && job.trigger == Trigger::Manual));
+        Ok(made.unwrap_or_else(|| Self {
+            account,
+            ..Self::default()
+        }))
+    }
+
+    /// What was made isn't there any more, or is something else by now: it is looked up and made anew.
+    async fn forget(job: &Job) {
+        if let Err(error) = job.reach("{\"account\":\"\",\"is_noted\":false}").await {
+            tracing::debug!(%error, "a checkpoint stays; the next attempt meets it again");
+        }
     }
 
     async fn keep(&self, job: &Job) -> Result<(), Attempted> {
@@ -159,7 +172,7 @@ impl Calls<'_> {
         let origin = lead.id.to_string();
         if is_again {
             let (person, sort) = (person.to_string(), "add_time DESC");
-            let query = [("person_id", person.as_str()), ("sort", sort), ("limit", "100")];
+            let query = [("person_id", person.as_str()), ("sort", sort), ("limit", "20")];
             let found = self.get("/v1/leads", &query).await?;
             let mut found = found.as_array().into_iter().flatten();
             let made = found.find(|made| made["origin_id"] == origin.as_str());
@@ -187,7 +200,13 @@ impl Calls<'_> {
 }
 
 impl PipedriveTransport {
-    async fn make(&self, job: &Job, now: Timestamp, egress: &Egress) -> Result<Attempted, Attempted> {
+    async fn make(
+        &self,
+        reached: Option<&str>,
+        job: &Job,
+        now: Timestamp,
+        egress: &Egress,
+    ) -> Result<Attempted, Attempted> {
         let LeadCreated { data: lead, .. } = told::lead(&job.body)?;
         let mut calls = Calls {
             egress,
@@ -196,7 +215,7 @@ impl PipedriveTransport {
             now,
             last: None,
         };
-        let mut made = Made::by_earlier_attempts(job).await?;
+        let mut made = Made::by_earlier_attempts(reached, job, &self.0.api_token)?;
         let mut is_again = made.person.is_some();
         let person = if let Some(person) = made.person {
             person
@@ -230,8 +249,34 @@ impl PipedriveTransport {
 #[async_trait]
 impl Transport for PipedriveTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
-        self.make(job, now, egress).await.unwrap_or_else(|ended| ended)
+        let reached = match job.reached().await {
+            Ok(reached) => reached,
+            Err(error) => return ours(&error),
+        };
+        let ended = match self.make(reached.as_deref(), job, now, egress).await {
+            Ok(attempted) => return attempted,
+            Err(ended) => ended,
+        };
+        // An id that an earlier attempt kept may be of what was deleted or merged since.
+        let kept = reached.and_then(|reached| serde_json::from_str::<Made>(&reached).ok());
+        let is_stale = kept.is_some_and(|kept| match ended.status_code {
+            Some(404 | 410) => true,
+            Some(400) => kept.lead.is_none(),
+            _ => false,
+        });
+        if is_stale {
+            Made::forget(job).await;
+        }
+        ended
     }
+}
+
+fn digest(token: &str) -> String {
+    let digest = Md5::digest(token.as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn ours(error: &dyn std::error::Error) -> Attempted {

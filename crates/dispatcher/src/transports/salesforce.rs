@@ -30,12 +30,14 @@ const VERSION: &str = "v67.0";
 const FORM: &str = "https://webto.salesforce.com/servlet/servlet.WebToLead?encoding=UTF-8";
 /// Says of a form whether it was kept, where it is there.
 const IS_PROCESSED: &str = "is-processed";
+/// Characters of an email address.
+const EMAIL_LIMIT: usize = 80;
 /// A field of a lead, its name in the form, and its characters.
 const FIELDS: [(&str, &str, usize); 7] = [
     ("FirstName", "first_name", 40),
     ("LastName", "last_name", 80),
     ("Company", "company", 255),
-    ("Email", "email", 80),
+    ("Email", "email", EMAIL_LIMIT),
     ("Phone", "phone", 40),
     ("Description", "description", 32_000),
     ("LeadSource", "lead_source", 255),
@@ -208,13 +210,19 @@ impl SalesforceTransport {
     /// What Salesforce is told, by both names; nothing of it is empty.
     fn fields(&self, lead: &LeadData<'_>) -> Vec<((&'static str, &'static str), String)> {
         let (first, last) = told::split(&lead.name);
+        // Cut, it would be nobody's address, and the lead refused.
+        let has_room = lead.email.chars().count() <= EMAIL_LIMIT;
+        let with_email = (!has_room).then(|| match lead.message.as_deref() {
+            Some(message) => format!("{}\n\n{message}", lead.email),
+            None => lead.email.to_string(),
+        });
         let texts = [
             first,
             Some(last),
             Some(&*lead.client_name),
-            Some(&*lead.email),
+            has_room.then_some(&*lead.email),
             lead.phone.as_deref(),
-            lead.message.as_deref(),
+            with_email.as_deref().or(lead.message.as_deref()),
             Some(&self.lead_source),
         ];
         let fields = FIELDS.into_iter().zip(texts);

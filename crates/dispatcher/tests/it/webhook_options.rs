@@ -293,9 +293,10 @@ fn wrong_choices() -> Vec<(Value, &'static str)> {
 
 /// Headers that can never work, and what is said of them.
 fn wrong_headers() -> Vec<(Value, &'static str)> {
-    let many = (0..21)
-        .map(|number| (format!("x-{number}"), json!("S3CRET")))
-        .collect::<serde_json::Map<_, _>>();
+    let many = |count: u32| {
+        let headers = (0..count).map(|number| (format!("x-{number}"), json!("S3CRET")));
+        headers.collect::<serde_json::Map<_, _>>()
+    };
     let header = |name: &str, value: &str| json!({"secretHeaders": {name: value}});
     vec![
         (
@@ -361,7 +362,13 @@ fn wrong_headers() -> Vec<(Value, &'static str)> {
             json!({"secretHeaders": {"authorization": "S3CRET"}, "auth": {"type": "bearer", "token": "S3CRET"}}),
             "/secretHeaders/authorization must not be given beside auth",
         ),
-        (json!({ "secretHeaders": many }), "/headers must be at most 20"),
+        (json!({ "secretHeaders": many(21) }), "/headers must be at most 20"),
+        // More than a map of headers could hold.
+        (json!({ "headers": many(40_000) }), "/headers must be at most 20"),
+        (
+            json!({ "secretHeaders": many(40_000) }),
+            "/headers must have at most 4096 bytes",
+        ),
         (
             json!({"secretHeaders": {"x-a": "S3CRET".repeat(700)}}),
             "/headers must have at most 4096 bytes",
@@ -554,7 +561,7 @@ async fn without_a_token_nothing_is_sent_and_the_log_says_where_it_ended() {
     config["auth"]["tokenUrl"] = endpoint.url().into();
     let attempted = attempt(&*bind(&config), &oauth.job(), SystemClock.now(), &to_loopback()).await;
     let expected = Attempted {
-        outcome: Outcome::Rejected,
+        outcome: AGAIN,
         status_code: None,
         error: Some(
             "the token endpoint answered 401 Unauthorized: it refused the client's credentials (invalid_client); \
@@ -638,6 +645,36 @@ async fn who_refuses_credentials_is_told_of_with_the_mend() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_leads_own_field_nests_is_one_field_of_a_form() {
+    let receiver = Receiver::start();
+    let items = vec![0; 4_000];
+    let given = json!({
+        "name": "Jane Doe", "email": "jane@example.com",
+        "custom": {"budget": 5_000, "items": items, "tags": ["a", {"b": null}]}
+    });
+    let lead = NewLead::from_json(&given).expect("a valid lead");
+    let id = "0193a2b5-0000-7000-8000-000000000001".parse().expect("an id");
+    let client_id = "d454991a-eddb-4e81-959d-87c868e050ca".parse().expect("an id");
+    let event = LeadCreated::new(id, SystemClock.now(), &lead, client_id, "Acme Corp", true).to_bytes();
+    let mut job = job(
+        "webhook",
+        config(&receiver.url(), &json!({"body": "form"})),
+        Trigger::First,
+    );
+    job.body = event.clone().into();
+    assert_eq!(deliver(&job).await.outcome, Outcome::Delivered);
+    let request = receiver.take().remove(0);
+    is_signed(&job, &request);
+    // Each byte is three at most when it is encoded.
+    assert!(request.body.len() <= 3 * event.len(), "{}", request.body.len());
+    let fields: BTreeMap<_, _> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+    assert_eq!(fields.len(), 13, "{fields:?}");
+    assert_eq!(fields["data[custom][budget]"], "5000");
+    assert_eq!(fields["data[custom][items]"], json!(items).to_string());
+    assert_eq!(fields["data[custom][tags]"], r#"["a",{"b":null}]"#);
 }
 
 /// Pieces of what is something to a header, a form or JSON.

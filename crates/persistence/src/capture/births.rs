@@ -11,6 +11,7 @@ use sensei_domain::{
     Standing as Schedule, Timestamp, Trigger,
 };
 
+use super::foregone::Foregone;
 use super::rows::Born;
 use super::{CaptureLead, CaptureRequest};
 use crate::checkpoints::Checkpoints;
@@ -52,13 +53,21 @@ impl Births {
         }
     }
 
-    pub(super) fn add(&mut self, request: &CaptureRequest, addressee: &Addressee) {
-        for lead in &request.leads {
-            self.add_lead(request, lead, addressee);
+    /// `foregone`: what filters have said of these leads already.
+    pub(super) fn add(&mut self, request: &CaptureRequest, foregone: Option<&Foregone>, addressee: &Arc<Addressee>) {
+        for (number, lead) in request.leads.iter().enumerate() {
+            let said = foregone.and_then(|foregone| foregone.of(number, addressee));
+            self.add_lead(request, lead, said, addressee);
         }
     }
 
-    fn add_lead(&mut self, request: &CaptureRequest, CaptureLead { id, lead }: &CaptureLead, addressee: &Addressee) {
+    fn add_lead(
+        &mut self,
+        request: &CaptureRequest,
+        CaptureLead { id, lead }: &CaptureLead,
+        said: Option<&[Option<Mismatch>]>,
+        addressee: &Addressee,
+    ) {
         let client = request.client_id;
         let (event_id, at) = (EventId::new(request.captured_at), request.captured_at);
         let event = LeadCreated::new(*id, at, lead, client, &addressee.name, addressee.include_custom_fields);
@@ -87,8 +96,12 @@ impl Births {
         ];
         let body = Bytes::from(body);
         let (mut deliveries, mut seen) = (Vec::with_capacity(addressee.destinations.len()), None);
-        for bound in &addressee.destinations {
-            match mismatch(bound, &event, &mut seen) {
+        for (number, bound) in addressee.destinations.iter().enumerate() {
+            let mismatch = match said {
+                Some(said) => said.get(number).cloned().flatten(),
+                None => mismatch(bound, &event, &mut seen),
+            };
+            match mismatch {
                 None => deliveries.push(self.delivery(client, *id, event_id, bound, &body)),
                 Some(why) => self
                     .unmatched
@@ -176,6 +189,8 @@ impl Births {
 
 /// Why a destination's filter keeps a lead from it. What filters see of the event is made for the first of them.
 fn mismatch(bound: &Bound, event: &LeadCreated<'_>, seen: &mut Option<serde_json::Value>) -> Option<Mismatch> {
-    let filter = bound.destination.as_ref()?.filter.as_ref()?;
-    filter.judge(seen.get_or_insert_with(|| event.to_value())).err()
+    bound
+        .filter()?
+        .judge(seen.get_or_insert_with(|| event.to_value()))
+        .err()
 }

@@ -1,7 +1,8 @@
 //! Mail: each lead to one or several addresses, by the client's own mail server (SMTP, RFC 5321).
 //!
 //! A mail that is sent again has the same `Message-ID`, by which mail programs know it. 4yz is worth repeating, 5yz isn't. Encryption is
-//! required, except of a host whose address the operator allows.
+//! required, except of a host whose address the operator allows. Where a server takes a mail for some of its recipients alone, the others are
+//! tried again without them, or given up and named.
 
 mod message;
 mod session;
@@ -9,10 +10,12 @@ mod session;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
+use md5::{Digest as _, Md5};
 use schemars::JsonSchema;
-use sensei_domain::{Outcome, RateLimit, RateUnit, Timestamp};
+use sensei_domain::{Outcome, RateLimit, RateUnit, Timestamp, Trigger};
 use sensei_persistence::Job;
 use serde::Deserialize;
 use serde_json::json;
@@ -47,15 +50,15 @@ struct Config {
     #[schemars(length(min = 1, max = 300), regex(pattern = "^[^\\u0000-\\u001f]+$"), extend("writeOnly" = true, "mismatch" = "must be a line"))]
     password: Option<String>,
     /// The sender's address, one that the server lets this user write from.
-    from: Address,
+    from: Recipient,
     /// Who gets the mail.
     #[schemars(length(min = 1, max = 10))]
-    to: Vec<Address>,
+    to: Vec<Recipient>,
 }
 
 /// An address that can be written to.
 #[derive(Deserialize, JsonSchema)]
-struct Address(
+struct Recipient(
     #[schemars(length(max = 254), regex(pattern = "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$"), extend("mismatch" = "must be an email address"))]
      String,
 );
@@ -104,7 +107,7 @@ vendor::transport_without_secrets!(EmailTransport);
 
 impl EmailTransport {
     fn new(config: Config) -> Self {
-        let mailbox = |Address(address): Address| Ok(Mailbox::new(None, address.parse()?));
+        let mailbox = |Recipient(address): Recipient| Ok(Mailbox::new(None, address.parse()?));
         Self {
             // What isn't one is a name that doesn't exist.
             host: Host::parse(&config.host).unwrap_or(Host::Domain(config.host)),
@@ -123,10 +126,16 @@ impl EmailTransport {
         }
     }
 
-    async fn send(&self, job: &Job, now: Timestamp, egress: &Egress) -> Result<String, Refused> {
+    async fn send(&self, job: &Job, now: Timestamp, egress: &Egress) -> Result<Attempted, Refused> {
         let unusable = |what: &str| Refused::Rejected(format!("the config's {what} can't be used"));
         let from = self.from.as_ref().map_err(|_| unusable("sender"))?;
         let to = self.to.as_ref().map_err(|_| unusable("addresses"))?;
+        let mut sent = Sent::by_earlier_attempts(job, to).await?;
+        let left = to.iter().map(|to| &to.email).filter(|to| !sent.is_to(to));
+        let left = left.cloned().collect::<Vec<_>>();
+        if left.is_empty() {
+            return Ok(Attempted::unsent("earlier attempts have sent it to all".to_owned()));
+        }
         let mail = message::message(job, now, from, to)?;
         let server = Server {
             host: &self.host,
@@ -136,29 +145,115 @@ impl EmailTransport {
             credentials: self.credentials.as_ref(),
         };
         let ends = Instant::now() + egress.deadline();
-        let handed_in = timeout_at(ends, session::hand_in(&server, &mail, egress, ends)).await;
+        let handed_in = timeout_at(ends, session::hand_in(&server, &mail, &left, egress, ends)).await;
         let after = egress.deadline();
-        handed_in.unwrap_or(Err(Refused::Failure(Failure::Timeout { after })))
+        let taken = handed_in.unwrap_or(Err(Refused::Failure(Failure::Timeout { after })))?;
+        if taken.refused.is_empty() {
+            return Ok(delivered(taken.answer, None));
+        }
+        if !taken.to.is_empty() {
+            sent.add(taken.to.iter().map(|place| &left[*place]));
+            sent.keep(job).await?;
+        }
+        let (mut for_now, mut words) = (false, Vec::new());
+        for refused in taken.refused {
+            match refused {
+                Refused::Unavailable(reason) => {
+                    for_now = true;
+                    words.push(reason);
+                }
+                Refused::Rejected(reason) => words.push(reason),
+                Refused::Failure(failure) => return Err(failure.into()),
+            }
+        }
+        let words = words.join("; ");
+        if for_now {
+            return Err(Refused::Unavailable(words));
+        }
+        if sent.is_to_nobody() {
+            return Err(Refused::Rejected(words));
+        }
+        Ok(delivered(taken.answer, Some(format!("not to all: {words}"))))
+    }
+}
+
+/// Who has a mail already whose other recipients were refused for now.
+#[derive(Default)]
+struct Sent(Vec<String>);
+
+impl Sent {
+    /// Who asks for a delivery again that went to all wants it sent again.
+    async fn by_earlier_attempts(job: &Job, to: &[Mailbox]) -> Result<Self, Refused> {
+        let reached = job.reached().await.map_err(|error| unkept(&error))?;
+        let sent = Self(
+            reached
+                .iter()
+                .flat_map(|reached| reached.split(' '))
+                .map(str::to_owned)
+                .collect(),
+        );
+        let is_whole = to.iter().all(|to| sent.is_to(&to.email));
+        Ok(if is_whole && job.trigger == Trigger::Manual {
+            Self::default()
+        } else {
+            sent
+        })
+    }
+
+    async fn keep(&self, job: &Job) -> Result<(), Refused> {
+        let kept = job.reach(&self.0.join(" ")).await;
+        kept.map_err(|error| unkept(&error))
+    }
+
+    fn add<'a>(&mut self, to: impl Iterator<Item = &'a Address>) {
+        self.0.extend(to.map(digest));
+    }
+
+    fn is_to(&self, address: &Address) -> bool {
+        self.0.contains(&digest(address))
+    }
+
+    const fn is_to_nobody(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Stands for an address where it is kept.
+fn digest(address: &Address) -> String {
+    let digest = Md5::digest(address.to_string().as_bytes());
+    digest
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn unkept(error: &dyn std::error::Error) -> Refused {
+    Failure::Ours(format!("who has it isn't known or kept ({error})")).into()
+}
+
+fn delivered(answer: String, error: Option<String>) -> Attempted {
+    Attempted {
+        response_snippet: Some(answer),
+        ..told(Outcome::Delivered, error)
+    }
+}
+
+fn told(outcome: Outcome, error: Option<String>) -> Attempted {
+    Attempted {
+        outcome,
+        status_code: None,
+        error,
+        response_snippet: None,
+        request_url: None,
+        strain: None,
+        pause: None,
     }
 }
 
 #[async_trait]
 impl Transport for EmailTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
-        let told = |outcome, error| Attempted {
-            outcome,
-            status_code: None,
-            error,
-            response_snippet: None,
-            request_url: None,
-            strain: None,
-            pause: None,
-        };
         let attempted = match self.send(job, now, egress).await {
-            Ok(answer) => Attempted {
-                response_snippet: Some(answer),
-                ..told(Outcome::Delivered, None)
-            },
+            Ok(attempted) => attempted,
             Err(Refused::Failure(Failure::Blocked(_))) => {
                 let words = "the mail server is at an address or port that isn't allowed, or not without encryption";
                 told(Outcome::Blocked, Some(words.to_owned()))

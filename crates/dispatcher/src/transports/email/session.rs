@@ -11,12 +11,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lettre::Message;
-use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{self, response::Severity};
+use lettre::{Address, Message};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -31,6 +31,10 @@ use crate::egress::{Egress, Failure};
 const ANSWER: usize = 8_192;
 /// Of a server's own words, no more is repeated.
 const REASON: usize = 300;
+/// Bytes that a server may say in all; a conversation needs some hundred.
+const CONVERSATION: usize = 65_536;
+/// How long a server has to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What the library reads first where the server has greeted already.
 const GREETED: &[u8] = b"220 encrypted\r\n";
 
@@ -60,13 +64,24 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Hands a mail in; says what the server answered once it was responsible for it.
+/// What became of a mail, recipient by recipient.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Who gets it, by their places in the list, and what the server answered once it was responsible for it.
+    pub(super) to: Vec<usize>,
+    pub(super) answer: String,
+    /// Who doesn't, each with the reason.
+    pub(super) refused: Vec<Refused>,
+}
+
+/// Hands a mail in for those of its recipients that the server takes.
 pub(super) async fn hand_in(
     server: &Server<'_>,
     mail: &Message,
+    to: &[Address],
     egress: &Egress,
     ends: Instant,
-) -> Result<String, Refused> {
+) -> Result<Taken, Refused> {
     let stream = connect(server, egress, ends).await?;
     let hello = ClientId::Domain(server.hello.to_owned());
     let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
@@ -77,13 +92,27 @@ pub(super) async fn hand_in(
             .await;
         authenticated.map_err(|error| refused(&error))?;
     }
-    let envelope: &Envelope = mail.envelope();
-    let sent = connection.send(envelope, &mail.formatted()).await;
-    let answer = sent.map_err(|error| refused(&error))?;
-    // What it answers to that changes nothing.
-    let _ = connection.quit().await;
-    let words = answer.message().collect::<Vec<_>>().join(" ");
-    Ok(format!("{} {}", answer.code(), cut(&words, REASON)))
+    let from = mail.envelope().from().cloned();
+    let begun = connection.command(Mail::new(from, Vec::new())).await;
+    begun.map_err(|error| refused(&error))?;
+    let mut taken = Taken::default();
+    for (place, address) in to.iter().enumerate() {
+        match connection.command(Rcpt::new(address.clone(), Vec::new())).await {
+            Ok(_) => taken.to.push(place),
+            Err(error) if error.status().is_some() => taken.refused.push(refused(&error)),
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+    if !taken.to.is_empty() {
+        connection.command(Data).await.map_err(|error| refused(&error))?;
+        let answer = connection.message(&mail.formatted()).await;
+        let answer = answer.map_err(|error| refused(&error))?;
+        let words = answer.message().collect::<Vec<_>>().join(" ");
+        taken.answer = format!("{} {}", answer.code(), cut(&words, REASON));
+    }
+    // Whatever it answers to that, or doesn't, changes nothing.
+    let _ = tokio::time::timeout(FAREWELL, connection.quit()).await;
+    Ok(taken)
 }
 
 async fn connect(server: &Server<'_>, egress: &Egress, ends: Instant) -> Result<Stream, Refused> {
@@ -101,6 +130,7 @@ async fn connect(server: &Server<'_>, egress: &Egress, ends: Instant) -> Result<
     Ok(Stream {
         greeting,
         inner: Inner::Encrypted(Box::new(encrypted)),
+        left: CONVERSATION,
     })
 }
 
@@ -181,8 +211,12 @@ fn refused(error: &smtp::Error) -> Refused {
     if error.is_response() {
         return garbled();
     }
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    Refused::Failure(io.map_or(Failure::Closed, lost))
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        // More than it may say, or not text.
+        Some(error) if error.kind() == io::ErrorKind::InvalidData => garbled(),
+        Some(error) => Refused::Failure(lost(error)),
+        None => Refused::Failure(Failure::Closed),
+    }
 }
 
 /// A connection of ours, as the library takes it.
@@ -190,6 +224,8 @@ struct Stream {
     /// Read before anything else.
     greeting: &'static [u8],
     inner: Inner,
+    /// Bytes that may still come: the library reads a line however long it is.
+    left: usize,
 }
 
 enum Inner {
@@ -202,6 +238,7 @@ impl Stream {
         Self {
             greeting: b"",
             inner: Inner::Plain(stream),
+            left: CONVERSATION,
         }
     }
 }
@@ -229,10 +266,17 @@ impl AsyncRead for Stream {
             self.greeting = later;
             return Poll::Ready(Ok(()));
         }
-        match &mut self.inner {
+        let before = into.filled().len();
+        let read = match &mut self.inner {
             Inner::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Inner::Encrypted(stream) => Pin::new(stream.as_mut()).poll_read(cx, into),
+        };
+        let came = into.filled().len() - before;
+        match self.left.checked_sub(came) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
+        read
     }
 }
 

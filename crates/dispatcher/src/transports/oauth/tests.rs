@@ -224,13 +224,14 @@ async fn an_endpoint_of_a_vendor_is_stood_in_for() {
     bearer(&Tokens::new(grant), now(), &egress.expect("a way out")).await;
 }
 
-#[tokio::test]
-async fn why_there_is_no_token_is_said_with_its_mend_and_without_secrets() {
-    let again = |seconds: Option<u64>| Outcome::Unavailable {
-        retry_after: seconds.map(Duration::from_secs),
-    };
+const AGAIN: Outcome = Outcome::Unavailable {
+    retry_after: Some(Duration::from_secs(7)),
+};
+
+/// What an endpoint answers, what comes of it at a vendor's, and a part of the words.
+fn answers_without_a_token() -> Vec<(u16, Value, Outcome, &'static str)> {
     let error = |error: &str| json!({"error": error, "error_description": "Ask the administrator."});
-    let cases = [
+    vec![
         (
             401,
             error("invalid_client"),
@@ -262,60 +263,70 @@ async fn why_there_is_no_token_is_said_with_its_mend_and_without_secrets() {
         (
             404,
             json!(7),
-            Outcome::Rejected,
+            AGAIN,
             "404 Not Found: it refused the request; check the token URL",
         ),
         (
             400,
             json!({"error": 7, "error_description": format!("{SECRET} is wrong")}),
-            Outcome::Rejected,
+            AGAIN,
             "400 Bad Request: it refused the request",
         ),
-        (302, json!({}), again(Some(7)), "update the token URL"),
-        (429, json!({}), again(Some(7)), "429 Too Many Requests"),
-        (408, json!({}), again(Some(7)), "408"),
-        (503, error("invalid_client"), again(Some(7)), "503 Service Unavailable"),
+        (
+            403,
+            error("access_denied"),
+            AGAIN,
+            "client's credentials: Ask the administrator.",
+        ),
+        (410, json!({}), AGAIN, "410 Gone: it refused the request"),
+        (302, json!({}), AGAIN, "update the token URL"),
+        (429, json!({}), AGAIN, "429 Too Many Requests"),
+        (408, json!({}), AGAIN, "408"),
+        (503, error("invalid_client"), AGAIN, "503 Service Unavailable"),
         (
             200,
             json!({"refresh_token": "r3fresh"}),
-            again(Some(7)),
+            AGAIN,
             "200 OK without an access token",
         ),
-        (
-            200,
-            json!({"access_token": ""}),
-            again(Some(7)),
-            "without an access token",
-        ),
-        (
-            200,
-            json!({"access_token": "a\nb"}),
-            again(Some(7)),
-            "without an access token",
-        ),
+        (200, json!({"access_token": ""}), AGAIN, "without an access token"),
+        (200, json!({"access_token": "a\nb"}), AGAIN, "without an access token"),
         (
             200,
             json!({"access_token": "t", "token_type": "mac"}),
             Outcome::Rejected,
             "isn't of the type Bearer",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn why_there_is_no_token_is_said_with_its_mend_and_without_secrets() {
     let egress = egress();
-    for (status, body, outcome, words) in cases {
+    for (status, body, at_vendor, words) in answers_without_a_token() {
         let response = ResponseTemplate::new(status)
             .set_body_json(&body)
             .insert_header("retry-after", "7");
         let server = answering(response).await;
-        let attempted = tokens(&server)
-            .token(now(), soon(), &egress)
-            .await
-            .expect_err("no token");
-        let said = attempted.error.as_deref().expect("words");
-        assert_eq!(attempted.outcome, outcome, "{status} {body}: {said}");
-        assert!(said.contains(words), "{status} {body}: {said}");
-        let shown = format!("{attempted:?}");
-        assert!(!shown.contains("s3cret") && !shown.contains("r3fresh"), "{shown}");
-        assert_eq!(attempted.request_url, Some(format!("{}/token", server.uri())));
+        let grant = || Grant::client_credentials(url(&server), ID.into(), SECRET.into(), None);
+        // Whatever a client's own endpoint refuses is worth repeating.
+        let at_own = if (400..=499).contains(&status) {
+            AGAIN
+        } else {
+            at_vendor
+        };
+        for (grant, outcome) in [(grant(), at_own), (grant().at_vendor(), at_vendor)] {
+            let attempted = Tokens::new(grant)
+                .token(now(), soon(), &egress)
+                .await
+                .expect_err("no token");
+            let said = attempted.error.as_deref().expect("words");
+            assert_eq!(attempted.outcome, outcome, "{status} {body}: {said}");
+            assert!(said.contains(words), "{status} {body}: {said}");
+            let shown = format!("{attempted:?}");
+            assert!(!shown.contains("s3cret") && !shown.contains("r3fresh"), "{shown}");
+            assert_eq!(attempted.request_url, Some(format!("{}/token", server.uri())));
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use url::form_urlencoded;
 
 use crate::egress::Failure;
 
+/// How many names a form's field has at most: `data[custom][budget]`.
+const NAMES: usize = 3;
+
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
@@ -63,35 +66,30 @@ fn read(body: &[u8]) -> Result<Value, Failure> {
     serde_json::from_slice(body).map_err(|error| Failure::Ours(format!("the event can't be read ({error})")))
 }
 
-/// The fields of an event, named as PHP and its kin read them: `data[email]`. What is null is empty; a list's items have numbers.
+/// The fields of an event, named as PHP and its kin read them: `data[email]`. What is null is empty; what a lead's own field nests
+/// is its JSON, for names of all that is within would make the form thousands of times as long as the event.
 fn form(event: &Value) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
-    flatten("", event, &mut |name, text| {
+    flatten("", event, NAMES, &mut |name, text| {
         pairs.append_pair(name, text);
     });
     pairs.finish()
 }
 
-fn flatten(name: &str, value: &Value, add: &mut impl FnMut(&str, &str)) {
-    // A name that holds brackets must not seem to be several.
-    let below = |key: &str| {
-        let key = key.replace(['[', ']'], "_");
-        if name.is_empty() { key } else { format!("{name}[{key}]") }
-    };
+/// `names`: how many more a field may have.
+fn flatten(name: &str, value: &Value, names: usize, add: &mut impl FnMut(&str, &str)) {
     match value {
         Value::Null => add(name, ""),
         Value::String(text) => add(name, text),
-        Value::Bool(_) | Value::Number(_) => add(name, &value.to_string()),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                flatten(&below(&index.to_string()), item, add);
-            }
-        }
-        Value::Object(fields) => {
+        Value::Object(fields) if names > 0 => {
             for (key, field) in fields {
-                flatten(&below(key), field, add);
+                // A name that holds brackets must not seem to be several.
+                let key = key.replace(['[', ']'], "_");
+                let below = if name.is_empty() { key } else { format!("{name}[{key}]") };
+                flatten(&below, field, names - 1, add);
             }
         }
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => add(name, &value.to_string()),
     }
 }
 
@@ -167,15 +165,29 @@ mod tests {
             ("event", "lead.created"),
             ("data[name]", "Zoë & co=1"),
             ("data[phone]", ""),
-            ("data[custom][tags][0]", "a"),
-            ("data[custom][tags][1][b]", "true"),
+            ("data[custom][tags]", r#"["a",{"b":true}]"#),
             ("data[custom][n]", "1.5"),
             ("data[custom][x__email_]", "y"),
+            ("data[custom][none]", "{}"),
         ];
         assert_eq!(
             pairs,
             expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
         );
+    }
+
+    #[test]
+    fn a_form_is_as_long_as_its_event_however_that_is_nested() {
+        let deep = (0..100).fold(json!(0), |inner, _| json!({"a": inner, "b": [0, 0, 0]}));
+        for items in [json!(vec![0; 4_000]), deep] {
+            let event = json!({"data": {"custom": {"items": items}}});
+            let form = form(&event);
+            // Each byte is three at most when it is encoded.
+            assert!(form.len() <= 3 * event.to_string().len(), "{}", form.len());
+            let name = "data[custom][items]".to_owned();
+            let pairs = form_urlencoded::parse(form.as_bytes()).into_owned();
+            assert_eq!(pairs.collect::<Vec<_>>(), [(name, items.to_string())]);
+        }
     }
 
     #[test]

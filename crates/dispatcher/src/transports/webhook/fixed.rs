@@ -90,6 +90,10 @@ impl Read {
         }
         let mut value = visible(value).ok_or("must be visible ASCII, at least one character, spaces only within it")?;
         value.set_sensitive(is_secret);
+        // They are refused already, and a map of far too many panics.
+        if self.headers.len() > MAX_HEADERS {
+            return Ok(());
+        }
         match self.headers.insert(name, value) {
             None => Ok(()),
             Some(_) => Err("must be given once, however it is written and in whichever field"),

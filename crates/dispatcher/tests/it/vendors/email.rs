@@ -261,6 +261,10 @@ async fn attempt_ends_by_the_deadline_wherever_the_server_stops_to_answer() {
         deadline: SHORT,
         ..loopback()
     });
+    let silent = MailServer::start();
+    silent.answer("QUIT", "");
+    let attempted = send_to(&silent, &egress, "none").await;
+    assert_eq!(attempted.outcome, DELIVERED, "it was taken before: {attempted:?}");
     for command in ["", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "DATA."] {
         let server = MailServer::start();
         server.answer(command, "");
@@ -288,6 +292,48 @@ async fn attempt_ends_by_the_deadline_wherever_the_server_stops_to_answer() {
             assert_eq!(attempted.outcome, AGAIN, "{fault:?} {security}: {attempted:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn server_that_never_ends_its_line_is_cut_off() {
+    for command in ["", "EHLO", "RCPT"] {
+        let server = MailServer::start();
+        server.answer(command, &"250-".repeat(250_000));
+        let attempted = send_to(&server, &with(loopback()), "none").await;
+        assert_eq!(attempted.outcome, AGAIN, "{command}");
+        let error = attempted.error.expect("words");
+        assert!(error.contains("isn't valid SMTP"), "{command}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn recipient_who_is_refused_costs_no_other_his_mail() {
+    let egress = with(loopback());
+    // Each second recipient, for good: the mail goes to the others, and the log says so.
+    let server = MailServer::start();
+    server.answer_each(2, "RCPT", "550 5.1.1 no such user");
+    let attempted = send_to(&server, &egress, "none").await;
+    assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
+    assert!(
+        attempted
+            .error
+            .is_some_and(|error| error.contains("not to all") && error.contains("550"))
+    );
+    assert_eq!(server.mails().len(), 1);
+
+    // For now: he alone is tried again.
+    let server = MailServer::start();
+    server.answer_each(2, "RCPT", "450 4.2.1 greylisted");
+    let config = config(server.address().port(), "none");
+    let mut job = job("email", config.clone(), Trigger::First);
+    job.body = event(&sample(), "Acme Corp");
+    let transport = kind("email").bind(&config).expect("a good config");
+    let first = transport.deliver(&job, SystemClock.now(), &egress).await;
+    assert_eq!(first.outcome, AGAIN, "{first:?}");
+    let second = transport.deliver(&job, SystemClock.now(), &egress).await;
+    assert_eq!(second.outcome, DELIVERED, "{second:?}");
+    let envelopes = server.mails().into_iter().map(|mail| mail.to).collect::<Vec<_>>();
+    assert_eq!(envelopes, [["sales@acme.example"], ["ann@acme.example"]]);
 }
 
 #[tokio::test]

@@ -96,6 +96,8 @@ struct Has {
     notes: Vec<Value>,
     calls: usize,
     unanswered: Option<usize>,
+    /// Leads of persons who aren't there any more are asked for.
+    are_gone: bool,
 }
 
 impl Respond for &'static Account {
@@ -120,6 +122,7 @@ impl Respond for &'static Account {
                 has.persons.push(body);
                 json!({"id": has.persons.len()})
             }
+            ("GET", "/api.pipedrive.com/v1/leads") if has.are_gone => return ResponseTemplate::new(404),
             ("GET", "/api.pipedrive.com/v1/leads") => {
                 let person = query("person_id");
                 let of_person = has.leads.iter().enumerate();
@@ -234,6 +237,46 @@ async fn person_who_is_known_gets_another_lead() {
     });
     assert_eq!(has.leads[1], lead);
     assert_eq!(has.notes[1], json!({"content": "I need a quote", "lead_id": "lead-1"}));
+}
+
+#[tokio::test]
+async fn what_was_made_in_another_account_counts_for_nothing_here() {
+    let (theirs, stub) = account().await;
+    theirs.has.lock().expect("no panic").unanswered = Some(3);
+    let job = delivery(Trigger::First);
+    assert_eq!(attempt(&stub, &job).await.outcome, AGAIN);
+    assert_eq!(theirs.counts(), [1, 1, 0]);
+    let (ours, stub) = account().await;
+    let egress = with(EgressOptions {
+        vendors_at: Some(stub.uri().parse().expect("a URL")),
+        ..loopback()
+    });
+    Mock::given(matchers::header("x-api-token", "another"))
+        .respond_with(ours)
+        .mount(&stub)
+        .await;
+    let transport = vendor()
+        .kind
+        .bind(&json!({"apiToken": "another"}))
+        .expect("a good config");
+    let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
+    assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
+    assert_eq!(ours.counts(), [1, 1, 1], "its own person and lead");
+}
+
+#[tokio::test]
+async fn what_was_deleted_meanwhile_is_made_anew_when_somebody_asks() {
+    let (account, stub) = account().await;
+    account.has.lock().expect("no panic").unanswered = Some(3);
+    let mut job = delivery(Trigger::First);
+    assert_eq!(attempt(&stub, &job).await.outcome, AGAIN);
+    account.has.lock().expect("no panic").are_gone = true;
+    assert_eq!(attempt(&stub, &job).await.outcome, REJECTED);
+    account.has.lock().expect("no panic").persons.clear();
+    job.trigger = Trigger::Manual;
+    let attempted = attempt(&stub, &job).await;
+    assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
+    assert_eq!(account.counts()[0], 1, "another person");
 }
 
 #[tokio::test]

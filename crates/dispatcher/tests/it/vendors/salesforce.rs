@@ -1,6 +1,7 @@
 //! Salesforce: by REST, with tokens that end, and by the form.
 
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -129,6 +130,35 @@ async fn lead_is_what_the_visitor_said() {
         "oid=00D000000000001&first_name=Jane&last_name=Doe&company=Acme+Corp&email=jane%40example.com\
          &phone=%2B15550100&description=I+need+a+quote&lead_source=Web"
     );
+}
+
+#[tokio::test]
+async fn address_that_is_too_long_begins_the_description() {
+    let domain = format!("{}.example.com", "a".repeat(63));
+    let (longest, too_long) = (format!("jane@{domain}"), format!("janet@{domain}"));
+    assert_eq!(longest.len(), 80);
+    let quote = "I need a quote";
+    let cases = [
+        (&longest, json!(quote), json!(longest), json!(quote)),
+        (
+            &too_long,
+            json!(quote),
+            Value::Null,
+            json!(format!("{too_long}\n\n{quote}")),
+        ),
+        (&too_long, Value::Null, Value::Null, json!(too_long)),
+    ];
+    for (email, message, told_email, description) in cases {
+        let lead = json!({"name": "Jane Doe", "email": email, "message": message});
+        let sent = rest().requests(&rest().example(), event(&lead, "Acme Corp")).await;
+        let told = sent[1].body_json::<Value>().expect("JSON");
+        assert_eq!((&told["Email"], &told["Description"]), (&told_email, &description));
+
+        let sent = form().request(&form().example(), event(&lead, "Acme Corp")).await;
+        let fields = url::form_urlencoded::parse(&sent.body).collect::<HashMap<_, _>>();
+        let told = ["email", "description"].map(|name| fields.get(name).map(|text| &**text));
+        assert_eq!(told, [told_email.as_str(), description.as_str()]);
+    }
 }
 
 #[tokio::test]
