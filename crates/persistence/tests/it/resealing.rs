@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sea_orm::ConnectionTrait as _;
 use sensei_domain::{ClientId, SignatureVersion};
 use sensei_persistence::{
     Actor, Answer, Destination, DestinationChange, DestinationConfig, KeyedRequest, MasterKey, NewDestination,
@@ -18,6 +19,7 @@ on_both!(
     either_key_opens_and_a_start_must_have_both,
     everything_is_sealed_anew_and_only_the_new_key_is_needed,
     what_is_changed_meanwhile_is_not_overwritten,
+    what_others_hold_is_sealed_as_they_leave_it,
     cut_off_in_the_middle_it_leaves_all_readable_and_goes_on,
     change_of_keys_can_be_taken_back,
     what_neither_key_opens_stays_and_keeps_nothing_up,
@@ -289,6 +291,67 @@ async fn what_is_changed_meanwhile_is_not_overwritten(database: &TestDatabase) {
             assert_eq!(changed[&destination.id], is);
         }
     }
+}
+
+async fn what_others_hold_is_sealed_as_they_leave_it(database: &TestDatabase) {
+    if database.is_sqlite() {
+        return;
+    }
+    let (old, new) = (&database.master_key, &MasterKey::generate());
+    let text = async |column: &str| {
+        let sql = format!("SELECT {column} FROM destinations WHERE name = 'CRM'");
+        database.texts(&sql).await.remove(0)
+    };
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    make(&store, client, "CRM").await;
+    let made = store.destinations(client, ALL).await.expect("listed").remove(0);
+    let first = rotate(&store, &made).await;
+    let by_old = [text("sealed_secret").await, text("previous_sealed_secret").await];
+    soon(store.close()).await;
+    let store = open(database, new, old).await;
+    let second = rotate(&store, &first).await;
+    let by_new = text("sealed_secret").await;
+    let put_back = format!(
+        "UPDATE destinations SET sealed_secret = '{}', previous_sealed_secret = '{}' WHERE name = 'CRM'",
+        by_old[0], by_old[1]
+    );
+    database.execute(&put_back).await;
+
+    // Who changes a destination has its client's row.
+    let other = database.connection().await;
+    let say = async |sql: &str| other.execute_unprepared(sql).await.expect("it is done");
+    say("BEGIN; SELECT id FROM clients FOR UPDATE").await;
+    let change = async {
+        database.somebody_waits_for_a_lock().await;
+        say(&format!(
+            "UPDATE destinations SET sealed_secret = '{by_new}' WHERE name = 'CRM'; COMMIT"
+        ))
+        .await;
+    };
+    let (done, ()) = soon(async { tokio::join!(store.reseal(), change) }).await;
+    assert!(done.expect("done").is_complete);
+    assert_eq!(text("sealed_secret").await, by_new);
+
+    // But for who removes a secret that signs nothing any more.
+    database.execute(&put_back).await;
+    say("BEGIN; UPDATE destinations SET previous_sealed_secret = NULL, previous_secret_until = NULL").await;
+    let forget = async {
+        database.somebody_waits_for_a_lock().await;
+        say("COMMIT").await;
+    };
+    let (done, ()) = soon(async { tokio::join!(store.reseal(), forget) }).await;
+    assert!(done.expect("done").is_complete);
+    assert_eq!(text("coalesce(previous_sealed_secret, 'none')").await, "none");
+    soon(store.close()).await;
+    let store = opened(database, new, None).await.expect("the new key is enough");
+    let read = store
+        .destination(client, made.id)
+        .await
+        .expect("it can be read")
+        .expect("there");
+    assert_eq!(read.secret.expose(), first.secret.expose());
+    assert_ne!(read.secret.expose(), second.secret.expose());
 }
 
 async fn cut_off_in_the_middle_it_leaves_all_readable_and_goes_on(database: &TestDatabase) {
