@@ -13,7 +13,7 @@ use sensei_persistence::{
 use serde_json::json;
 
 use crate::destinations::new_destination;
-use crate::fixtures::{ALL, TestDatabase, acme, on_both, soon};
+use crate::fixtures::{ALL, TestDatabase, acme, create, on_both, soon};
 
 on_both!(
     either_key_opens_and_a_start_must_have_both,
@@ -303,7 +303,7 @@ async fn what_others_hold_is_sealed_as_they_leave_it(database: &TestDatabase) {
         database.texts(&sql).await.remove(0)
     };
     let store = database.open().await;
-    let client = acme(&store).await.id;
+    let client = create(&store, "Acme Corp", None).await.client.id;
     make(&store, client, "CRM").await;
     let made = store.destinations(client, ALL).await.expect("listed").remove(0);
     let first = rotate(&store, &made).await;
