@@ -233,7 +233,7 @@ impl Batched for Captures {
             )
         });
         let keys = keys.collect::<Vec<_>>();
-        let standings = idempotency::claim(&transaction, directory.master_key(), &keys, now).await?;
+        let standings = idempotency::claim(&transaction, directory.master_keys(), &keys, now).await?;
 
         let mut births = Births::new(&self.shared, begun, now);
         let mut answers = Vec::with_capacity(items.len());

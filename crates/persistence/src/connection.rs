@@ -320,6 +320,7 @@ mod tests {
         let options = StoreOptions {
             database: DatabaseUrl::Sqlite(folder.path().join("sensei.db")),
             master_key: MasterKey::generate(),
+            previous_master_key: None,
             lease: Duration::from_mins(1),
             clock: Arc::new(ManualClock::at(now)),
         };

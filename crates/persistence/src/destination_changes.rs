@@ -20,7 +20,7 @@ use crate::entities::destinations::{Column, Entity, Model};
 use crate::error::{ChangeError, StoreError};
 use crate::health;
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
-use crate::master_key::MasterKey;
+use crate::master_keys::MasterKeys;
 use crate::records::Destination;
 use crate::store::Store;
 
@@ -87,7 +87,7 @@ impl Store {
             }
             refuse_taken(&transaction, client, &new.name).await?;
             refuse_too_many(&transaction, client).await?;
-            let row = destinations::create(&transaction, directory.master_key(), client, new, now).await?;
+            let row = destinations::create(&transaction, directory.master_keys(), client, new, now).await?;
             audit::log(&transaction, now, actor, "destination.created", Some(client), row.id).await?;
             Ok(directory.uncommitted(row)?)
         });
@@ -107,7 +107,7 @@ impl Store {
         let now = self.now();
         let transaction = self.connections().begin().await?;
         let row = locked(&transaction, client, id).await?;
-        let wanted = applied(self.shared().directory.master_key(), &row, change, now)?;
+        let wanted = applied(self.shared().directory.master_keys(), &row, change, now)?;
         if wanted == row {
             return Ok(self.shared().directory.destination(row)?);
         }
@@ -176,7 +176,7 @@ pub(crate) async fn locked(
 
 /// The row as it is wanted; equal to what it was when nothing changes.
 fn applied(
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     row: &Model,
     change: &DestinationChange,
     now: Timestamp,
@@ -193,13 +193,13 @@ fn applied(
     }
     // Compared as values: what is sealed is another text each time.
     if let Some(config) = &change.config {
-        let current = DestinationConfig::unsealed(master_key, row.id, &row.config).ok();
+        let current = DestinationConfig::unsealed(master_keys, row.id, &row.config).ok();
         let config = match &current {
             Some(current) => config.clone().keeping(&change.kept_secrets, current),
             None => config.clone(),
         };
         if current.as_ref() != Some(&config) {
-            wanted.config = config.sealed(master_key, row.id);
+            wanted.config = config.sealed(master_keys, row.id);
         }
     }
     if let Some(retry) = &change.retry {

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::master_key::{MasterKey, SealedPlace};
+use crate::master_key::SealedPlace;
+use crate::master_keys::{MasterKeys, Resealed};
 
 /// Where the sealed fields are in the column.
 pub(crate) const SEALED: &str = "$sealed";
@@ -80,7 +81,7 @@ impl DestinationConfig {
     }
 
     /// What the column of this destination's row holds.
-    pub(crate) fn sealed(&self, master_key: &MasterKey, destination: Uuid) -> String {
+    pub(crate) fn sealed(&self, master_keys: &MasterKeys, destination: Uuid) -> String {
         let mut column = self.values.clone();
         let mut secrets = Map::new();
         for place in &self.secrets {
@@ -89,13 +90,33 @@ impl DestinationConfig {
         }
         if !secrets.is_empty() {
             let secrets = Value::Object(secrets).to_string();
-            column[SEALED] = master_key.seal(&place(destination), secrets.as_bytes()).into();
+            column[SEALED] = master_keys.seal(&place(destination), secrets.as_bytes()).into();
         }
         column.to_string()
     }
 
+    /// The column of this destination's row with its secrets sealed under the key in use. Nothing else is looked at.
+    pub(crate) fn resealed(master_keys: &MasterKeys, destination: Uuid, column: &str) -> Resealed {
+        if !column.contains(SEALED) {
+            return Resealed::Before;
+        }
+        let Ok(mut values) = serde_json::from_str::<Value>(column) else {
+            return Resealed::Unreadable;
+        };
+        let Some(Value::String(sealed)) = values.get_mut(SEALED) else {
+            return Resealed::Before;
+        };
+        match master_keys.reseal(&place(destination), sealed) {
+            Resealed::Now(anew) => {
+                *sealed = anew;
+                Resealed::Now(values.to_string())
+            }
+            other => other,
+        }
+    }
+
     /// What the column of this destination's row says.
-    pub(crate) fn unsealed(master_key: &MasterKey, destination: Uuid, column: &str) -> Result<Self, StoreError> {
+    pub(crate) fn unsealed(master_keys: &MasterKeys, destination: Uuid, column: &str) -> Result<Self, StoreError> {
         let unreadable = || StoreError::Unreadable {
             what: "destination config",
         };
@@ -106,7 +127,7 @@ impl DestinationConfig {
         {
             let secrets = sealed
                 .as_str()
-                .and_then(|sealed| master_key.open(&place(destination), sealed));
+                .and_then(|sealed| master_keys.open(&place(destination), sealed));
             let secrets = secrets.and_then(|secrets| serde_json::from_slice::<Map<String, Value>>(&secrets).ok());
             let secrets = secrets.ok_or_else(unreadable)?;
             for (place, secret) in secrets {
@@ -165,6 +186,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::master_key::MasterKey;
+
+    fn new_key() -> MasterKeys {
+        MasterKey::generate().into()
+    }
 
     #[test]
     fn secrets_are_sealed_in_the_column_and_masked_where_shown() {
@@ -174,12 +200,12 @@ mod tests {
         assert_eq!(config.shown(), masked);
         assert_eq!(format!("{config:?}"), masked.to_string());
 
-        let (master_key, id) = (MasterKey::generate(), Uuid::from_u128(7));
-        let column = config.sealed(&master_key, id);
+        let (master_keys, id) = (new_key(), Uuid::from_u128(7));
+        let column = config.sealed(&master_keys, id);
         assert!(!column.contains("xoxb") && column.contains("leads"), "{column}");
-        let read = DestinationConfig::unsealed(&master_key, id, &column).expect("it opens");
+        let read = DestinationConfig::unsealed(&master_keys, id, &column).expect("it opens");
         assert_eq!((&read, read.expose()), (&config, &values));
-        for (key, row) in [(&MasterKey::generate(), id), (&master_key, Uuid::from_u128(8))] {
+        for (key, row) in [(&new_key(), id), (&master_keys, Uuid::from_u128(8))] {
             DestinationConfig::unsealed(key, row, &column).expect_err("another's");
         }
     }
@@ -208,13 +234,13 @@ mod tests {
             (masked, Some(&json!("s3cret-1")))
         );
 
-        let (master_key, id) = (MasterKey::generate(), Uuid::from_u128(7));
-        let column = config.sealed(&master_key, id);
+        let (master_keys, id) = (new_key(), Uuid::from_u128(7));
+        let column = config.sealed(&master_keys, id);
         assert!(
             !column.contains("s3cret") && column.contains(r#""username":"me""#),
             "{column}"
         );
-        let read = DestinationConfig::unsealed(&master_key, id, &column).expect("it opens");
+        let read = DestinationConfig::unsealed(&master_keys, id, &column).expect("it opens");
         assert_eq!((&read, read.expose()), (&config, &values));
 
         let stale = DestinationConfig::new(json!({"url": "u", "auth": {"password": "old"}}), secret_fields);
@@ -235,7 +261,7 @@ mod tests {
     #[test]
     fn config_without_secrets_is_the_column_itself() {
         let values = json!({"url": "https://example.com/"});
-        let column = DestinationConfig::new(values.clone(), []).sealed(&MasterKey::generate(), Uuid::nil());
+        let column = DestinationConfig::new(values.clone(), []).sealed(&new_key(), Uuid::nil());
         assert_eq!(column, values.to_string());
     }
 }

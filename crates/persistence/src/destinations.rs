@@ -20,7 +20,7 @@ use crate::directory::{Directory, secret_place};
 use crate::entities::destinations::{self, Column, Model};
 use crate::error::StoreError;
 use crate::health;
-use crate::master_key::MasterKey;
+use crate::master_keys::MasterKeys;
 use crate::records::{Destination, Page};
 use crate::store::Store;
 
@@ -77,7 +77,7 @@ pub(crate) async fn lead_webhook(
 /// Makes the Lead Webhook of a client: policy `none`, as published.
 pub(crate) async fn create_lead_webhook(
     transaction: &DatabaseTransaction,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     client: ClientId,
     url: &WebhookUrl,
     now: Timestamp,
@@ -91,14 +91,14 @@ pub(crate) async fn create_lead_webhook(
         ordered: false,
         filter: None,
     };
-    let row = create(transaction, master_key, client, &new, now).await?;
+    let row = create(transaction, master_keys, client, &new, now).await?;
     Ok(DestinationId::from_uuid(row.id))
 }
 
 /// Makes a destination with a signing secret of its own.
 pub(crate) async fn create(
     transaction: &DatabaseTransaction,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     client: ClientId,
     new: &NewDestination,
     now: Timestamp,
@@ -114,12 +114,12 @@ pub(crate) async fn create(
         status_reason: None,
         status_since: now.as_millis(),
         version: 1,
-        config: new.config.sealed(master_key, id),
+        config: new.config.sealed(master_keys, id),
         retry: written(&new.retry)?,
         rate_limit: new.rate_limit.as_ref().map(written).transpose()?,
         ordered: new.ordered,
         filter: new.filter.as_ref().map(written).transpose()?,
-        sealed_secret: master_key.seal(&secret_place(id), secret.expose().as_bytes()),
+        sealed_secret: master_keys.seal(&secret_place(id), secret.expose().as_bytes()),
         previous_sealed_secret: None,
         previous_secret_until: None,
         created_at: now.as_millis(),

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::destination_config::DestinationConfig;
 use crate::entities::destinations;
 use crate::error::StoreError;
-use crate::master_key::{MasterKey, SealedPlace};
+use crate::master_key::SealedPlace;
+use crate::master_keys::MasterKeys;
 use crate::multi_row::Sql;
 use crate::records::Destination;
 
@@ -61,7 +62,7 @@ impl Bound {
 /// What was read before: destinations and clients by id, each good for as long as its version is the same.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    master_key: MasterKey,
+    master_keys: MasterKeys,
     kept: Mutex<HashMap<Uuid, Arc<Destination>>>,
     addressees: Mutex<HashMap<ClientId, Arc<Addressee>>>,
     /// Versions that can't be read and were complained about.
@@ -154,9 +155,9 @@ fn padded(backend: DatabaseBackend, ids: &[Uuid]) -> impl Iterator<Item = Uuid> 
 }
 
 impl Directory {
-    pub(crate) fn new(master_key: MasterKey) -> Self {
+    pub(crate) fn new(master_keys: MasterKeys) -> Self {
         Self {
-            master_key,
+            master_keys,
             kept: Mutex::default(),
             addressees: Mutex::default(),
             unreadable: Mutex::default(),
@@ -324,7 +325,7 @@ impl Directory {
             }
         }
         // Without the lock: a filter's patterns take a while.
-        let destination = Arc::new(read_row(&self.master_key, model)?);
+        let destination = Arc::new(read_row(&self.master_keys, model)?);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.clear();
@@ -335,20 +336,20 @@ impl Directory {
 
     /// What a row says that isn't committed yet: nothing is kept of it.
     pub(crate) fn uncommitted(&self, model: destinations::Model) -> Result<Destination, StoreError> {
-        read_row(&self.master_key, model)
+        read_row(&self.master_keys, model)
     }
 
-    pub(crate) fn master_key(&self) -> &MasterKey {
-        &self.master_key
+    pub(crate) fn master_keys(&self) -> &MasterKeys {
+        &self.master_keys
     }
 }
 
-fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destination, StoreError> {
+fn read_row(master_keys: &MasterKeys, model: destinations::Model) -> Result<Destination, StoreError> {
     let unreadable = |what| StoreError::Unreadable { what };
-    let secret = unsealed(master_key, &secret_place(model.id), &model.sealed_secret)?;
+    let secret = unsealed(master_keys, &secret_place(model.id), &model.sealed_secret)?;
     let previous_secret = match model.previous_sealed_secret.zip(model.previous_secret_until) {
         Some((sealed, until)) => {
-            let previous = unsealed(master_key, &previous_secret_place(model.id), &sealed)?;
+            let previous = unsealed(master_keys, &previous_secret_place(model.id), &sealed)?;
             Some((previous, Timestamp::from_millis(until)))
         }
         None => None,
@@ -362,7 +363,7 @@ fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destin
         status_reason: model.status_reason,
         status_since: Timestamp::from_millis(model.status_since),
         version: model.version,
-        config: DestinationConfig::unsealed(master_key, model.id, &model.config)?,
+        config: DestinationConfig::unsealed(master_keys, model.id, &model.config)?,
         retry: serde_json::from_str(&model.retry).map_err(|_| unreadable("retry policy"))?,
         rate_limit: model
             .rate_limit
@@ -383,8 +384,8 @@ fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destin
 }
 
 /// The signing secret in a place of a destination's row.
-pub(crate) fn unsealed(master_key: &MasterKey, place: &SealedPlace, sealed: &str) -> Result<Signer, StoreError> {
-    let secret = master_key.open(place, sealed);
+pub(crate) fn unsealed(master_keys: &MasterKeys, place: &SealedPlace, sealed: &str) -> Result<Signer, StoreError> {
+    let secret = master_keys.open(place, sealed);
     secret
         .and_then(|secret| std::str::from_utf8(&secret).ok()?.parse().ok())
         .ok_or(StoreError::Unreadable { what: "signing secret" })

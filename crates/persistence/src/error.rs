@@ -124,14 +124,24 @@ pub enum OpenError {
     NotDurable,
     /// Secrets in the database were sealed under another key.
     #[error(
-        "the secrets in this database were sealed under master key {sealed}, but the key in use is {given}: set \
-         SENSEI_MASTER_KEY (or restore the key file) to the former"
+        "secrets in this database were sealed under master key {sealed}, but the key in use is {given}: set \
+         SENSEI_MASTER_KEY (or restore the key file) to the former, or SENSEI_PREVIOUS_MASTER_KEY while another takes \
+         its place"
     )]
     OtherMasterKey {
         /// The id of the key they were sealed under.
         sealed: String,
-        /// The id of the given key.
+        /// The id of the given key, or those of both.
         given: String,
+    },
+    /// The previous master key is the one in use.
+    #[error(
+        "the previous master key is {id} as well, the one in use: SENSEI_PREVIOUS_MASTER_KEY (or the file \
+         master.key.previous) is for the key whose place another takes"
+    )]
+    SameMasterKey {
+        /// The id of both.
+        id: String,
     },
     /// Something else failed while opening.
     #[error(transparent)]

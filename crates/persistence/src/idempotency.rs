@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::connection::in_time;
 use crate::entities::idempotency_keys;
 use crate::error::{StoreError, is_lock_timeout};
-use crate::master_key::{MasterKey, SealedPlace};
+use crate::master_key::SealedPlace;
+use crate::master_keys::MasterKeys;
 use crate::store::{Shared, Store};
 
 /// How long an answer is kept, in milliseconds: a day, as the API promises.
@@ -120,17 +121,17 @@ pub(crate) async fn once<T, E: From<DbErr> + From<StoreError> + From<KeyReused>>
     effect: impl Future<Output = Result<T, E>>,
     answer: impl FnOnce(&T) -> Answer,
 ) -> Result<Once<T>, E> {
-    let master_key = shared.directory.master_key();
+    let master_keys = shared.directory.master_keys();
     let scope = request.map(|request| scope(client, request));
     if let Some((scope, request)) = scope.zip(request) {
-        let kept = Kept::of(&Answer::NONE, master_key, scope);
+        let kept = Kept::of(&Answer::NONE, master_keys, scope);
         let inserted = insert(transaction, scope, &request.fingerprint, kept, shared.clock.now()).await;
         let is_new = inserted.map_err(|error| match error {
             error if is_lock_timeout(&error) => E::from(StoreError::KeyUnderWay),
             error => error.into(),
         })?;
         if !is_new {
-            let (fingerprint, answer) = stored(transaction, master_key, scope).await?;
+            let (fingerprint, answer) = stored(transaction, master_keys, scope).await?;
             return if fingerprint == request.fingerprint {
                 Ok(Once { answer, done: None })
             } else {
@@ -141,7 +142,7 @@ pub(crate) async fn once<T, E: From<DbErr> + From<StoreError> + From<KeyReused>>
     let done = effect.await?;
     let answer = answer(&done);
     if let Some(scope) = scope {
-        complete(transaction, scope, Kept::of(&answer, master_key, scope)).await?;
+        complete(transaction, scope, Kept::of(&answer, master_keys, scope)).await?;
     }
     Ok(Once {
         answer,
@@ -153,7 +154,7 @@ pub(crate) async fn once<T, E: From<DbErr> + From<StoreError> + From<KeyReused>>
 /// answer, whether it is in this batch or from yesterday.
 pub(crate) async fn claim(
     transaction: &DatabaseTransaction,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     requests: &[(ClientId, Option<&Idempotency>)],
     now: Timestamp,
 ) -> Result<Vec<Standing>, DbErr> {
@@ -175,12 +176,12 @@ pub(crate) async fn claim(
             .collect::<Vec<_>>();
         let Some(&(_, first)) = equals.first() else { continue };
         let fingerprint = &first.request.fingerprint;
-        let kept = Kept::of(&first.answer, master_key, scope);
+        let kept = Kept::of(&first.answer, master_keys, scope);
         let is_new = insert(transaction, scope, fingerprint, kept, now).await?;
         let (fingerprint, answer) = if is_new {
             (fingerprint.to_vec(), first.answer.clone())
         } else {
-            stored(transaction, master_key, scope).await?
+            stored(transaction, master_keys, scope).await?
         };
         for (index, idempotency) in equals.into_iter().skip(usize::from(is_new)) {
             standings[index] = if idempotency.request.fingerprint[..] == fingerprint {
@@ -206,9 +207,9 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(answer: &Answer, master_key: &MasterKey, scope: Scope<'_>) -> Self {
+    fn of(answer: &Answer, master_keys: &MasterKeys, scope: Scope<'_>) -> Self {
         let body = if answer.holds_secret {
-            master_key.seal(&place(scope), &answer.body).into_bytes()
+            master_keys.seal(&place(scope), &answer.body).into_bytes()
         } else {
             answer.body.to_vec()
         };
@@ -220,10 +221,10 @@ impl Kept {
     }
 
     /// `None` when it is damaged or was sealed elsewhere.
-    fn open(self, master_key: &MasterKey, scope: Scope<'_>) -> Option<Answer> {
+    fn open(self, master_keys: &MasterKeys, scope: Scope<'_>) -> Option<Answer> {
         let body = if self.is_sealed {
             let sealed = String::from_utf8(self.body).ok()?;
-            master_key.open(&place(scope), &sealed)?.to_vec()
+            master_keys.open(&place(scope), &sealed)?.to_vec()
         } else {
             self.body
         };
@@ -236,7 +237,7 @@ impl Kept {
 }
 
 /// The key's row as a place of sealed values: it has no id, but its scope identifies it.
-fn place((client, method, path, key): Scope<'_>) -> SealedPlace {
+pub(crate) fn place((client, method, path, key): Scope<'_>) -> SealedPlace {
     let mut hash = Sha256::new();
     for part in [client.as_bytes(), method.as_bytes(), path.as_bytes(), key.as_bytes()] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -306,12 +307,12 @@ async fn complete(
 /// The fingerprint and the answer under a key that is there.
 async fn stored(
     transaction: &DatabaseTransaction,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     scope: Scope<'_>,
 ) -> Result<(Vec<u8>, Answer), DbErr> {
     let stored = row(transaction, scope).await?;
     let stored = stored.ok_or_else(|| DbErr::RecordNotFound("an idempotency key that was there".to_owned()))?;
-    opened(stored, master_key, scope)
+    opened(stored, master_keys, scope)
 }
 
 async fn row(connection: &impl ConnectionTrait, scope: Scope<'_>) -> Result<Option<idempotency_keys::Model>, DbErr> {
@@ -325,7 +326,7 @@ pub(crate) fn lookup((client, method, path, key): Scope<'_>) -> Select<idempoten
 
 fn opened(
     stored: idempotency_keys::Model,
-    master_key: &MasterKey,
+    master_keys: &MasterKeys,
     scope: Scope<'_>,
 ) -> Result<(Vec<u8>, Answer), DbErr> {
     let kept = Kept {
@@ -333,7 +334,7 @@ fn opened(
         body: stored.answer,
         is_sealed: stored.is_sealed,
     };
-    let answer = kept.open(master_key, scope);
+    let answer = kept.open(master_keys, scope);
     let answer = answer.ok_or_else(|| DbErr::Type("a kept answer can't be read".to_owned()))?;
     Ok((stored.fingerprint, answer))
 }
@@ -351,8 +352,8 @@ impl Store {
         let oldest = self.now().as_millis() - KEPT_MILLIS;
         let found = found.map_err(StoreError::from)?.filter(|row| row.created_at >= oldest);
         let Some(found) = found else { return Ok(None) };
-        let master_key = self.shared().directory.master_key();
-        let (fingerprint, answer) = opened(found, master_key, scope).map_err(StoreError::from)?;
+        let master_keys = self.shared().directory.master_keys();
+        let (fingerprint, answer) = opened(found, master_keys, scope).map_err(StoreError::from)?;
         if fingerprint == request.fingerprint {
             Ok(Some(answer))
         } else {

@@ -35,25 +35,31 @@ impl MasterKey {
 
     /// Reads the key kept in a file, or makes one there, readable by its owner alone.
     pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        let failed = |source| MasterKeyError::File {
-            path: path.display().to_string(),
-            source,
-        };
-        match fs::read_to_string(path) {
-            Ok(text) => text.trim().parse().map_err(|_| MasterKeyError::MalformedFile {
-                path: path.display().to_string(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = Self::generate();
-                match key.write_new(path) {
-                    Ok(()) => Ok(key),
-                    // Another process was first: its key it is.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path),
-                    Err(error) => Err(failed(error)),
-                }
-            }
-            Err(error) => Err(failed(error)),
+        if let Some(key) = Self::load(path)? {
+            return Ok(key);
         }
+        let key = Self::generate();
+        match key.write_new(path) {
+            Ok(()) => Ok(key),
+            // Another process was first: its key it is.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path),
+            Err(error) => Err(MasterKeyError::file(path, error)),
+        }
+    }
+
+    /// Reads the key kept in a file, if it is there.
+    pub fn load(path: &Path) -> Result<Option<Self>, MasterKeyError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(MasterKeyError::file(path, error)),
+        };
+        text.trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| MasterKeyError::MalformedFile {
+                path: path.display().to_string(),
+            })
     }
 
     /// Writes the key's file whole or not at all, and never over another.
@@ -177,6 +183,15 @@ pub enum MasterKeyError {
         #[source]
         source: io::Error,
     },
+}
+
+impl MasterKeyError {
+    fn file(path: &Path, source: io::Error) -> Self {
+        Self::File {
+            path: path.display().to_string(),
+            source,
+        }
+    }
 }
 
 /// The table, row and column that a sealed value belongs to.

@@ -17,6 +17,8 @@ pub struct StoreOptions {
     pub database: DatabaseUrl,
     /// What secrets are sealed with.
     pub master_key: MasterKey,
+    /// What some may still be sealed with, while the master key takes its place.
+    pub previous_master_key: Option<MasterKey>,
     /// For how long a process holds a delivery before another may take it.
     pub lease: Duration,
     /// The time.

@@ -288,6 +288,7 @@ async fn open(database: DatabaseUrl) -> Store {
     let options = StoreOptions {
         database,
         master_key: format!("{}=", "A".repeat(43)).parse::<MasterKey>().expect("a key"),
+        previous_master_key: None,
         lease,
         clock,
     };

@@ -50,17 +50,17 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let effect = Box::pin(async {
             let row = locked(&transaction, client, id).await?;
-            let master_key = directory.master_key();
+            let master_keys = directory.master_keys();
             let (place, previous_place) = (secret_place(row.id), previous_secret_place(row.id));
             let overlaps = !rotation.overlap.is_zero();
             let previous = overlaps
-                .then(|| unsealed(master_key, &place, &row.sealed_secret))
+                .then(|| unsealed(master_keys, &place, &row.sealed_secret))
                 .transpose()?;
             let secret = Signer::generate(rotation.version);
             let row = Model {
-                sealed_secret: master_key.seal(&place, secret.expose().as_bytes()),
+                sealed_secret: master_keys.seal(&place, secret.expose().as_bytes()),
                 previous_sealed_secret: previous
-                    .map(|previous| master_key.seal(&previous_place, previous.expose().as_bytes())),
+                    .map(|previous| master_keys.seal(&previous_place, previous.expose().as_bytes())),
                 previous_secret_until: overlaps.then(|| now.after(rotation.overlap).as_millis()),
                 ..row.clone()
             };

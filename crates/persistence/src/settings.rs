@@ -96,8 +96,8 @@ pub(crate) async fn apply(
     let after = match (&webhook, change.lead_webhook_url.as_ref()) {
         (_, None) | (None, Some(None)) => before.clone(),
         (None, Some(Some(url))) => {
-            let key = shared.directory.master_key();
-            let destination = destinations::create_lead_webhook(transaction, key, id, url, now).await?;
+            let keys = shared.directory.master_keys();
+            let destination = destinations::create_lead_webhook(transaction, keys, id, url, now).await?;
             audit::log(transaction, now, actor, "destination.created", Some(id), destination).await?;
             Some((destination, url.clone()))
         }

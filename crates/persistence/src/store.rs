@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use sensei_domain::{Clock, DestinationId, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -23,15 +23,14 @@ use crate::health::KnownFailing;
 use crate::job::{Handover, Recording};
 use crate::key_cache::KeyCache;
 use crate::lock::DatabaseLock;
-use crate::master_key::{MasterKey, SealedPlace};
+use crate::master_key_marks;
+use crate::master_keys::MasterKeys;
 use crate::meters::StoreMeters;
 use crate::options::{DatabaseUrl, StoreOptions};
 use crate::record::Recordings;
 
 /// Leads that may wait for the commit task; more are told to come back.
 pub(crate) const LEADS_WAITING: usize = 16_384;
-/// Names the row that shows under which master key this database's secrets are sealed.
-const MASTER_KEY_FACT: &str = "master_key";
 /// A batch of captures is closed at this many leads.
 const CAPTURE_LIMITS: GroupLimits = GroupLimits {
     weight: 256,
@@ -121,10 +120,11 @@ impl Store {
             server @ DatabaseUrl::Postgres(_) => (None, server),
         };
         let connections = Connections::open(&database).await?;
-        refuse_other_master_key(&connections, &options.master_key).await?;
+        let master_keys = MasterKeys::new(options.master_key, options.previous_master_key);
+        master_key_marks::refuse_other_keys(&connections.writer, &master_keys).await?;
         let shared = Arc::new(Shared {
             failing: KnownFailing::read(&connections).await.map_err(StoreError::from)?,
-            directory: Directory::new(options.master_key),
+            directory: Directory::new(master_keys),
             keys: KeyCache::default(),
             clock: options.clock,
             lease: options.lease,
@@ -264,38 +264,5 @@ impl fmt::Debug for Store {
         f.debug_struct("Store")
             .field("connections", &self.shared.connections)
             .finish_non_exhaustive()
-    }
-}
-
-/// Refuses a key under which a secret in the database wouldn't open: better now than at a delivery. The first
-/// to open a database leaves a sealed word there; of several who start together, one is the first.
-async fn refuse_other_master_key(connections: &Connections, master_key: &MasterKey) -> Result<(), OpenError> {
-    let run = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(connections.backend(), sql, values);
-    let writer = &connections.writer;
-    let place = SealedPlace {
-        table: "store_facts",
-        row: Uuid::nil(),
-        column: MASTER_KEY_FACT,
-    };
-    let sealed = master_key.seal(&place, MASTER_KEY_FACT.as_bytes());
-    let sql = "INSERT INTO store_facts (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    let insert = run(sql, vec![MASTER_KEY_FACT.into(), sealed.into()]);
-    writer.execute_raw(insert).await.map_err(StoreError::from)?;
-    let read = run(
-        "SELECT value FROM store_facts WHERE name = $1",
-        vec![MASTER_KEY_FACT.into()],
-    );
-    let row = writer.query_one_raw(read).await.map_err(StoreError::from)?;
-    let row = row.ok_or(StoreError::Unreadable {
-        what: "master key's mark",
-    })?;
-    let sealed: String = row.try_get_by_index(0).map_err(StoreError::from)?;
-    if master_key.open(&place, &sealed).is_some() {
-        Ok(())
-    } else {
-        Err(OpenError::OtherMasterKey {
-            sealed: MasterKey::id_of_sealed(&sealed).to_owned(),
-            given: master_key.id().to_owned(),
-        })
     }
 }

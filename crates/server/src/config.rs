@@ -41,6 +41,9 @@ pub struct Config {
     pub admin_key: Option<AdminKey>,
     /// What secrets in the database are encrypted with; otherwise the key kept in [`Config::master_key_file`].
     pub master_key: Option<MasterKey>,
+    /// What some may still be encrypted with, while the master key takes its place; otherwise the key kept in
+    /// [`Config::previous_master_key_file`], if it is there.
+    pub previous_master_key: Option<MasterKey>,
     /// What webhooks may reach beyond public https addresses.
     pub egress: EgressOptions,
     /// How much is delivered at a time.
@@ -140,6 +143,11 @@ impl Config {
             (None, DatabaseUrl::Sqlite(_)) => PathBuf::from("master.key"),
             (None, DatabaseUrl::Postgres(_)) => PathBuf::from("data/master.key"),
         }
+    }
+
+    /// Where the previous master key is looked for if neither is given: beside the other.
+    pub fn previous_master_key_file(&self) -> PathBuf {
+        self.master_key_file().with_extension("key.previous")
     }
 }
 

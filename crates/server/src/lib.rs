@@ -24,4 +24,4 @@ pub mod receiver;
 mod sensei;
 
 pub use config::{Config, ConfigError, LogFormat, Sources};
-pub use sensei::{Sensei, StartError, migrate};
+pub use sensei::{RotateError, Sensei, StartError, migrate, rotate_secrets};

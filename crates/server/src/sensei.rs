@@ -1,6 +1,7 @@
 //! The running system: the store, the dispatcher and the API, started and stopped in the right order.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use sensei_api::ApiState;
 use sensei_dispatcher::{Dispatcher, Egress, EgressError, LeaseTooShort, Registry};
 use sensei_domain::{Clock, SystemClock};
 use sensei_persistence::{
-    Actor, KeyKind, MasterKey, MasterKeyError, NewKey, OpenError, Scope, Store, StoreError, StoreOptions,
+    Actor, KeyKind, MasterKey, MasterKeyError, NewKey, OpenError, Resealing, Scope, Store, StoreError, StoreOptions,
 };
 
 use crate::config::Config;
@@ -60,6 +61,7 @@ impl Sensei {
             }
         };
         store.keep_house(config.retention);
+        store.reseal_in_background();
         let metrics = metrics::router(Watched {
             store: store.clone(),
             dispatcher: dispatcher.watch(),
@@ -120,6 +122,40 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Encrypts every secret in the database with the master key in use that the previous one still encrypts.
+pub async fn rotate_secrets(config: &Config) -> Result<Resealing, RotateError> {
+    let store = open_store(config, Arc::new(SystemClock)).await?;
+    let resealed = if store.has_previous_master_key() {
+        store.reseal().await.map_err(RotateError::Store)
+    } else {
+        Err(RotateError::NoPreviousKey {
+            file: config.previous_master_key_file(),
+        })
+    };
+    store.close().await;
+    resealed
+}
+
+/// Why secrets weren't all encrypted anew. The texts are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// The database can't be used.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is one key only.
+    #[error(
+        "there is no previous master key: set SENSEI_PREVIOUS_MASTER_KEY to the one whose place another takes, or, where \
+         the key is kept in a file, move that to {file}"
+    )]
+    NoPreviousKey {
+        /// Where it would be looked for.
+        file: PathBuf,
+    },
+    /// The database failed meanwhile.
+    #[error("some secrets are still encrypted with the previous master key: run this again")]
+    Store(#[source] StoreError),
+}
+
 /// Why the system can't start. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -141,14 +177,18 @@ pub enum StartError {
 }
 
 async fn open_store(config: &Config, clock: Arc<dyn Clock>) -> Result<Store, StartError> {
-    let master_key = match &config.master_key {
-        Some(key) => key.clone(),
-        None => MasterKey::load_or_create(&config.master_key_file())?,
+    let (master_key, file) = match &config.master_key {
+        Some(key) => (key.clone(), None),
+        None => (
+            MasterKey::load_or_create(&config.master_key_file())?,
+            MasterKey::load(&config.previous_master_key_file())?,
+        ),
     };
     let database = config.database.clone();
     Ok(Store::open(StoreOptions {
         database,
         master_key,
+        previous_master_key: config.previous_master_key.clone().or(file),
         lease: config.lease,
         clock,
     })

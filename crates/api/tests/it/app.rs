@@ -93,6 +93,7 @@ impl TestApp {
         let options = StoreOptions {
             database,
             master_key: MasterKey::generate(),
+            previous_master_key: None,
             lease: Duration::from_mins(1),
             clock: Arc::new(clock.clone()),
         };

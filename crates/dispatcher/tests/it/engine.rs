@@ -253,6 +253,7 @@ async fn leases_too_short_for_an_attempt_are_refused_at_the_start() {
             .parse()
             .expect("a database"),
         master_key: MasterKey::generate(),
+        previous_master_key: None,
         lease: Duration::from_secs(24),
         clock: Arc::new(sensei_domain::SystemClock),
     };

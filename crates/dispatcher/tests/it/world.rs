@@ -49,6 +49,7 @@ impl World {
         let options = StoreOptions {
             database: database.parse().expect("a database"),
             master_key,
+            previous_master_key: None,
             lease: Duration::from_mins(1),
             clock: Arc::new(clock.clone()),
         };

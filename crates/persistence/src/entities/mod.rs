@@ -36,6 +36,7 @@ mod tests {
         let options = StoreOptions {
             database,
             master_key,
+            previous_master_key: None,
             lease: Duration::from_mins(1),
             clock,
         };

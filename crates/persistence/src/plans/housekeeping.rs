@@ -8,6 +8,7 @@ use crate::health;
 use crate::health_keeper;
 use crate::held;
 use crate::idempotency;
+use crate::resealing;
 use crate::retention;
 use crate::secrets::EXPIRED;
 use crate::tallies::{COUNTED, FOLD, UNFOLDED, UNFOLDED_OF_ALL};
@@ -22,6 +23,8 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     } else {
         "idempotency_keys_pkey"
     };
+    // SQLite names of a comparison of rows only its first column.
+    let behind_a_key = by_key.split(" (").next().unwrap_or(by_key);
     let old = vec![now.as_millis().into(), 50_i64.into()];
     let all = [
         Hot {
@@ -72,6 +75,29 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             what: "removing old idempotency keys",
             statement: raw(idempotency::SWEEP, old.clone()),
             names: by_key,
+        },
+        Hot {
+            what: "what may be sealed under the previous key",
+            statement: raw(resealing::DESTINATIONS, vec![client.into(), 20_i64.into()]),
+            names: if backend == DatabaseBackend::Sqlite {
+                "sqlite_autoindex_destinations_1"
+            } else {
+                "destinations_pkey"
+            },
+        },
+        Hot {
+            what: "answers that may be",
+            statement: raw(
+                resealing::ANSWERS,
+                vec![
+                    client.into(),
+                    "POST".into(),
+                    "/v1/clients".into(),
+                    "key".into(),
+                    500_i64.into(),
+                ],
+            ),
+            names: behind_a_key,
         },
         Hot {
             what: "secrets that were replaced",

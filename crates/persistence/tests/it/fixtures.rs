@@ -71,6 +71,7 @@ impl TestDatabase {
         StoreOptions {
             database: self.url.clone(),
             master_key: self.master_key.clone(),
+            previous_master_key: None,
             lease: LEASE,
             clock: Arc::new(self.clock.clone()),
         }

@@ -22,6 +22,7 @@ mod outage;
 mod record;
 mod recoveries;
 mod redeliver;
+mod resealing;
 mod retention;
 mod secrets;
 mod settings;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sensei_dispatcher::{ATTEMPT_DEADLINE, EgressOptions, Limits};
 use sensei_domain::{WebhookUrl, parse_duration};
-use sensei_persistence::{DatabaseUrl, Retention};
+use sensei_persistence::{DatabaseUrl, MasterKey, Retention};
 use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigFault;
@@ -42,7 +42,8 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     reader.read("queue_prefix", queue_prefix);
     reader.read("roles", roles);
     let admin_key = reader.read("admin_key", admin_key);
-    let master_key = reader.read("master_key", |text| text.parse().map_err(|_| MASTER_KEY.to_owned()));
+    let master_key = reader.read("master_key", encryption_key);
+    let previous_master_key = reader.read("previous_master_key", encryption_key);
     let allow = reader.read("egress_allow", networks);
     let allow_http = reader.read("egress_allow_http", truth);
     let vendors_at = reader.read("vendors_at", |text| {
@@ -72,6 +73,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
         lease: lease?,
         admin_key,
         master_key,
+        previous_master_key,
         egress: EgressOptions {
             allow: allow?,
             allow_http: allow_http?,
@@ -95,8 +97,6 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
         log_format: log_format?,
     })
 }
-
-const MASTER_KEY: &str = "must be 32 bytes in base64, e.g. from: openssl rand -base64 32";
 
 /// A database's URL as it may be shown.
 pub(super) fn without_credentials(text: &str) -> String {
@@ -193,6 +193,11 @@ fn admin_key(text: &str) -> Result<AdminKey, String> {
         "must begin with {ADMIN_KEY_PREFIX}, have at least {ADMIN_KEY_LENGTH} characters and no spaces, \
          e.g. {ADMIN_KEY_PREFIX} followed by the output of: openssl rand -hex 32"
     ))
+}
+
+fn encryption_key(text: &str) -> Result<MasterKey, String> {
+    text.parse()
+        .map_err(|_| "must be 32 bytes in base64, e.g. from: openssl rand -base64 32".to_owned())
 }
 
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {

@@ -66,6 +66,7 @@ pub const SETTINGS: &[Setting] = &[
     list("roles", "SENSEI_ROLES"),
     secret("admin_key", "SENSEI_ADMIN_KEY"),
     secret("master_key", "SENSEI_MASTER_KEY"),
+    secret("previous_master_key", "SENSEI_PREVIOUS_MASTER_KEY"),
     list("egress_allow", "SENSEI_EGRESS_ALLOW"),
     plain("egress_allow_http", "SENSEI_EGRESS_ALLOW_HTTP"),
     plain("vendors_at", "SENSEI_VENDORS_AT"),

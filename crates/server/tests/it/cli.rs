@@ -42,6 +42,7 @@ fn wrong_arguments_end_with_code_2() -> Result<()> {
     for arguments in [
         &["--lisen", "x"][..],
         &["dance"],
+        &["secrets"],
         &["receiver"],
         &["receiver", "--port", "0", "--status", "99"],
     ] {

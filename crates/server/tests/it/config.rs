@@ -184,6 +184,7 @@ fn values_that_cannot_be_used_are_faults() {
             "must begin with sk_",
         ),
         ("SENSEI_MASTER_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
+        ("SENSEI_PREVIOUS_MASTER_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
         ("SENSEI_EGRESS_ALLOW", "localhost", "must be networks in CIDR notation"),
         (
             "SENSEI_EGRESS_ALLOW",
@@ -286,6 +287,10 @@ fn secrets_are_never_shown() {
     let secrets = [
         ("SENSEI_ADMIN_KEY", "sk_hunter2hunter2hunter2"),
         ("SENSEI_MASTER_KEY", "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnQ="),
+        (
+            "SENSEI_PREVIOUS_MASTER_KEY",
+            "aHVudGVyM2h1bnRlcjNodW50ZXIzaHVudGVyM2h1bnQ=",
+        ),
         ("DATABASE_URL", "postgres://sensei:hunter2@localhost/leads"),
     ];
     let sources = env(&secrets);
@@ -293,10 +298,11 @@ fn secrets_are_never_shown() {
     let wrong = env(&[
         ("SENSEI_ADMIN_KEY", "hunter2"),
         ("SENSEI_MASTER_KEY", "hunter2"),
+        ("SENSEI_PREVIOUS_MASTER_KEY", "hunter2"),
         ("DATABASE_URL", "hunter2"),
     ]);
     let wrong = faults(&wrong);
-    assert_eq!(wrong.len(), 3);
+    assert_eq!(wrong.len(), 4);
     for (_, secret) in secrets {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -317,6 +323,8 @@ fn master_key_lies_beside_the_database() {
     for (database, file) in cases {
         let config = Config::load(&env(&[("DATABASE_URL", database)])).expect("valid");
         assert_eq!(config.master_key_file(), Path::new(file), "{database}");
+        let previous = format!("{file}.previous");
+        assert_eq!(config.previous_master_key_file(), Path::new(&previous), "{database}");
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) enum Command {
     Migrate(SettingFlags),
     /// Show the configuration in force and where each setting comes from
     Config(SettingFlags),
+    /// Look after the secrets in the database
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Receive webhooks: print each request and verify its signature
     Receiver(ReceiverArguments),
     /// Show the whole journey of a lead on a throw-away database
@@ -32,6 +35,16 @@ pub(crate) enum Command {
     /// Print the OpenAPI description
     #[command(hide = true)]
     Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Encrypt with SENSEI_MASTER_KEY what SENSEI_PREVIOUS_MASTER_KEY still encrypts
+    ///
+    /// May be ended at any moment and run again, and beside servers on PostgreSQL that have both keys. With SQLite a server has the
+    /// database for itself: it does the same by itself when it is started with both keys. Ends with 0 once the previous key isn't needed
+    /// any more. Without SENSEI_MASTER_KEY, the keys are in the files master.key and master.key.previous beside the database.
+    Rotate(SettingFlags),
 }
 
 /// Settings, over those of the environment and the file.

@@ -8,6 +8,7 @@ mod demo;
 mod listening;
 mod logging;
 mod receive;
+mod rotate;
 mod serve;
 mod show_config;
 
@@ -18,7 +19,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use sensei::{Config, ConfigError};
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, SecretsCommand};
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -48,6 +49,7 @@ async fn run(cli: Cli) -> Result<()> {
         Some(Command::Serve(settings)) => serve::run(settings.load()?).await,
         Some(Command::Migrate(settings)) => migrate(settings.load()?).await,
         Some(Command::Config(settings)) => show_config::run(&settings.sources()),
+        Some(Command::Secrets(SecretsCommand::Rotate(settings))) => rotate::run(settings.load()?).await,
         Some(Command::Receiver(arguments)) => receive::run(arguments).await,
         Some(Command::Demo(arguments)) => demo::run(arguments).await,
         Some(Command::Openapi) => print_openapi(),

@@ -4,6 +4,7 @@ mod database_away;
 mod hang_up;
 mod killed;
 mod load;
+mod new_master_key;
 mod repeated;
 mod rotated;
 mod synced;
