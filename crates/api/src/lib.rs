@@ -15,6 +15,7 @@ mod destination_fields;
 mod destination_health;
 mod destination_kinds;
 mod destination_secrets;
+mod destination_template;
 mod destination_test;
 mod destinations;
 mod docs_page;

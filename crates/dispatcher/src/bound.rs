@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sensei_domain::DestinationId;
 use sensei_persistence::Destination;
+use serde_json::Value;
 
 use crate::transport::{ConfigError, Transport};
 use crate::transports::Registry;
@@ -38,7 +39,10 @@ impl BoundTransports {
         {
             return Ok(Arc::clone(transport));
         }
-        let transport = self.registry.bind(&destination.kind, destination.config.expose())?;
+        let template = destination.template.as_ref().unwrap_or(&Value::Null);
+        let transport = self
+            .registry
+            .bind_with(&destination.kind, destination.config.expose(), template)?;
         if kept.len() >= KEPT {
             kept.clear();
         }

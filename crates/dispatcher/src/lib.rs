@@ -20,6 +20,7 @@ mod place;
 mod rate_timer;
 mod reread;
 mod sweeper;
+mod template;
 mod tester;
 mod tidy;
 mod transport;
@@ -32,6 +33,7 @@ pub use egress::{
 pub use engine::{Dispatcher, LeaseTooShort};
 pub use limits::Limits;
 pub use meters::{AttemptCount, DispatcherCounts, Watch};
+pub use template::{FILTERS, Form, LONGEST_SOURCE, MOST_FIELDS, Slot, TemplateError, Templates};
 pub use tester::{Sample, TestTurn, Tester, TooManyTests};
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Strain, Transport};
 pub use transports::{Registry, Scripted, ScriptedAttempt, Step, Webhook};

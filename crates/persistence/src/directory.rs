@@ -346,6 +346,11 @@ fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destin
         status_since: Timestamp::from_millis(model.status_since),
         version: model.version,
         config: DestinationConfig::unsealed(master_key, model.id, &model.config)?,
+        template: model
+            .template
+            .map(|template| serde_json::from_str(&template))
+            .transpose()
+            .map_err(|_| unreadable("template"))?,
         retry: serde_json::from_str(&model.retry).map_err(|_| unreadable("retry policy"))?,
         rate_limit: model
             .rate_limit

@@ -343,7 +343,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::POST,
                 format!("{}/destinations", client.path),
                 json!({"kind": "webhook", "name": "Board", "config": {"url": url}, "retry": {"policy": "none"},
-                    "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true}),
+                    "template": {"body": "{}"}, "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true}),
             ),
         ),
         (
@@ -353,7 +353,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::PATCH,
                 destination.clone(),
                 json!({"name": "CRM 2", "config": {"url": url}, "retry": {"policy": "custom", "delays": ["5s"]},
-                    "rateLimit": null, "ordered": false, "status": "paused"}),
+                    "template": null, "rateLimit": null, "ordered": false, "status": "paused"}),
             ),
         ),
         (

@@ -34,6 +34,7 @@ pub(crate) fn new_destination(name: &str) -> NewDestination {
         kind: "webhook".to_owned(),
         name: name.parse().expect("a name"),
         config: config("https://crm.example.com/"),
+        template: None,
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: false,
@@ -191,10 +192,15 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
     let (lanes, _jobs) = Lanes::with_room(0, &store);
     let none = DestinationChange::default;
     let config = config("https://crm.example.com/v2");
+    let template = json!({"body": "{\"name\": {{ data.name }}}"});
     let changes = [
         renamed("Customers"),
         DestinationChange {
             config: Some(config.clone()),
+            ..none()
+        },
+        DestinationChange {
+            template: Some(Some(template.clone())),
             ..none()
         },
         DestinationChange {
@@ -228,18 +234,19 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
         (&*read.name, &read.config, &read.retry),
         ("Customers", &config, &RetryPolicy::None)
     );
+    assert_eq!(read.template, Some(template));
     assert_eq!((read.rate_limit, read.ordered), (Some(limit()), true));
     assert_eq!(
         (read.status, read.status_since),
         (DestinationStatus::Paused, store.now())
     );
     assert_eq!(read.secret.expose(), made.secret.expose(), "the secret stays");
-    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 6]);
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 7]);
     let actions = database
-        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 7")
+        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 8")
         .await;
     assert_eq!(actions[0], "destination.paused");
-    assert_eq!(actions[6], "destination.created");
+    assert_eq!(actions[7], "destination.created");
     let unlimited = DestinationChange {
         rate_limit: Some(None),
         ..none()
@@ -261,6 +268,7 @@ async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
         name: Some("CRM".parse().expect("a name")),
         config: Some(made.config.clone()),
         kept_secrets: Vec::new(),
+        template: Some(None),
         retry: Some(made.retry.clone()),
         rate_limit: Some(None),
         ordered: Some(false),

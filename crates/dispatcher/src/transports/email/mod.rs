@@ -23,6 +23,7 @@ use self::session::{Refused, Server};
 use super::config::{self, About};
 use super::vendor;
 use crate::egress::{Egress, Failure};
+use crate::template::Templates;
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "email";
@@ -87,6 +88,7 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. `from` must be an address that this mailbox may write from; answers go to the lead himself (`Reply-To`).",
             docs_url: "https://www.rfc-editor.org/rfc/rfc5321",
         },
+        message::SLOTS,
         EmailTransport::new,
     )
 }
@@ -98,12 +100,13 @@ struct EmailTransport {
     credentials: Option<Credentials>,
     from: Result<Mailbox, lettre::address::AddressError>,
     to: Result<Vec<Mailbox>, lettre::address::AddressError>,
+    templates: Templates,
 }
 
 vendor::transport_without_secrets!(EmailTransport);
 
 impl EmailTransport {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, templates: Templates) -> Self {
         let mailbox = |Address(address): Address| Ok(Mailbox::new(None, address.parse()?));
         Self {
             // What isn't one is a name that doesn't exist.
@@ -120,6 +123,7 @@ impl EmailTransport {
                 .map(|(username, password)| Credentials::new(username, password)),
             from: mailbox(config.from),
             to: config.to.into_iter().map(mailbox).collect(),
+            templates,
         }
     }
 
@@ -127,7 +131,9 @@ impl EmailTransport {
         let unusable = |what: &str| Refused::Rejected(format!("the config's {what} can't be used"));
         let from = self.from.as_ref().map_err(|_| unusable("sender"))?;
         let to = self.to.as_ref().map_err(|_| unusable("addresses"))?;
-        let mail = message::message(job, now, from, to)?;
+        let rendered = self.templates.render(&job.body).await;
+        let rendered = rendered.map_err(|error| Refused::Rejected(error.to_string()))?;
+        let mail = message::message(job, now, from, to, rendered)?;
         let server = Server {
             host: &self.host,
             port: self.port,
