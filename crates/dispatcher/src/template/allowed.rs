@@ -113,9 +113,8 @@ fn target(expr: &Expr<'_>) -> Allowed {
 
 fn expression(expr: &Expr<'_>) -> Allowed {
     match expr {
-        Expr::Var(_) => Ok(()),
         Expr::Const(constant) if constant.value.as_object().is_some() => refused(constant, "a list or a map"),
-        Expr::Const(_) => Ok(()),
+        Expr::Var(_) | Expr::Const(_) => Ok(()),
         Expr::UnaryOp(operator) => expression(&operator.expr),
         Expr::BinOp(operator) => {
             match operator.op {

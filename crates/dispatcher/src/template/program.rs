@@ -90,10 +90,10 @@ impl Part {
                     .set_formatter(move |out, _: &mut State<'_, '_>, value| write_text(out, value, Some(escape)));
             }
             Form::Fields(_) => {
-                environment.set_formatter(|out, _: &mut State<'_, '_>, value| write_text(out, value, None))
+                environment.set_formatter(|out, _: &mut State<'_, '_>, value| write_text(out, value, None));
             }
             Form::Json => {
-                environment.set_formatter(move |out, _: &mut State<'_, '_>, value| write_json(out, value, absent))
+                environment.set_formatter(move |out, _: &mut State<'_, '_>, value| write_json(out, value, absent));
             }
         }
         let added = environment.add_template_owned(NAME, source.text.clone());
