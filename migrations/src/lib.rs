@@ -8,6 +8,7 @@ mod m20261124_000001_first_tables;
 mod m20261125_000001_tallies;
 mod m20261125_000002_expiring_secrets;
 mod m20261125_000003_destinations_version;
+mod m20261126_000001_filters;
 mod m20261126_000002_checkpoints;
 mod m20261126_000003_templates;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000001_tallies::Migration),
             Box::new(m20261125_000002_expiring_secrets::Migration),
             Box::new(m20261125_000003_destinations_version::Migration),
+            Box::new(m20261126_000001_filters::Migration),
             Box::new(m20261126_000002_checkpoints::Migration),
             Box::new(m20261126_000003_templates::Migration),
         ]

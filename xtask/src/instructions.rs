@@ -17,6 +17,8 @@ pub enum Part {
     Parse,
     /// A lead becomes the event's body
     Serialize,
+    /// The event is judged by a destination's filter of two conditions
+    Filter,
     /// The body becomes the header `webhook-signature`
     Sign,
     /// A receiver's answer becomes what is logged and what follows
@@ -25,13 +27,14 @@ pub enum Part {
 
 impl Part {
     /// All, in the order of the way of a lead.
-    pub const ALL: [Self; 4] = [Self::Parse, Self::Serialize, Self::Sign, Self::Judge];
+    pub const ALL: [Self; 5] = [Self::Parse, Self::Serialize, Self::Filter, Self::Sign, Self::Judge];
 
     /// Its name, in the file and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Parse => "parse",
             Self::Serialize => "serialize",
+            Self::Filter => "filter",
             Self::Sign => "sign",
             Self::Judge => "judge",
         }
@@ -158,12 +161,12 @@ mod tests {
         for faulty in [
             "",
             "# only words\n",
-            "parse 1\nserialize 1\nsign 1\n",
-            "parse 1\nserialize 1\nsign 1\njudge 0\n",
-            "parse 1\nserialize 1\nsign 1\njudge 1\njudge 1\n",
-            "parse 1\nserialize 1\nsign 1\njudge 1\nguess 1\n",
-            "parse 1\nserialize 1\nsign 1\njudge many\n",
-            "parse 1\nserialize 1\nsign 1\njudge\n",
+            "parse 1\nserialize 1\nfilter 1\nsign 1\n",
+            "parse 1\nserialize 1\nfilter 1\nsign 1\njudge 0\n",
+            "parse 1\nserialize 1\nfilter 1\nsign 1\njudge 1\njudge 1\n",
+            "parse 1\nserialize 1\nfilter 1\nsign 1\njudge 1\nguess 1\n",
+            "parse 1\nserialize 1\nfilter 1\nsign 1\njudge many\n",
+            "parse 1\nserialize 1\nfilter 1\nsign 1\njudge\n",
         ] {
             assert!(read(faulty).is_err(), "{faulty:?}");
         }

@@ -55,7 +55,7 @@ struct DeliveryView {
     /// When the next attempt is due; null while one is under way or none will follow.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
-    /// Why it failed, when it did.
+    /// Why it failed, or, `cancelled` from the beginning, what of the destination's filter the lead doesn't match.
     #[schema(required)]
     failure_reason: Option<String>,
     #[schema(value_type = String, format = DateTime)]

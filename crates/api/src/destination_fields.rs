@@ -1,6 +1,6 @@
 //! Reads what somebody wants of a destination, and names all that is wrong with it.
 
-use sensei_domain::{DestinationName, DestinationStatus, Faults, Fields, RateLimit, RetryPolicy, TextRule};
+use sensei_domain::{DestinationName, DestinationStatus, Faults, Fields, Filter, RateLimit, RetryPolicy, TextRule};
 use sensei_persistence::{Destination, DestinationChange, NewDestination};
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
     let is_rate_limited = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
     let ordered = fields.optional_bool("ordered");
+    let filter = filter(&mut fields);
     fields.finish()?;
 
     let (kind, (name, (config, _))) = kind
@@ -38,10 +39,11 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
         kind: kind.to_owned(),
         name,
         config,
-        template: template.flatten(),
+        template: template.filter(|template| !template.is_null()),
         retry: retry.unwrap_or(RetryPolicy::Standard),
         rate_limit,
         ordered: ordered.unwrap_or_default(),
+        filter,
     })
 }
 
@@ -63,6 +65,8 @@ pub(crate) fn destination_change(
     let is_rate_limit_changed = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
     let ordered = fields.optional_bool("ordered");
+    let is_filter_changed = fields.is_present("filter");
+    let filter = filter(&mut fields);
     let is_paused = is_paused(&mut fields);
     fields.finish()?;
     let (config, kept_secrets) = config.unzip();
@@ -70,10 +74,11 @@ pub(crate) fn destination_change(
         name,
         config,
         kept_secrets: kept_secrets.unwrap_or_default(),
-        template,
+        template: template.map(|template| (!template.is_null()).then_some(template)),
         retry,
         rate_limit: is_rate_limit_changed.then_some(rate_limit),
         ordered,
+        filter: is_filter_changed.then_some(filter),
         is_paused,
     })
 }
@@ -93,6 +98,14 @@ fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
     match fields.value("rateLimit")? {
         Value::Null => None,
         limit => fields.nested(RateLimit::from_json(limit, "/rateLimit")),
+    }
+}
+
+/// Null is no filter: all leads.
+fn filter(fields: &mut Fields<'_>) -> Option<Filter> {
+    match fields.value("filter")? {
+        Value::Null => None,
+        filter => fields.nested(Filter::from_json(filter, "/filter")),
     }
 }
 

@@ -9,11 +9,15 @@ use crate::state::ApiState;
 /// The client of the sample.
 const CLIENT: &str = "Acme Corp";
 
-/// Reads the field: `None` if it is absent, `Some(None)` if there shall be no templates.
-pub(crate) fn read(fields: &mut Fields<'_>, kind: &str, state: &ApiState) -> Option<Option<Value>> {
+/// Reads the field, if it is there: null if there shall be no templates.
+pub(crate) fn read(fields: &mut Fields<'_>, kind: &str, state: &ApiState) -> Option<Value> {
     let template = fields.value("template")?;
     let templates = fields.nested(state.registry().templates(kind, template))?;
-    Some((!templates.is_empty()).then(|| template.clone()))
+    Some(if templates.is_empty() {
+        Value::Null
+    } else {
+        template.clone()
+    })
 }
 
 /// Tries what was read with a sample lead: what is wrong with it then is told now, not with each lead.

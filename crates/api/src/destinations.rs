@@ -17,6 +17,7 @@ use crate::body::JsonBody;
 use crate::destination_fields;
 use crate::destination_health::HealthView;
 use crate::destination_template;
+use crate::filter_schema::FilterSchema;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
@@ -72,6 +73,9 @@ struct DestinationView {
     rate_limit: Option<RateLimit>,
     /// Whether deliveries go one at a time, in the order of their capture.
     ordered: bool,
+    /// Which leads it gets; null: all of them.
+    #[schema(value_type = Option<FilterSchema>, required)]
+    filter: Option<Value>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -105,6 +109,8 @@ struct NewDestinationBody {
     /// Whether deliveries go one at a time, in the order of their capture; a failing one holds up those behind it.
     #[schema(nullable = false, default = false)]
     ordered: Option<bool>,
+    /// Which leads it gets; all of them if absent. Those that don't match are in the log, `cancelled`.
+    filter: Option<FilterSchema>,
 }
 
 /// What changes; what is absent stays.
@@ -129,6 +135,8 @@ struct DestinationChangeBody {
     /// Whether deliveries go one at a time, in the order of their capture.
     #[schema(nullable = false)]
     ordered: Option<bool>,
+    /// Which leads it gets from now on; null: all of them.
+    filter: Option<FilterSchema>,
     /// `paused` holds events back; `active` sends them again, those held first.
     #[schema(nullable = false, pattern = "^(active|paused)$")]
     status: Option<String>,
@@ -150,6 +158,7 @@ impl DestinationView {
             retry: destination.retry.clone(),
             rate_limit: destination.rate_limit,
             ordered: destination.ordered,
+            filter: destination.filter.as_ref().map(|filter| filter.as_json().clone()),
             created_at: destination.created_at,
             updated_at: destination.updated_at,
         }

@@ -28,6 +28,7 @@ use crate::webhook::{LeadCreatedBody, LeadDataBody, webhooks};
         (name = "settings", description = "What a client's Settings page shows"),
         (name = "leads", description = "What visitors left"),
         (name = "destinations", description = "Where events are sent"),
+        (name = "hooks", description = "Subscriptions that an app makes by itself"),
         (name = "deliveries", description = "The log of what was sent"),
         (name = "recoveries", description = "Work on many deliveries: sent again, replayed, discarded"),
         (name = "keys", description = "Who may call"),
@@ -63,6 +64,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::destination_secrets::routes())
         .merge(crate::destination_test::routes())
         .merge(crate::destination_kinds::routes())
+        .merge(crate::hooks::routes())
         .merge(crate::deliveries::routes())
         .merge(crate::stats::routes())
         .merge(crate::recoveries::routes())

@@ -58,7 +58,8 @@ pub(crate) struct RecoveryView {
     criteria: CriteriaView,
     /// How many deliveries it has made due, or cancelled.
     done: u64,
-    /// How many it had to leave as they were: of destinations that were deleted or aren't active, of erased leads.
+    /// How many it had to leave as they were: of destinations that were deleted or aren't active, of erased leads, of
+    /// leads that don't match the destination's filter.
     skipped: u64,
     /// Why it ended before its end, when nobody cancelled it.
     #[schema(required)]

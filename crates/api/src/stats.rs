@@ -47,7 +47,7 @@ struct TallyView {
     succeeded: u64,
     /// No attempt follows by itself.
     failed: u64,
-    /// Their destination was deleted, or their lead erased.
+    /// Their destination was deleted or their lead erased, or the lead didn't match the destination's filter.
     cancelled: u64,
 }
 

@@ -17,10 +17,24 @@ use crate::transport::Attempted;
 /// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// What an attempt says of the receiver, and for how long that wants nothing more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) sign: Sign,
+    pub(crate) pause: Option<Duration>,
+}
+
+impl Said {
+    pub(crate) const NOTHING: Self = Self {
+        sign: Sign::Nothing,
+        pause: None,
+    };
+}
+
 /// Makes one attempt and judges it; also tells what it says of the receiver.
-pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
+pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Said) {
     let Held { job, place } = held;
-    let (attempt, sign) = perform(&job, &engine.transports, &engine.egress, &*engine.clock).await;
+    let (attempt, said) = perform(&job, &engine.transports, &engine.egress, &*engine.clock).await;
     engine.meters.attempted(&attempt.outcome, job.trigger, attempt.duration);
     let verdict = judge(
         &attempt.outcome,
@@ -37,7 +51,7 @@ pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Sign) {
         verdict,
         place: Box::new(place),
     };
-    (recording, sign)
+    (recording, said)
 }
 
 /// Makes one attempt, of whatever kind and for whatever reason: it ends within its deadline, and a panic ends it alone.
@@ -46,7 +60,7 @@ pub(crate) async fn perform(
     transports: &BoundTransports,
     egress: &Egress,
     clock: &dyn Clock,
-) -> (AttemptRecord, Sign) {
+) -> (AttemptRecord, Said) {
     let (started_at, begun) = (clock.now(), Instant::now());
     let attempted = match transports.of(&job.destination) {
         Ok(transport) => {
@@ -69,7 +83,10 @@ pub(crate) async fn perform(
     };
     let duration = begun.elapsed();
     log(&job.delivery_id, started_at, &attempted);
-    let sign = Sign::of(&attempted);
+    let said = Said {
+        sign: Sign::of(&attempted),
+        pause: attempted.pause,
+    };
     let attempt = AttemptRecord {
         trigger: job.trigger,
         started_at,
@@ -80,7 +97,7 @@ pub(crate) async fn perform(
         response_snippet: attempted.response_snippet,
         request_url: attempted.request_url,
     };
-    (attempt, sign)
+    (attempt, said)
 }
 
 fn ours(why: &str) -> Attempted {

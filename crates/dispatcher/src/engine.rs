@@ -19,9 +19,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt;
+use crate::attempt::{self, Said};
 use crate::bound::BoundTransports;
-use crate::breaker::Sign;
 use crate::breakers::{BreakerState, Breakers};
 use crate::egress::Egress;
 use crate::lanes::{LaneCounts, Lanes, Next, Turn};
@@ -194,7 +193,7 @@ impl Engine {
                     let running = Running {
                         engine: Arc::clone(self),
                         turn,
-                        sign: Sign::Nothing,
+                        said: Said::NOTHING,
                     };
                     self.tasks.spawn(running.attempt(held));
                 }
@@ -217,17 +216,17 @@ impl Engine {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, held: Held) -> Sign {
+    async fn attempt(self: &Arc<Self>, held: Held) -> Said {
         if !self.outlasts_an_attempt(&held) {
             self.give_up(vec![held]).await;
-            return Sign::Nothing;
+            return Said::NOTHING;
         }
         tokio::select! {
-            (recording, sign) = attempt::make(self, held) => {
+            (recording, said) = attempt::make(self, held) => {
                 self.store.record(recording);
-                sign
+                said
             }
-            () = self.given_up.cancelled() => Sign::Nothing,
+            () = self.given_up.cancelled() => Said::NOTHING,
         }
     }
 
@@ -348,21 +347,26 @@ impl std::fmt::Debug for Engine {
 struct Running {
     engine: Arc<Engine>,
     turn: Turn,
-    sign: Sign,
+    said: Said,
 }
 
 impl Running {
     async fn attempt(mut self, held: Held) {
-        self.sign = self.engine.attempt(held).await;
+        self.said = self.engine.attempt(held).await;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let stopped = self
-            .engine
-            .lanes()
-            .ended(self.turn, self.sign, Instant::now(), rand::random());
+        let (Said { sign, pause }, now) = (self.said, Instant::now());
+        let stopped = {
+            let mut lanes = self.engine.lanes();
+            let mut stopped = lanes.ended(self.turn, sign, now, rand::random());
+            if let Some(pause) = pause {
+                stopped.extend(lanes.pause(self.turn.destination, pause, now));
+            }
+            stopped
+        };
         if !stopped.is_empty() {
             tracing::debug!(destination = %self.turn.destination, "a receiver is away; what waits for it is given back");
             self.engine.give_up_soon(stopped);

@@ -227,6 +227,19 @@ impl<T: Waiting> Lanes<T> {
         stopped
     }
 
+    /// A receiver wants nothing more for so long. Gives out what waits, if it can't start in time.
+    pub(crate) fn pause(&mut self, destination: DestinationId, time: Duration, now: Instant) -> Vec<T> {
+        let Some(lane) = self.by_destination.get_mut(&destination) else {
+            return Vec::new();
+        };
+        lane.pace.rest(time, now);
+        if time > self.patience / 2 {
+            lane.waiting.drain(..).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// What may begin now, if anything.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Next<T>> {
         self.unpark(now);

@@ -23,6 +23,9 @@ const AFTER_AWAY: usize = 2;
 const STOCK: usize = 16;
 const STOCK_OF_SLOW: usize = 2;
 
+/// Whoever asks for a longer rest is asked again after this.
+const LONGEST_REST: Duration = Duration::from_mins(5);
+
 /// What a destination asks of its lane.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Terms {
@@ -48,6 +51,8 @@ pub(crate) struct Pace {
     /// Whether the bucket counts now.
     is_limited: bool,
     bucket: Option<Bucket>,
+    /// The receiver wants nothing before then.
+    rests_until: Option<Instant>,
 }
 
 impl Pace {
@@ -58,6 +63,7 @@ impl Pace {
             repute: Repute::Unknown,
             is_limited: false,
             bucket: None,
+            rests_until: None,
         }
     }
 
@@ -121,9 +127,18 @@ impl Pace {
     /// When there will be a token; `None` if there is one, or none is needed.
     pub(crate) fn next_token(&mut self, limit: Option<RateLimit>, now: Instant) -> Option<Instant> {
         self.keep_to(limit, now);
-        let bucket = self.bucket.as_ref().filter(|_| self.is_limited)?;
-        let wait = bucket.lacks(now).saturating_sub(bucket.tolerance());
-        (!wait.is_zero()).then(|| now + wait)
+        let bucket = self.bucket.as_ref().filter(|_| self.is_limited);
+        let wait = bucket.map_or(Duration::ZERO, |bucket| {
+            bucket.lacks(now).saturating_sub(bucket.tolerance())
+        });
+        let token = (!wait.is_zero()).then(|| now + wait);
+        token.max(self.rests_until.filter(|&until| until > now))
+    }
+
+    /// Lets the receiver rest for so long from now.
+    pub(crate) fn rest(&mut self, time: Duration, now: Instant) {
+        let until = now + time.min(LONGEST_REST);
+        self.rests_until = self.rests_until.max(Some(until));
     }
 
     /// Takes the token that there is.
@@ -135,6 +150,9 @@ impl Pace {
 
     /// How many attempts may start until then, one after the other.
     pub(crate) fn tokens_within(&self, time: Duration, now: Instant) -> usize {
+        if self.rests_until.is_some_and(|until| until > now + time) {
+            return 0;
+        }
         let bucket = self.bucket.as_ref().filter(|_| self.is_limited);
         bucket.map_or(usize::MAX, |bucket| bucket.within(time, now))
     }
@@ -145,7 +163,8 @@ impl Pace {
 
     /// Whether a new one would let nothing through that this one doesn't.
     pub(crate) fn is_rested(&self, now: Instant) -> bool {
-        self.bucket.as_ref().is_none_or(|bucket| bucket.is_full(now))
+        self.rests_until.is_none_or(|until| until <= now)
+            && self.bucket.as_ref().is_none_or(|bucket| bucket.is_full(now))
     }
 
     /// Whether a new one would do as well.

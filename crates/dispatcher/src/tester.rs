@@ -145,7 +145,7 @@ impl TestTurn {
         tokio::select! {
             biased;
             () = shared.given_up.cancelled() => None,
-            (attempt, _sign) = attempt::perform(&job, &shared.transports, &shared.egress, &*shared.clock) => Some(attempt),
+            (attempt, _said) = attempt::perform(&job, &shared.transports, &shared.egress, &*shared.clock) => Some(attempt),
         }
     }
 }

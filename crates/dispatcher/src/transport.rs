@@ -5,6 +5,7 @@
 //! [`Egress`]. A new kind is one file in `transports/` and one line in its registry.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sensei_domain::{Faults, Outcome, RateLimit, Timestamp};
@@ -107,11 +108,17 @@ pub struct Attempted {
     pub request_url: Option<String>,
     /// Whether the receiver may be under too much load.
     pub strain: Option<Strain>,
+    /// For how long the receiver wants nothing more of this destination, whatever came of the attempt.
+    pub pause: Option<Duration>,
 }
 
 impl Attempted {
     /// The receiver answered, and this kind makes that of it.
     pub fn answered(answer: &Answer, outcome: Outcome, error: Option<String>) -> Self {
+        let pause = match outcome {
+            Outcome::Unavailable { retry_after } if answer.status == 429 => retry_after,
+            _ => answer.pause(),
+        };
         Self {
             outcome,
             status_code: Some(answer.status.as_u16()),
@@ -119,6 +126,7 @@ impl Attempted {
             response_snippet: answer.snippet(),
             request_url: None,
             strain: None,
+            pause,
         }
     }
 
@@ -131,6 +139,7 @@ impl Attempted {
             response_snippet: None,
             request_url: None,
             strain: failure.strain(),
+            pause: None,
         }
     }
 
@@ -143,6 +152,7 @@ impl Attempted {
             response_snippet: None,
             request_url: None,
             strain: None,
+            pause: None,
         }
     }
 

@@ -13,7 +13,7 @@ pub enum DeliveryState {
     Succeeded,
     /// No attempt will follow by itself.
     Failed,
-    /// Its destination was deleted, or its lead erased.
+    /// Its destination was deleted or its lead erased, or the lead didn't match the destination's filter.
     Cancelled,
 }
 

@@ -78,6 +78,11 @@ impl<'a> LeadCreated<'a> {
         }
     }
 
+    /// As filters see it: what is sent, as JSON.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("maps with text keys, texts and nulls are always JSON")
+    }
+
     /// The body that is sent: made once, stored, and the same at every attempt.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("maps with text keys, texts and nulls are always JSON")

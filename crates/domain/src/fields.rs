@@ -56,8 +56,21 @@ impl<'a> Fields<'a> {
     /// Notes that a field is wrong.
     pub fn fault(&mut self, name: &str, detail: impl Into<String>) {
         self.faults.push(Fault {
-            pointer: format!("{}/{}", self.pointer, escape(name)),
+            pointer: self.pointer_of(name),
             detail: detail.into(),
+        });
+    }
+
+    /// Where a field stands.
+    pub(crate) fn pointer_of(&self, name: &str) -> String {
+        format!("{}/{}", self.pointer, escape(name))
+    }
+
+    /// Notes that something is wrong with the object, not with one of its fields.
+    pub(crate) fn fault_of_all(&mut self, detail: String) {
+        self.faults.push(Fault {
+            pointer: self.pointer.to_owned(),
+            detail,
         });
     }
 
@@ -177,7 +190,7 @@ impl<'a> Fields<'a> {
 }
 
 /// What a JSON value is, with its article.
-fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -25,6 +25,7 @@ use crate::idempotency::{self, Answer, Idempotency, Standing};
 use crate::job::{Job, Place};
 use crate::multi_row::Sql;
 use crate::store::{Shared, Store};
+use crate::unmatched::UNMATCHED;
 
 /// Leads of one request, captured together or not at all.
 #[derive(Debug)]
@@ -176,12 +177,13 @@ impl Captures {
         let mut sql = Sql::new(connections.backend(), "");
         directory::are_unchanged(&mut sql, &addressees);
         sql.only_if();
-        let all = births
-            .rows
-            .iter()
-            .map(|born| 2 + born.deliveries.len() as u64)
-            .sum::<u64>();
+        let born = births.rows.iter().map(|born| 2 + born.deliveries.len() as u64);
+        let all = born.sum::<u64>() + births.unmatched.len() as u64;
         rows::write(&mut sql, std::mem::take(&mut births.rows));
+        if !births.unmatched.is_empty() {
+            sql.then();
+            UNMATCHED.insert(&mut sql, std::mem::take(&mut births.unmatched));
+        }
         match sql.execute(&connections.committer).await? {
             0 => Ok(None),
             written if written == all => Ok(Some(Done::new(answers, births))),
@@ -241,7 +243,8 @@ impl Batched for Captures {
                 }
             }));
         }
-        rows::insert(&transaction, std::mem::take(&mut births.rows)).await?;
+        let (rows, unmatched) = (std::mem::take(&mut births.rows), std::mem::take(&mut births.unmatched));
+        rows::insert(&transaction, rows, unmatched).await?;
         transaction.commit().await?;
         Ok(Done::new(answers, births))
     }

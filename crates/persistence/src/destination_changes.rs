@@ -7,7 +7,9 @@
 use std::sync::{Arc, PoisonError};
 
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
-use sensei_domain::{ClientId, DestinationId, DestinationName, DestinationStatus, RateLimit, RetryPolicy, Timestamp};
+use sensei_domain::{
+    ClientId, DestinationId, DestinationName, DestinationStatus, Filter, RateLimit, RetryPolicy, Timestamp,
+};
 use serde_json::Value;
 
 use crate::audit::{self, Actor};
@@ -40,6 +42,8 @@ pub struct NewDestination {
     pub rate_limit: Option<RateLimit>,
     /// Whether deliveries go one at a time, in the order of their capture.
     pub ordered: bool,
+    /// Which leads it gets; `None`: all of them.
+    pub filter: Option<Filter>,
 }
 
 /// What to change; `None` leaves a thing as it is.
@@ -59,6 +63,8 @@ pub struct DestinationChange {
     pub rate_limit: Option<Option<RateLimit>>,
     /// Whether deliveries go one at a time.
     pub ordered: Option<bool>,
+    /// Another filter, or `Some(None)` to have none.
+    pub filter: Option<Option<Filter>>,
     /// `true` holds events back; `false` sends them again, whoever had stopped that.
     pub is_paused: Option<bool>,
 }
@@ -205,6 +211,9 @@ fn applied(
     }
     if let Some(limit) = &change.rate_limit {
         wanted.rate_limit = limit.as_ref().map(written).transpose()?;
+    }
+    if let Some(filter) = &change.filter {
+        wanted.filter = filter.as_ref().map(written).transpose()?;
     }
     wanted.ordered = change.ordered.unwrap_or(row.ordered);
     if let Some(is_paused) = change.is_paused {

@@ -89,6 +89,7 @@ pub(crate) async fn create_lead_webhook(
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
+        filter: None,
     };
     let row = create(transaction, master_key, client, &new, now).await?;
     Ok(DestinationId::from_uuid(row.id))
@@ -118,6 +119,7 @@ pub(crate) async fn create(
         retry: written(&new.retry)?,
         rate_limit: new.rate_limit.as_ref().map(written).transpose()?,
         ordered: new.ordered,
+        filter: new.filter.as_ref().map(written).transpose()?,
         sealed_secret: master_key.seal(&secret_place(id), secret.expose().as_bytes()),
         previous_sealed_secret: None,
         previous_secret_until: None,
@@ -154,6 +156,7 @@ pub(crate) async fn delete(transaction: &DatabaseTransaction, row: &Model, now: 
     let row = Model {
         config: "{}".to_owned(),
         template: None,
+        filter: None,
         sealed_secret: String::new(),
         previous_sealed_secret: None,
         previous_secret_until: None,

@@ -358,6 +358,11 @@ fn read_row(master_key: &MasterKey, model: destinations::Model) -> Result<Destin
             .transpose()
             .map_err(|_| unreadable("rate limit"))?,
         ordered: model.ordered,
+        filter: model
+            .filter
+            .map(|filter| serde_json::from_str(&filter))
+            .transpose()
+            .map_err(|_| unreadable("filter"))?,
         secret,
         previous_secret,
         created_at: Timestamp::from_millis(model.created_at),

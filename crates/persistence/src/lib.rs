@@ -56,6 +56,7 @@ mod storable;
 mod store;
 mod tallies;
 mod test_sends;
+mod unmatched;
 
 pub use audit::Actor;
 pub use capture::{CaptureError, CaptureLead, CaptureRequest, Captured};

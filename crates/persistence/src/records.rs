@@ -6,7 +6,7 @@
 use std::fmt;
 
 use sensei_domain::{
-    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, KeyId, LeadId, RateLimit,
+    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, Filter, KeyId, LeadId, RateLimit,
     RecoveryId, RecoveryKind, RecoveryState, RetryPolicy, Signer, Timestamp, Trigger,
 };
 use serde_json::{Map, Value};
@@ -94,6 +94,8 @@ pub struct Destination {
     pub rate_limit: Option<RateLimit>,
     /// Whether deliveries go one at a time, in the order of their capture.
     pub ordered: bool,
+    /// Which leads it gets; `None`: all of them.
+    pub filter: Option<Filter>,
     /// What its webhooks are signed with.
     pub secret: Signer,
     /// What they were signed with before, and until when they still are as well.
@@ -159,7 +161,7 @@ pub struct Delivery {
     pub attempt_count: u32,
     /// When the next attempt is due; `None` while an attempt is under way or none will follow.
     pub due_at: Option<Timestamp>,
-    /// Why it failed, when it did.
+    /// Why it failed, or wasn't made because of the destination's filter.
     pub failure_reason: Option<String>,
     /// When it was made: at the lead's capture, or by a replay.
     pub created_at: Timestamp,

@@ -7,19 +7,21 @@
 //! recovery can take them up. A replay makes them held instead, and passes over the leads until a pass finds nothing: ids
 //! are made before they are committed.
 
+mod replay;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryResult, Statement, Value,
 };
-use sensei_domain::{DeliveryId, DeliveryState, DestinationId, RecoveryKind, Timestamp};
+use sensei_domain::{DeliveryState, DestinationId, RecoveryKind, Timestamp};
 use uuid::Uuid;
 
 use crate::deliveries::{self, cancelling};
 use crate::entities::destinations;
 use crate::error::StoreError;
-use crate::multi_row::{self, Table, chunks};
+use crate::multi_row::chunks;
 use crate::records::Recovery;
 use crate::recovery_rows::Walk;
 use crate::redeliver::{self, NotRedelivered};
@@ -182,7 +184,7 @@ impl<'a> Step<'a> {
             }
             walk.after = id;
         }
-        Ok(self.unless_last(&page, walk))
+        Ok(self.unless(page.len() < PAGE, walk))
     }
 
     /// Makes due what the walks found.
@@ -202,99 +204,6 @@ impl<'a> Step<'a> {
         self.recovery.criteria.state.ok_or(StoreError::Unreadable {
             what: "recovery's criteria",
         })
-    }
-
-    async fn replay_some(
-        &mut self,
-        mut walk: Walk,
-        destination: &destinations::Model,
-        is_active: bool,
-        room: usize,
-    ) -> Result<Option<Walk>, StoreError> {
-        let criteria = &self.recovery.criteria;
-        let client = self.recovery.client_id.as_uuid();
-        let since = criteria.since.map_or(i64::MIN, Timestamp::as_millis);
-        let until = criteria.until.map_or(i64::MAX, Timestamp::as_millis);
-        let values = [
-            client.into(),
-            walk.after.into(),
-            self.before().into(),
-            bound(PAGE).into(),
-            since.into(),
-            until.min(destination.created_at).into(),
-            walk.destination.into(),
-        ];
-        let mut page = Vec::with_capacity(PAGE);
-        for row in self.query(LEADS, values).await? {
-            page.push((
-                row.try_get::<Uuid>("", "id")?,
-                row.try_get::<Option<Uuid>>("", "event_id")?,
-            ));
-        }
-        page.sort_unstable();
-        let (state, due_at) = if is_active {
-            (DeliveryState::Pending, Some(self.now.as_millis()))
-        } else {
-            (DeliveryState::Held, None)
-        };
-        let mut born = Vec::<[Value; 11]>::new();
-        let mut is_full = false;
-        for &(lead, event) in &page {
-            if let Some(event) = event {
-                is_full = born.len() == room;
-                if is_full {
-                    break;
-                }
-                born.push([
-                    DeliveryId::new(self.now).as_uuid().into(),
-                    client.into(),
-                    event.into(),
-                    lead.into(),
-                    walk.destination.into(),
-                    state.name().into(),
-                    due_at.into(),
-                    0_i64.into(),
-                    0_i64.into(),
-                    true.into(),
-                    self.now.as_millis().into(),
-                ]);
-            }
-            walk.after = lead;
-        }
-        walk.found |= !born.is_empty();
-        self.done += born.len() as u64;
-        if !born.is_empty() && is_active {
-            self.reached.insert(DestinationId::from_uuid(walk.destination));
-        }
-        let table = Table {
-            name: "deliveries",
-            columns: [
-                "id",
-                "client_id",
-                "event_id",
-                "lead_id",
-                "destination_id",
-                "state",
-                "due_at",
-                "attempt_count",
-                "scheduled_attempts",
-                "replayed",
-                "created_at",
-            ],
-        };
-        multi_row::insert(self.transaction, &table, born).await?;
-        if is_full {
-            return Ok(Some(walk));
-        }
-        let next_pass = walk.found.then(|| Walk {
-            after: criteria.since.map_or(Uuid::nil(), deliveries::first_id_since),
-            found: false,
-            ..walk
-        });
-        Ok(self.unless_last(&page, walk).or_else(|| {
-            self.more |= next_pass.is_some();
-            next_pass
-        }))
     }
 
     async fn discard_some(&mut self, mut walk: Walk) -> Result<Option<Walk>, StoreError> {
@@ -322,14 +231,13 @@ impl<'a> Step<'a> {
             sql.among(part.iter().copied());
             self.done += self.transaction.execute_raw(sql.statement()).await?.rows_affected();
         }
-        Ok(self.unless_last(&page, walk))
+        Ok(self.unless(page.len() < PAGE, walk))
     }
 
     /// The walk as it goes on after a page, unless that was the last one.
-    fn unless_last<T>(&mut self, page: &[T], walk: Walk) -> Option<Walk> {
-        let has_more = page.len() == PAGE;
-        self.more |= has_more;
-        has_more.then_some(walk)
+    fn unless(&mut self, was_last: bool, walk: Walk) -> Option<Walk> {
+        self.more |= !was_last;
+        (!was_last).then_some(walk)
     }
 
     /// Beyond what was there when the recovery was asked for.

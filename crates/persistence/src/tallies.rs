@@ -47,7 +47,7 @@ pub struct Tally {
     pub succeeded: u64,
     /// No attempt will follow by itself.
     pub failed: u64,
-    /// Their destination was deleted, or their lead erased.
+    /// Their destination was deleted or their lead erased, or the lead didn't match the destination's filter.
     pub cancelled: u64,
 }
 

@@ -52,6 +52,8 @@ pub struct MailServer {
 struct Kept {
     mails: Mutex<Vec<Mail>>,
     answers: Mutex<HashMap<String, String>>,
+    /// Every how many times, what, and how often a command came.
+    now_and_then: Mutex<HashMap<String, (usize, String, usize)>>,
 }
 
 impl MailServer {
@@ -71,11 +73,17 @@ impl MailServer {
         self.address
     }
 
-    /// Answers a command (`RCPT`; `DATA.` is the end of a mail, `` the greeting) with this from now on: `550 no such user`. An empty
+    /// Answers a command (`RCPT`; `DATA.` is the end of a mail, nothing the greeting) with this from now on: `550 no such user`. An empty
     /// answer is none at all.
     pub fn answer(&self, command: &str, answer: &str) {
         let mut answers = self.kept.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.insert(command.to_owned(), answer.to_owned());
+    }
+
+    /// Answers each of so many such commands with this. A mail is taken all the same: whoever says otherwise lies.
+    pub fn answer_each(&self, times: usize, command: &str, answer: &str) {
+        let mut answers = self.kept.now_and_then.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.insert(command.to_owned(), (times, answer.to_owned(), 0));
     }
 
     /// What was taken so far.
@@ -146,6 +154,13 @@ async fn serve(stream: TcpStream, kept: &Kept, tls: Option<(TlsAcceptor, Encrypt
 }
 
 impl Kept {
+    fn this_time(&self, command: &str) -> Option<String> {
+        let mut answers = self.now_and_then.lock().unwrap_or_else(PoisonError::into_inner);
+        let (times, answer, came) = answers.get_mut(command)?;
+        *came += 1;
+        came.is_multiple_of(*times).then(|| answer.clone())
+    }
+
     fn told(&self, command: &str) -> Option<String> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.get(command).cloned()
@@ -154,7 +169,8 @@ impl Kept {
 
 /// Says the usual, or what it was told to.
 async fn say(stream: &mut (impl AsyncWrite + Unpin), kept: &Kept, command: &str, usual: &str) -> Result<()> {
-    let answer = kept.told(command).unwrap_or_else(|| usual.to_owned());
+    let answer = kept.told(command).or_else(|| kept.this_time(command));
+    let answer = answer.unwrap_or_else(|| usual.to_owned());
     if answer.is_empty() {
         std::future::pending::<()>().await;
     }

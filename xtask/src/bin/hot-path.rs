@@ -11,8 +11,8 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use sensei_dispatcher::{Answer, Attempted};
 use sensei_domain::{
-    ClientId, DestinationStatus, EventId, Jitter, LeadCreated, LeadId, NewLead, Outcome, RetryPolicy, Standing,
-    Timestamp, Verdict, judge,
+    ClientId, DestinationStatus, EventId, Filter, Jitter, LeadCreated, LeadId, Mismatch, NewLead, Outcome, RetryPolicy,
+    Standing, Timestamp, Verdict, judge,
 };
 use sensei_persistence::{Destination, DestinationConfig};
 use serde_json::{Value, json};
@@ -50,6 +50,11 @@ fn main() -> Result<()> {
     match part {
         Part::Parse => repeat(times, || parse(black_box(REQUEST))),
         Part::Serialize => repeat(times, || serialize(black_box(&event))),
+        Part::Filter => {
+            let filter = Filter::from_json(&filter(), "")?;
+            ensure!(filtered(&event, &filter).is_ok(), "it doesn't match");
+            repeat(times, || filtered(black_box(&event), black_box(&filter)));
+        }
         Part::Sign => {
             let (id, destination, body) = (EVENT.parse()?, destination(now)?, serialize(&event));
             repeat(times, || {
@@ -85,9 +90,27 @@ struct EventInput<'a> {
     client_id: ClientId,
 }
 
+impl EventInput<'_> {
+    fn announced(&self) -> LeadCreated<'_> {
+        LeadCreated::new(self.id, self.at, self.lead, self.client_id, "Acme Corp", false)
+    }
+}
+
 /// As a capture does it.
 fn serialize(event: &EventInput<'_>) -> Vec<u8> {
-    LeadCreated::new(event.id, event.at, event.lead, event.client_id, "Acme Corp", false).to_bytes()
+    event.announced().to_bytes()
+}
+
+/// As a capture does it where a destination has a filter.
+fn filtered(event: &EventInput<'_>, filter: &Filter) -> Result<(), Mismatch> {
+    filter.judge(&event.announced().to_value())
+}
+
+fn filter() -> Value {
+    json!({"all": [
+        {"path": "data.phone", "exists": true},
+        {"path": "data.message", "contains": "enterprise", "ignoreCase": true},
+    ]})
 }
 
 /// As an attempt does it before its request.
@@ -141,6 +164,7 @@ fn destination(now: Timestamp) -> Result<Destination> {
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
+        filter: None,
         secret: SECRET.parse()?,
         previous_secret: None,
         created_at: now,

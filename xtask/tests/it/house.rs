@@ -58,6 +58,7 @@ fn domain_is_pure() {
         "email_address",
         "hmac",
         "rand",
+        "regex-automata",
         "serde",
         "serde_json",
         "sha2",

@@ -31,7 +31,7 @@ async fn every_documented_route_needs_a_key_but_the_public_ones() {
         }
     }
     assert_eq!(public, ["/healthz", "/openapi.json", "/readyz"]);
-    assert!(secured >= 34, "only {secured} routes need a key");
+    assert!(secured >= 37, "only {secured} routes need a key");
 }
 
 #[tokio::test]
@@ -95,7 +95,15 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
         .await;
     let problem = app.get(acme.leads()).key(key).refused(403, "forbidden").await;
     assert_json_snapshot!(problem, {".requestId" => "[id]"});
-    for path in ["", "/settings", "/destinations", "/deliveries", "/recoveries", "/stats"] {
+    for path in [
+        "",
+        "/settings",
+        "/destinations",
+        "/hooks/sample",
+        "/deliveries",
+        "/recoveries",
+        "/stats",
+    ] {
         app.get(format!("{}{path}", acme.path))
             .key(key)
             .refused(403, "forbidden")

@@ -10,7 +10,8 @@ async fn a_destination_lives(app: TestApp) {
     let list = format!("{}/destinations", client.path);
     let body = json!({
         "kind": "webhook", "name": " CRM ", "config": {"url": "http://127.0.0.1:9"},
-        "rateLimit": {"requests": 30, "per": "minute"}, "ordered": true
+        "rateLimit": {"requests": 30, "per": "minute"}, "ordered": true,
+        "filter": {"all": [{"path": "data.phone", "exists": true}, {"not": {"path": "data.message", "contains": "spam", "ignoreCase": true}}]}
     });
     let made = app.post(&*list, &body).send().await.expect(201);
     assert_json_snapshot!("made_destination", made, {".id" => "[id]"});
@@ -33,7 +34,7 @@ async fn a_destination_lives(app: TestApp) {
 
     let change = json!({
         "name": "Customers", "config": {"url": RECEIVER}, "retry": {"policy": "custom", "delays": ["5s", "1h"]},
-        "rateLimit": null, "ordered": false, "status": "paused"
+        "rateLimit": null, "ordered": false, "filter": null, "status": "paused"
     });
     let changed = app.patch(&*path, &change).send().await.expect(200);
     assert_json_snapshot!("changed_destination", changed, {".id" => "[id]"});
@@ -127,6 +128,14 @@ async fn every_fault_of_a_new_destination_is_told() {
         (
             with("template", json!({"body": "Lead: {{ data.name }}"})),
             &["/template/body"],
+        ),
+        (with("filter", json!("data.phone")), &["/filter"]),
+        (
+            with(
+                "filter",
+                json!({"any": [{"path": "data.phnoe", "exists": 1}, {"path": "data.name", "regex": "("}]}),
+            ),
+            &["/filter/any/0/path", "/filter/any/0/exists", "/filter/any/1/regex"],
         ),
     ] {
         let problem = app.post(&*list, &body).refused(422, "invalid-body").await;

@@ -66,6 +66,9 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", "/v1/destination-kinds".to_owned()),
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
         ("POST", format!("{client}/destinations/{{destinationId}}/test")),
+        ("POST", format!("{client}/hooks")),
+        ("GET", format!("{client}/hooks/sample")),
+        ("DELETE", format!("{client}/hooks/{{destinationId}}")),
         ("GET", format!("{client}/deliveries")),
         ("GET", format!("{client}/deliveries/{{deliveryId}}")),
         ("POST", format!("{client}/deliveries/{{deliveryId}}/redeliver")),
@@ -343,7 +346,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::POST,
                 format!("{}/destinations", client.path),
                 json!({"kind": "webhook", "name": "Board", "config": {"url": url}, "retry": {"policy": "none"},
-                    "template": {"body": "{}"}, "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true}),
+                    "template": {"body": "{}"}, "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true, "filter": null}),
             ),
         ),
         (
@@ -353,7 +356,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::PATCH,
                 destination.clone(),
                 json!({"name": "CRM 2", "config": {"url": url}, "retry": {"policy": "custom", "delays": ["5s"]},
-                    "template": null, "rateLimit": null, "ordered": false, "status": "paused"}),
+                    "template": null, "rateLimit": null, "ordered": false, "filter": null, "status": "paused"}),
             ),
         ),
         (
@@ -454,10 +457,10 @@ fn every_operation_documents_its_problems() {
                 .for_each(|status| *by_status.entry(status.clone()).or_default() += 1);
         }
     }
-    let with_body = 12;
+    let with_body = 13;
     assert_eq!(
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 34);
+    assert_eq!(by_status["401"], 37);
 }

@@ -7,6 +7,7 @@ mod batch;
 mod destinations;
 mod documents;
 mod health;
+mod hooks;
 mod idempotency;
 mod journey;
 mod keys;

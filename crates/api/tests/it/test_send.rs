@@ -35,6 +35,7 @@ async fn destination(app: &TestApp, client: &TestClient, name: &str, url: &str) 
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: true,
+        filter: None,
     };
     let client_id = client.id.parse().expect("an id");
     let answer = |_: &_| KeptAnswer {

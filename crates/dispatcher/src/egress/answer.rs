@@ -8,6 +8,33 @@ use reqwest::{Response, StatusCode};
 use sensei_domain::Timestamp;
 use tokio::time::Instant;
 
+/// How a vendor says how many requests are left, and for how long that is all.
+struct Allowance {
+    left: &'static str,
+    wait: &'static str,
+    unit: Duration,
+}
+
+const ALLOWANCES: [Allowance; 3] = [
+    // Discord.
+    Allowance {
+        left: "x-ratelimit-remaining",
+        wait: "x-ratelimit-reset-after",
+        unit: Duration::from_secs(1),
+    },
+    Allowance {
+        left: "x-hubspot-ratelimit-remaining",
+        wait: "x-hubspot-ratelimit-interval-milliseconds",
+        unit: Duration::from_millis(1),
+    },
+    // The drafts of the IETF (draft-ietf-httpapi-ratelimit-headers, before 08).
+    Allowance {
+        left: "ratelimit-remaining",
+        wait: "ratelimit-reset",
+        unit: Duration::from_secs(1),
+    },
+];
+
 /// More of a body is not read.
 const BODY_LIMIT: usize = 64 * 1024;
 /// More of a body is not kept in the log.
@@ -62,6 +89,16 @@ impl Answer {
             parse_http_date(text)?.since(now)
         };
         Some(wait.min(RETRY_AFTER_LIMIT))
+    }
+
+    /// For how long the receiver says that it takes nothing more, before it refuses something.
+    pub fn pause(&self) -> Option<Duration> {
+        let number = |name: &str| self.headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+        let exhausted = ALLOWANCES
+            .iter()
+            .find(|allowance| number(allowance.left) == Some(0.0))?;
+        let wait = number(exhausted.wait)? * exhausted.unit.as_secs_f64();
+        Duration::try_from_secs_f64(wait).ok().filter(|wait| !wait.is_zero())
     }
 
     /// The body's beginning for the log: at most 1 KiB of valid text without control characters. `None` if empty.
@@ -119,6 +156,44 @@ mod tests {
             headers,
             body: Bytes::new(),
             is_whole: true,
+        }
+    }
+
+    #[test]
+    fn who_has_nothing_left_is_left_alone() {
+        let cases = [
+            (
+                vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-after", "1.5")],
+                Some(1_500),
+            ),
+            (
+                vec![("x-ratelimit-remaining", "1"), ("x-ratelimit-reset-after", "1.5")],
+                None,
+            ),
+            (vec![("x-ratelimit-remaining", "0")], None),
+            (vec![("x-ratelimit-reset-after", "1.5")], None),
+            (
+                vec![
+                    ("x-hubspot-ratelimit-remaining", "0"),
+                    ("x-hubspot-ratelimit-interval-milliseconds", "10000"),
+                ],
+                Some(10_000),
+            ),
+            (
+                vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "7")],
+                Some(7_000),
+            ),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "-7")], None),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "NaN")], None),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "1e999")], None),
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "0")], None),
+        ];
+        for (headers, millis) in cases {
+            let mut answer = answer("");
+            for (name, value) in &headers {
+                answer.headers.insert(*name, value.parse().expect("a header's value"));
+            }
+            assert_eq!(answer.pause(), millis.map(Duration::from_millis), "{headers:?}");
         }
     }
 

@@ -294,6 +294,7 @@ impl Tokens {
             response_snippet: None,
             request_url: Some(self.grant.shown()),
             strain: None,
+            pause: None,
         }
     }
 

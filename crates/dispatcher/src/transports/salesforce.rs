@@ -135,7 +135,7 @@ fn bind(config: Config, templates: Templates) -> Result<SalesforceTransport, Fau
             };
             Some(Way::Rest {
                 leads: format!("https://{instance}/services/data/{VERSION}/sobjects/Lead"),
-                tokens: Tokens::new(grant.at_vendor()),
+                tokens: Box::new(Tokens::new(grant.at_vendor())),
                 external_id_field: config.external_id_field,
             })
         }
@@ -171,7 +171,7 @@ struct SalesforceTransport {
 enum Way {
     Rest {
         leads: String,
-        tokens: Tokens,
+        tokens: Box<Tokens>,
         external_id_field: Option<String>,
     },
     Form {

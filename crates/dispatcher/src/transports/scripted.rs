@@ -21,6 +21,8 @@ use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 pub enum Step {
     /// Ends with this outcome.
     Answer(Outcome),
+    /// Is delivered; nothing more is wanted for so long.
+    Rest(Duration),
     /// Ends as if no answer came in time.
     TimedOut,
     /// Panics.
@@ -195,6 +197,12 @@ impl Transport for ScriptedTransport {
                 response_snippet: None,
                 request_url: None,
                 strain: None,
+                pause: None,
+            },
+            Step::Rest(time) => Attempted {
+                pause: Some(time),
+                error: None,
+                ..Attempted::unsent(String::new())
             },
             Step::TimedOut => Attempted::unanswered(&Failure::Timeout {
                 after: Duration::from_secs(15),

@@ -76,6 +76,7 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
+        filter: None,
         secret: Signer::generate(SignatureVersion::V1),
         previous_secret: None,
         created_at: now,

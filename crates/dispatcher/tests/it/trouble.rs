@@ -179,6 +179,21 @@ async fn a_rate_limit_is_kept_whatever_waits() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_has_had_enough_is_left_alone() {
+    let (world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    let rest = Duration::from_millis(700);
+    // All that run at once at first say so.
+    world.receiver.then([Step::Rest(rest); 4]);
+    let begin = Instant::now();
+    world.capture(client, 20).await;
+    world.receiver.until_ended(5).await;
+    let took = begin.elapsed();
+    assert!(took >= rest, "the fifth came after {took:?}");
+    world.until_all(client, &[Succeeded]).await;
+}
+
+#[tokio::test]
 async fn a_slow_rate_holds_nothing_in_memory_that_it_cannot_start_in_time() {
     let (world, _folder) = World::new(limits()).await;
     let client = world.client().await;

@@ -43,6 +43,7 @@ async fn a_receiver_gets_the_stored_bytes_with_exactly_these_headers() {
             response_snippet: None,
             request_url: Some(receiver.url()),
             strain: None,
+            pause: None,
         }
     );
 

@@ -564,6 +564,7 @@ async fn without_a_token_nothing_is_sent_and_the_log_says_where_it_ended() {
         response_snippet: None,
         request_url: Some(endpoint.url()),
         strain: None,
+        pause: None,
     };
     assert_eq!(attempted, expected);
 

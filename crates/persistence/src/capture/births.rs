@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use sea_orm::Value;
 use sensei_domain::{
-    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, LeadCreated, LeadId,
+    ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, LeadCreated, LeadId, Mismatch,
     Standing as Schedule, Timestamp, Trigger,
 };
 
@@ -17,6 +17,7 @@ use crate::checkpoints::Checkpoints;
 use crate::directory::{Addressee, Bound};
 use crate::job::{Handover, Job, Lease, Place};
 use crate::store::Shared;
+use crate::unmatched;
 
 /// The rows of a batch, and the places that were found for its deliveries.
 pub(super) struct Births {
@@ -28,6 +29,8 @@ pub(super) struct Births {
     lease_ends: Timestamp,
     checkpoints: Checkpoints,
     pub(super) rows: Vec<Born>,
+    /// Deliveries that a filter keeps from being attempted.
+    pub(super) unmatched: Vec<[Value; 11]>,
     pub(super) filled: Vec<(Box<dyn Place>, Job)>,
     pub(super) left_behind: BTreeSet<DestinationId>,
 }
@@ -43,6 +46,7 @@ impl Births {
             lease_ends: now.after(shared.lease),
             checkpoints: Checkpoints::of(Arc::clone(shared)),
             rows: Vec::new(),
+            unmatched: Vec::new(),
             filled: Vec::new(),
             left_behind: BTreeSet::new(),
         }
@@ -62,7 +66,7 @@ impl Births {
         let custom = lead
             .custom()
             .map(|custom| serde_json::Value::Object(custom.clone()).to_string());
-        let lead = [
+        let lead_row = [
             id.as_uuid().into(),
             client.as_uuid().into(),
             lead.name().into(),
@@ -73,7 +77,7 @@ impl Births {
             custom.into(),
             at.as_millis().into(),
         ];
-        let event = [
+        let event_row = [
             event_id.as_uuid().into(),
             client.as_uuid().into(),
             id.as_uuid().into(),
@@ -82,12 +86,18 @@ impl Births {
             at.as_millis().into(),
         ];
         let body = Bytes::from(body);
-        let deliveries = addressee.destinations.iter();
-        let deliveries = deliveries.map(|bound| self.delivery(client, *id, event_id, bound, &body));
-        let deliveries = deliveries.collect();
+        let (mut deliveries, mut seen) = (Vec::with_capacity(addressee.destinations.len()), None);
+        for bound in &addressee.destinations {
+            match mismatch(bound, &event, &mut seen) {
+                None => deliveries.push(self.delivery(client, *id, event_id, bound, &body)),
+                Some(why) => self
+                    .unmatched
+                    .push(unmatched::row(client, event_id, *id, bound.id, &why, self.now)),
+            }
+        }
         self.rows.push(Born {
-            lead,
-            event,
+            lead: lead_row,
+            event: event_row,
             deliveries,
         });
     }
@@ -162,4 +172,10 @@ impl Births {
         }
         row
     }
+}
+
+/// Why a destination's filter keeps a lead from it. What filters see of the event is made for the first of them.
+fn mismatch(bound: &Bound, event: &LeadCreated<'_>, seen: &mut Option<serde_json::Value>) -> Option<Mismatch> {
+    let filter = bound.destination.as_ref()?.filter.as_ref()?;
+    filter.judge(seen.get_or_insert_with(|| event.to_value())).err()
 }

@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
 
 use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table, UNLESS_THERE};
+use crate::unmatched::UNMATCHED;
 
 /// A lead's rows.
 #[derive(Clone)]
@@ -47,8 +48,17 @@ const DELIVERIES: Table<11> = Table {
     ],
 };
 
-/// Inserts these, in no order.
-pub(super) async fn insert(transaction: &DatabaseTransaction, mut left: Vec<Born>) -> Result<(), DbErr> {
+/// Inserts these, in no order, and then deliveries of them that a filter keeps from being attempted.
+pub(super) async fn insert(
+    transaction: &DatabaseTransaction,
+    born: Vec<Born>,
+    unmatched: Vec<[Value; 11]>,
+) -> Result<(), DbErr> {
+    insert_born(transaction, born).await?;
+    multi_row::insert(transaction, &UNMATCHED, unmatched).await
+}
+
+async fn insert_born(transaction: &DatabaseTransaction, mut left: Vec<Born>) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     if backend == DatabaseBackend::Postgres {
         return insert_together(transaction, left).await;

@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub(crate) retry: String,
     pub(crate) rate_limit: Option<String>,
     pub(crate) ordered: bool,
+    pub(crate) filter: Option<String>,
     pub(crate) sealed_secret: String,
     pub(crate) previous_sealed_secret: Option<String>,
     pub(crate) previous_secret_until: Option<i64>,

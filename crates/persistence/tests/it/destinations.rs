@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sensei_domain::{ClientId, DeliveryState, DestinationId, DestinationStatus, RateLimit, RetryPolicy};
+use sensei_domain::{ClientId, DeliveryState, DestinationId, DestinationStatus, Filter, RateLimit, RetryPolicy};
 use sensei_persistence::{
     Actor, Answer, ChangeError, Destination, DestinationChange, DestinationConfig, LEAD_WEBHOOK, NewDestination, Store,
 };
@@ -38,6 +38,7 @@ pub(crate) fn new_destination(name: &str) -> NewDestination {
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: false,
+        filter: None,
     }
 }
 
@@ -63,6 +64,10 @@ async fn change(store: &Store, of: &Destination, change: DestinationChange) -> R
 
 fn limit() -> RateLimit {
     RateLimit::from_json(&json!({"requests": 5, "per": "second"}), "").expect("a limit")
+}
+
+pub(crate) fn with_phone() -> Filter {
+    Filter::from_json(&json!({"path": "data.phone", "exists": true}), "").expect("a filter")
 }
 
 fn renamed(name: &str) -> DestinationChange {
@@ -216,6 +221,10 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
             ..none()
         },
         DestinationChange {
+            filter: Some(Some(with_phone())),
+            ..none()
+        },
+        DestinationChange {
             is_paused: Some(true),
             ..none()
         },
@@ -236,6 +245,7 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
     );
     assert_eq!(read.template, Some(template));
     assert_eq!((read.rate_limit, read.ordered), (Some(limit()), true));
+    assert_eq!(read.filter, Some(with_phone()));
     assert_eq!(
         (read.status, read.status_since),
         (DestinationStatus::Paused, store.now())
@@ -247,14 +257,13 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
         .await;
     assert_eq!(actions[0], "destination.paused");
     assert_eq!(actions[7], "destination.created");
-    let unlimited = DestinationChange {
+    let without = DestinationChange {
         rate_limit: Some(None),
+        filter: Some(None),
         ..none()
     };
-    assert_eq!(
-        change(&store, &made, unlimited).await.expect("changed").rate_limit,
-        None
-    );
+    let changed = change(&store, &made, without).await.expect("changed");
+    assert_eq!((changed.rate_limit, &changed.filter), (None, &None));
 }
 
 async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
@@ -272,6 +281,7 @@ async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
         retry: Some(made.retry.clone()),
         rate_limit: Some(None),
         ordered: Some(false),
+        filter: Some(None),
         is_paused: Some(false),
     };
     let after = change(&store, &made, same).await.expect("no error");

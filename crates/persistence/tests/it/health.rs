@@ -20,6 +20,7 @@ on_both!(
     resumed_destination_begins_anew_and_its_recovery_is_told,
     what_nobody_asked_to_be_told_is_told_to_nobody,
     operational_event_to_a_paused_destination_is_held,
+    operational_event_is_not_filtered,
 );
 
 const GONE: (Outcome, Verdict) = (Outcome::Gone, Verdict::Failed(FailureReason::DestinationGone));
@@ -310,4 +311,17 @@ async fn operational_event_to_a_paused_destination_is_held(database: &TestDataba
     assert_eq!(states(&store, operator.id).await, [DeliveryState::Held]);
     assert!(store.delete_client(operator.id, &Actor::System).await.expect("deleted"));
     assert!(told(database).await.is_empty(), "its events go with it");
+}
+
+/// A filter is about leads: it would keep back all that has none.
+async fn operational_event_is_not_filtered(database: &TestDatabase) {
+    let store = database.open().await;
+    let operator = operator(database, &store).await;
+    database
+        .execute(r#"UPDATE destinations SET filter = '{"path":"data.phone","exists":true}', version = version + 1"#)
+        .await;
+    let first = acme_that_retries(database, &store).await;
+    record(&store, &first, GONE).await;
+    look(&store).await;
+    assert_eq!(states(&store, operator.id).await, [DeliveryState::Pending]);
 }

@@ -7,6 +7,7 @@ mod clients;
 mod deliveries;
 mod destinations;
 mod due;
+mod filters;
 mod fixtures;
 mod health;
 mod held;

@@ -99,3 +99,54 @@ async fn no_answer_is_one_attempt_and_logged_in_words() -> Result<()> {
     tokio::try_join!(refused, hanging, nonsense, informal, stranger)?;
     Ok(())
 }
+
+/// Two destinations of one client; what one of them filters out reaches the other alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn lead_that_does_not_match_a_filter_is_not_sent_and_logged_in_words() -> Result<()> {
+    let binary = binary();
+    let mut process = binary.start()?;
+    let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
+    let (all, sales) = (Receiver::start(), Receiver::start());
+    let client = create_client(&api, Some(&all.url())).await?;
+    let filter = json!({"all": [
+        {"path": "data.phone", "exists": true},
+        {"path": "data.message", "contains": "enterprise", "ignoreCase": true},
+    ]});
+    let destination = json!({"kind": "webhook", "name": "Sales", "config": {"url": sales.url()}, "filter": filter});
+    let made = api
+        .post(&format!("/v1/clients/{client}/destinations"), &destination)
+        .await?;
+    ensure!(made.status == 201 && made.json["filter"] == filter, "{made:?}");
+    let lead =
+        |message: &str| json!({"name": "John Doe", "email": "john@example.com", "phone": "+1", "message": message});
+    for lead in [lead("I need a secret quote"), lead("The Enterprise plan, please")] {
+        let answer = api.post(&format!("/v1/clients/{client}/leads"), &lead).await?;
+        ensure!(answer.status == 201, "{answer:?}");
+    }
+    let log = format!(
+        "/v1/clients/{client}/deliveries?destinationId={}",
+        text(&made.json["id"])
+    );
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    while (all.count(), sales.count()) != (2, 1) {
+        ensure!(
+            tokio::time::Instant::now() < deadline,
+            "{} and {}",
+            all.count(),
+            sales.count()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let unmatched = api.get(&format!("{log}&state=cancelled")).await?.json["items"][0].take();
+    assert_eq!(
+        text(&unmatched["failureReason"]),
+        "not matched: data.message doesn't contain \"enterprise\" (in any case)"
+    );
+    assert_eq!(
+        (&unmatched["attemptCount"], &unmatched["dueAt"]),
+        (&json!(0), &Value::Null)
+    );
+    assert!(!unmatched["completedAt"].is_null(), "{unmatched}");
+    assert_eq!(sales.count(), 1, "what matches is all that is sent");
+    Ok(())
+}

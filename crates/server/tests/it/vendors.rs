@@ -1,211 +1,223 @@
-//! The kinds of vendors on the real program, a stub in the vendors' place: leads arrive, a changed secret is used from the next attempt
-//! on, and no secret is found in the database's files or the log.
+//! Secrets of every kind on the real program: used, changed while leads flow, and found nowhere.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sensei_test_support::Api;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sensei_test_support::{Api, MailServer};
 use serde_json::{Value, json};
-use wiremock::matchers::{any, body_string, header, method, path, path_regex};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use wiremock::Request;
 
 use crate::faults::{ADMIN_KEY, LIMIT, binary, create_client, text};
+use crate::stand_in::{StandIn, address, holds, kinds, lead_number};
 
-const SECRET: &str = "S3CRETS3CRETS3CRET";
-const CHANGED: &str = "CHANGEDCHANGEDCHANGED";
-const TOKEN: &str = "TOKENTOKENTOKENTOKEN";
+const SECRET: &str = "5ec7e75ec7e75ec7e75ec7e75ec7e75e";
+const CHANGED: &str = "c4a26edc4a26edc4a26edc4a26edc4a2";
+const KINDS: usize = 16;
 
-/// The kinds with a URL that is a secret.
-fn urls(secret: &str) -> [(&'static str, String); 4] {
-    [
-        ("zapier", format!("https://hooks.zapier.com/hooks/catch/1/{secret}/")),
-        ("make", format!("https://hook.eu2.make.com/{secret}")),
-        ("slack", format!("https://hooks.slack.com/services/T0/B0/{secret}")),
-        ("discord", format!("https://discord.com/api/webhooks/1/{secret}")),
-    ]
-}
-
-/// Vendors that take everything.
-async fn vendors() -> MockServer {
-    let stub = MockServer::start().await;
-    Mock::given(method("POST"))
-        .and(path_regex(
-            "^/(hooks.zapier.com|hook.eu2.make.com|hooks.slack.com|discord.com)/",
-        ))
-        .respond_with(ResponseTemplate::new(200).set_body_string("ok"))
-        .mount(&stub)
-        .await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(418))
-        .mount(&stub)
-        .await;
-    stub
-}
-
-async fn lead(api: &Api, client: &str, number: usize) -> Result<()> {
-    let lead = json!({"name": format!("Jane {number}"), "email": "jane@example.com"});
+async fn lead(api: &Api, client: &str, number: u32) -> Result<()> {
+    let lead = json!({"name": "Jane Doe", "email": address(number)});
     let answer = api.post(&format!("/v1/clients/{client}/leads"), &lead).await?;
     ensure!(answer.status == 201, "{answer:?}");
     Ok(())
 }
 
-async fn until_succeeded(api: &Api, client: &str, deliveries: usize) -> Result<()> {
+async fn until_succeeded(api: &Api, client: &str, wanted: usize) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     loop {
-        let log = api
-            .get(&format!("/v1/clients/{client}/deliveries?limit=200"))
-            .await?
-            .json;
-        let items = log["items"].as_array().context("a list")?.clone();
-        let succeeded = items.iter().filter(|delivery| delivery["state"] == "succeeded").count();
-        if succeeded == deliveries {
+        let stats = api.get(&format!("/v1/clients/{client}/stats")).await?.json;
+        if stats["deliveries"]["succeeded"].as_u64() == Some(wanted as u64) {
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "{succeeded} of {deliveries}: {items:?}");
+        ensure!(Instant::now() < deadline, "{stats} of {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// Which vendors got which leads with this secret.
-fn arrived(requests: &[Request], secret: &str) -> BTreeSet<(String, String)> {
-    let with = requests.iter().filter(|request| request.url.path().contains(secret));
-    let names = with.flat_map(|request| {
-        let vendor = request.url.path().split('/').nth(1).unwrap_or_default().to_owned();
-        let body = String::from_utf8_lossy(&request.body).into_owned();
-        let numbers = (0..20).filter(move |number| {
-            body.contains(&format!("Jane {number}\"")) || body.contains(&format!("Jane {number} "))
-        });
-        numbers.map(move |number| (vendor.clone(), number.to_string()))
+fn arrived(requests: &[Request], secret: &str) -> BTreeSet<(String, u32)> {
+    let with = requests.iter().filter(|request| {
+        let headers = request.headers.values();
+        holds(request.url.path(), secret)
+            || headers
+                .filter_map(|value| value.to_str().ok())
+                .any(|value| holds(value, secret))
     });
-    names.collect()
+    let leads = with.filter_map(|request| {
+        let vendor = request.url.path().split('/').nth(1).unwrap_or_default();
+        let number = lead_number(&String::from_utf8_lossy(&request.body))?;
+        Some((vendor.to_owned(), number))
+    });
+    leads.collect()
+}
+
+/// What may be nowhere: the secrets, and how they are sent.
+fn forbidden() -> Vec<String> {
+    let sent = |secret: &str| {
+        let pairs = [
+            format!("any:{secret}-us21"),
+            format!("ann@acme.example:{secret}"),
+            format!("\0leads\0{secret}"),
+        ];
+        pairs
+            .map(|pair| STANDARD.encode(pair))
+            .into_iter()
+            .chain([secret.to_owned()])
+    };
+    sent(SECRET).chain(sent(CHANGED)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_of_vendors_are_used_and_found_nowhere() -> Result<()> {
-    let stub = vendors().await;
+async fn secrets_of_every_kind_are_used_and_found_nowhere() -> Result<()> {
+    let (stub, mail) = (StandIn::default().serve().await, MailServer::start());
     let binary = binary().env("SENSEI_VENDORS_AT", stub.uri()).env("SENSEI_LOG", "trace");
     let mut process = binary.start()?;
     let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
     let client = create_client(&api, None).await?;
     let mut destinations = Vec::new();
-    for (kind, url) in urls(SECRET) {
-        let body = json!({"kind": kind, "name": kind, "config": {"url": url}});
+    for (kind, config) in kinds(SECRET, &stub, mail.address().port()) {
+        let body = json!({"kind": kind, "name": kind, "config": config, "rateLimit": null});
         let made = api.post(&format!("/v1/clients/{client}/destinations"), &body).await?;
-        ensure!(made.status == 201, "{made:?}");
-        assert_eq!(made.json["config"], json!({"url": "********"}));
+        ensure!(made.status == 201, "{kind}: {made:?}");
+        ensure!(made.json["config"].to_string().contains("********"), "{made:?}");
         destinations.push(format!("/v1/clients/{client}/destinations/{}", text(&made.json["id"])));
     }
+    ensure!(destinations.len() == KINDS, "every kind");
     for number in 0..3 {
         lead(&api, &client, number).await?;
     }
-    until_succeeded(&api, &client, 12).await?;
-    for (destination, (_, url)) in destinations.iter().zip(urls(CHANGED)) {
-        let changed = api.patch(destination, &json!({"config": {"url": url}})).await?;
-        ensure!(changed.status == 200, "{changed:?}");
-        let renamed = json!({"name": format!("again {}", text(&changed.json["name"])), "config": {"url": "********"}});
+    until_succeeded(&api, &client, 3 * KINDS).await?;
+    for (destination, (kind, config)) in destinations.iter().zip(kinds(CHANGED, &stub, mail.address().port())) {
+        let changed = api.patch(destination, &json!({"config": config})).await?;
+        ensure!(changed.status == 200, "{kind}: {changed:?}");
+        let renamed = json!({"name": format!("again {kind}"), "config": changed.json["config"]});
         let renamed = api.patch(destination, &renamed).await?;
-        ensure!(renamed.status == 200, "the mask leaves the secret: {renamed:?}");
+        ensure!(renamed.status == 200, "{kind}: the mask leaves the secret: {renamed:?}");
         let tried = api.post(&format!("{destination}/test"), &json!({})).await?;
-        ensure!(tried.json["outcome"] == "delivered", "{tried:?}");
+        ensure!(tried.json["outcome"] == "delivered", "{kind}: {tried:?}");
     }
     for number in 3..6 {
         lead(&api, &client, number).await?;
     }
-    until_succeeded(&api, &client, 24 + destinations.len()).await?;
+    until_succeeded(&api, &client, 7 * KINDS).await?;
     let answers = [
         api.get(&format!("/v1/clients/{client}/destinations")).await?.json,
-        api.get(&format!("/v1/clients/{client}/deliveries")).await?.json,
+        api.get(&format!("/v1/clients/{client}/deliveries?limit=200"))
+            .await?
+            .json,
     ];
 
     let requests = stub.received_requests().await.context("they are kept")?;
-    assert_eq!(arrived(&requests, SECRET).len(), 12, "each vendor has each lead");
-    assert_eq!(
-        arrived(&requests, CHANGED).len(),
-        12,
-        "by the new secret from the change on"
-    );
+    // All but the mail, which has its own server.
+    for (secret, numbers) in [(SECRET, [0, 1, 2]), (CHANGED, [3, 4, 5])] {
+        let arrived = arrived(&requests, secret);
+        let wanted = (KINDS - 1) * numbers.len();
+        let found = arrived.iter().filter(|(_, number)| numbers.contains(number)).count();
+        assert_eq!((found, arrived.len()), (wanted, wanted), "{secret}: {arrived:?}");
+    }
+    for mail in mail.mails() {
+        let number = lead_number(&String::from_utf8_lossy(&mail.data));
+        let secret = if number.is_some_and(|number| number < 3) {
+            SECRET
+        } else {
+            CHANGED
+        };
+        let login = mail.login.context("it logs in")?;
+        assert!(holds(&login, secret), "{login}");
+    }
 
-    found_nowhere(&[SECRET, CHANGED], binary.directory(), &process.output(), &answers)
-}
-
-/// Looks for secrets in the files of a process, in its log at its most talkative, and in answers of the API.
-fn found_nowhere(secrets: &[&str], folder: &std::path::Path, log: &str, answers: &[Value]) -> Result<()> {
-    let mut files = 0;
-    for entry in walk(folder)? {
+    let (mut files, forbidden) = (0, forbidden());
+    for entry in walk(binary.directory())? {
         let bytes = std::fs::read(&entry)?;
         files += 1;
-        for secret in secrets {
-            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!is_there, "{} holds a secret", entry.display());
+        for secret in &forbidden {
+            let found = bytes
+                .windows(secret.len())
+                .position(|window| window == secret.as_bytes());
+            if let Some(at) = found {
+                let around = &bytes[at.saturating_sub(100)..bytes.len().min(at + 100)];
+                panic!(
+                    "{} holds a secret: {}",
+                    entry.display(),
+                    String::from_utf8_lossy(around)
+                );
+            }
         }
     }
     assert!(files >= 3, "the database, its log and the key");
+    let log = process.output();
     assert!(log.len() > 10_000, "it is at its most talkative");
-    for shown in [log.to_owned(), Value::from(answers.to_vec()).to_string()] {
+    for shown in [log, Value::from(answers.to_vec()).to_string()] {
         for line in shown.lines() {
-            assert!(secrets.iter().all(|secret| !line.contains(secret)), "{line}");
+            assert!(forbidden.iter().all(|secret| !line.contains(secret)), "{line}");
         }
     }
     Ok(())
 }
 
-/// A token endpoint for one client's credentials, and a receiver for its token and a key.
-async fn receiver_with_tokens() -> MockServer {
-    let stub = MockServer::start().await;
-    let form = format!("grant_type=client_credentials&client_id=acme&client_secret={SECRET}");
-    Mock::given(path("/token"))
-        .and(body_string(form))
-        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"access_token": TOKEN, "expires_in": 3600})))
-        .mount(&stub)
-        .await;
-    Mock::given(path("/hook"))
-        .and(method("PUT"))
-        .and(header("authorization", format!("Bearer {TOKEN}").as_str()))
-        .and(header("x-api-key", CHANGED))
-        .respond_with(ResponseTemplate::new(204))
-        .mount(&stub)
-        .await;
-    stub
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_of_a_webhook_are_used_and_found_nowhere() -> Result<()> {
-    let stub = receiver_with_tokens().await;
-    let binary = binary().env("SENSEI_LOG", "trace");
+async fn token_that_is_changed_while_leads_flow_works_from_the_next_attempt_on() -> Result<()> {
+    let (vendors, mail) = (StandIn::that_takes_only(CHANGED), MailServer::start());
+    let stub = vendors.serve().await;
+    let binary = binary().env("SENSEI_VENDORS_AT", stub.uri());
     let mut process = binary.start()?;
     let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
     let client = create_client(&api, None).await?;
-    let config = |secret: &str, key: &str| {
-        json!({
-            "url": format!("{}/hook", stub.uri()), "method": "PUT", "secretHeaders": {"X-Api-Key": key},
-            "auth": {
-                "type": "oauth2ClientCredentials", "tokenUrl": format!("{}/token", stub.uri()), "clientId": "acme",
-                "clientSecret": secret, "credentialsIn": "body"
-            }
-        })
+    let token_kinds = [
+        "hubspot",
+        "pipedrive",
+        "mailchimp",
+        "kit",
+        "asana",
+        "trello",
+        "linear",
+        "clickup",
+        "jira",
+    ];
+    let of = |secret: &str| {
+        let kinds = kinds(secret, &stub, mail.address().port()).into_iter();
+        kinds.filter(|(kind, _)| token_kinds.contains(kind)).collect::<Vec<_>>()
     };
-    let body = json!({"kind": "webhook", "name": "CRM", "config": config(SECRET, CHANGED)});
-    let made = api.post(&format!("/v1/clients/{client}/destinations"), &body).await?;
-    ensure!(made.status == 201, "{made:?}");
-    assert_eq!(made.json["config"], config("********", "********"));
-    for number in 0..40 {
+    let mut destinations = Vec::new();
+    for (kind, config) in of(SECRET) {
+        let retry = json!({"policy": "custom", "delays": vec!["1s"; 20]});
+        let body = json!({"kind": kind, "name": kind, "config": config, "retry": retry, "rateLimit": null});
+        let made = api.post(&format!("/v1/clients/{client}/destinations"), &body).await?;
+        ensure!(made.status == 201, "{kind}: {made:?}");
+        destinations.push(format!("/v1/clients/{client}/destinations/{}", text(&made.json["id"])));
+    }
+    for number in 0..5 {
         lead(&api, &client, number).await?;
     }
-    until_succeeded(&api, &client, 40).await?;
+    let deadline = Instant::now() + LIMIT;
+    while vendors.refused() < 2 * destinations.len() {
+        ensure!(Instant::now() < deadline, "{} refused", vendors.refused());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for (destination, (kind, config)) in destinations.iter().zip(of(CHANGED)) {
+        let changed = api.patch(destination, &json!({"config": config})).await?;
+        ensure!(changed.status == 200, "{kind}: {changed:?}");
+    }
+    let refused = vendors.refused();
+    for number in 5..10 {
+        lead(&api, &client, number).await?;
+    }
+    until_succeeded(&api, &client, 10 * destinations.len()).await?;
+    // What was under way at the change may have been refused; what began after it wasn't.
+    let late = vendors.refused() - refused;
+    ensure!(
+        late <= 5 * destinations.len(),
+        "{late} attempts had the old token still"
+    );
     let requests = stub.received_requests().await.context("they are kept")?;
-    let asked = requests.iter().filter(|request| request.url.path() == "/token").count();
-    assert_eq!((asked, requests.len()), (1, 41), "one token for all");
-    let answers = [
-        api.get(&format!("/v1/clients/{client}/destinations")).await?.json,
-        api.get(&format!("/v1/clients/{client}/deliveries")).await?.json,
-    ];
-    found_nowhere(
-        &[SECRET, CHANGED, TOKEN],
-        binary.directory(),
-        &process.output(),
-        &answers,
-    )
+    let old = arrived(&requests, SECRET);
+    assert!(
+        old.iter().all(|(_, number)| *number < 5),
+        "a lead that came after the change was sent with the old token: {old:?}"
+    );
+    Ok(())
 }
 
 /// Every file below a folder.

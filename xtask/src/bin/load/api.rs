@@ -59,6 +59,15 @@ impl Api {
         Ok(())
     }
 
+    /// Creates a destination that gets only what matches.
+    pub(crate) async fn add_filtered_destination(&self, name: &str, url: &str, filter: &Value) -> Result<()> {
+        let retry = json!({ "policy": "none" });
+        let body =
+            json!({ "kind": "webhook", "name": name, "config": { "url": url }, "retry": retry, "filter": filter });
+        send(self.http.post(format!("{}/destinations", self.client_url)).json(&body)).await?;
+        Ok(())
+    }
+
     /// A request that captures a lead.
     pub(crate) fn lead(&self) -> RequestBuilder {
         let request = self.http.post(format!("{}/leads", self.client_url));

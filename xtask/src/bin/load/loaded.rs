@@ -11,7 +11,7 @@ use xtask::figures::{Figure, Unit};
 use crate::api::{Api, Logged};
 use crate::client::{Posted, closed_loop};
 use crate::measure::rate;
-use crate::percentiles::{Percentiles, count};
+use crate::percentiles::{Percentiles, count, float};
 use crate::receiver::Receiver;
 use crate::system::{Cpu, System};
 
@@ -89,6 +89,13 @@ impl Loaded {
         let leads = u32::try_from(self.posted.acknowledged.len()).context("a run has less than four billion leads")?;
         Ok(time.as_secs_f64() * 1_000_000.0 / f64::from(leads.max(1)))
     }
+}
+
+/// All deliveries of some loads by all their CPU time.
+pub(crate) fn a_cpu_second(loads: &[Loaded]) -> f64 {
+    let deliveries = loads.iter().map(|loaded| loaded.deliveries).sum();
+    let cpu = loads.iter().map(|loaded| loaded.cpu.all()).sum::<Duration>();
+    float(deliveries) / cpu.as_secs_f64()
 }
 
 /// How long acknowledgements took.

@@ -36,8 +36,8 @@ cargo xtask bench --all --report docs/benchmarks.md # this page\n\
 The short one takes the best of up to three tries, since a busy neighbour can make the system slow but not fast. `cargo xtask test` runs \
 it where `CI` is set only: it needs a release build, which takes some minutes.\n\n\
 A few percent can't be seen in times, but in instructions: `cargo xtask instructions` counts by callgrind what the pure parts of the \
-hot path take (parsing a lead, serializing its event, signing it, judging an answer), and fails where one is over 5 % from the count in \
-`xtask/instructions.txt`, either way; `--write` writes that file anew. CI does this too; without valgrind it is skipped, and says so.";
+hot path take (parsing a lead, serializing its event, judging it by a filter, signing it, judging an answer), and fails where one is over \
+5 % from the count in `xtask/instructions.txt`, either way; `--write` writes that file anew. CI does this too; without valgrind it is skipped, and says so.";
 
 /// Runs what was asked for. Whether all bars are held.
 pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use xtask::figures::Figure;
 
 use crate::scenarios::{
-    backlog, failing, fan_out, history, idle, isolation, lane_limits, latency, many_clients, one_client, slow,
+    backlog, failing, fan_out, filters, history, idle, isolation, lane_limits, latency, many_clients, one_client, slow,
     thousand_clients,
 };
 use crate::{Arguments, DatabaseKind};
@@ -22,6 +22,8 @@ pub(crate) enum Scenario {
     ThousandClients,
     /// One lead to ten destinations
     FanOut,
+    /// A thousand destinations with a filter
+    Filters,
     /// Receivers that take 50 ms
     Slow,
     /// One answer in ten is an error
@@ -56,6 +58,7 @@ impl Scenario {
         Self::OneClient,
         Self::ThousandClients,
         Self::FanOut,
+        Self::Filters,
         Self::Slow,
         Self::Failing,
         Self::Idle,
@@ -74,6 +77,7 @@ impl Scenario {
             Self::OneClient => one_client::ABOUT,
             Self::ThousandClients => thousand_clients::ABOUT,
             Self::FanOut => fan_out::ABOUT,
+            Self::Filters => filters::ABOUT,
             Self::Slow => slow::ABOUT,
             Self::Failing => failing::ABOUT,
             Self::LaneLimits => lane_limits::ABOUT,
@@ -106,6 +110,7 @@ impl Scenario {
             Self::OneClient => Box::pin(one_client::measure(setup)).await,
             Self::ThousandClients => Box::pin(thousand_clients::measure(setup)).await,
             Self::FanOut => Box::pin(fan_out::measure(setup)).await,
+            Self::Filters => Box::pin(filters::measure(setup)).await,
             Self::Slow => Box::pin(slow::measure(setup)).await,
             Self::Failing => Box::pin(failing::measure(setup)).await,
             Self::LaneLimits => Box::pin(lane_limits::measure(setup)).await,

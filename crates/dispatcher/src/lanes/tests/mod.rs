@@ -330,6 +330,45 @@ fn a_limited_lane_waits_for_its_tokens_and_takes_in_what_can_start_soon() {
 }
 
 #[test]
+fn a_receiver_that_wants_nothing_for_a_time_gets_nothing() {
+    let (mut lanes, now) = lanes(wide());
+    let of = destination(1);
+    filled(&mut lanes, of, 0..10, now);
+    let first = begun(&mut lanes, now);
+    assert_eq!(first.len(), 4);
+    end(&mut lanes, first[0].1, Sign::Delivered, now);
+    let short = Duration::from_millis(500);
+    assert!(lanes.pause(of, short, now).is_empty(), "what can start in time stays");
+    assert!(
+        lanes.pause(of, short / 2, now).is_empty(),
+        "a shorter one changes nothing"
+    );
+    assert!(started(&mut lanes, now + Duration::from_millis(499)).is_empty());
+    assert_eq!(lanes.next_token(), Some(now + short));
+    assert_eq!(started(&mut lanes, now + short), [4, 5]);
+
+    assert_eq!(
+        lanes.pause(of, PATIENCE, now + short).len(),
+        4,
+        "what can't is given back"
+    );
+    let rested = now + short + PATIENCE;
+    assert_eq!(lanes.room(of, now + short), 0);
+    assert!(lanes.room(of, now + short + PATIENCE / 2) > 0, "in time for its end");
+    let too_long = Duration::from_hours(24);
+    lanes.pause(of, too_long, rested);
+    assert!(
+        lanes.room(of, rested + Duration::from_mins(5)) > 0,
+        "then it is asked again"
+    );
+    // What is known of it stays until the rest is over.
+    for (_, turn) in first.into_iter().skip(1) {
+        end(&mut lanes, turn, Sign::Delivered, rested);
+    }
+    assert_eq!(lanes.room(of, rested), 0);
+}
+
+#[test]
 fn an_emptied_lane_keeps_its_rate() {
     let (mut lanes, now) = lanes(wide());
     let limit = RateLimit::from_json(&json!({"requests": 1, "per": "minute"}), "").expect("a limit");

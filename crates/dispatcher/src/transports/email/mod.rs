@@ -158,6 +158,7 @@ impl Transport for EmailTransport {
             response_snippet: None,
             request_url: None,
             strain: None,
+            pause: None,
         };
         let attempted = match self.send(job, now, egress).await {
             Ok(answer) => Attempted {

@@ -1,7 +1,9 @@
 //! Mail, to a real server: encrypted, signed in, taken or refused; and nothing that a visitor typed is more than text.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use mail_parser::{MessageParser, MimeHeaders};
 use proptest::prelude::*;
 use sensei_dispatcher::{Attempted, Egress, EgressOptions};
@@ -286,6 +288,27 @@ async fn attempt_ends_by_the_deadline_wherever_the_server_stops_to_answer() {
             assert_eq!(attempted.outcome, AGAIN, "{fault:?} {security}: {attempted:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn attempt_can_be_dropped_at_any_await() {
+    let root = TestRoot::new();
+    let server = MailServer::start_tls(&root, Certificate::Good, Encryption::StartTls);
+    let (egress, config) = (trusting(&root), config(server.address().port(), "startTls"));
+    let mut job = job("email", config.clone(), Trigger::First);
+    job.body = event(&sample(), "Acme Corp");
+    let transport = kind("email").bind(&config).expect("a good config");
+    for polls in 0..30 {
+        let mut attempt = pin!(transport.deliver(&job, SystemClock.now(), &egress));
+        for _ in 0..polls {
+            if attempt.as_mut().now_or_never().is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
+    assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ struct Vendor {
     method: &'static str,
     path: &'static str,
     /// Of a kind with several ways to send: what this one is called, and its config.
-    way: Option<(&'static str, fn() -> Value)>,
+    way: Option<Way>,
     /// Where an attempt takes several calls: what the others are answered.
     others: &'static [Other],
     /// The first is a delivery.
@@ -43,6 +43,9 @@ struct Vendor {
     /// What nobody has seen live.
     unseen: &'static str,
 }
+
+/// What a way to send is called, and its config.
+type Way = (&'static str, fn() -> Value);
 
 /// Another call of an attempt, at its host and path, and its answer.
 struct Other {

@@ -123,7 +123,7 @@ impl Respond for &'static Account {
             ("GET", "/api.pipedrive.com/v1/leads") => {
                 let person = query("person_id");
                 let of_person = has.leads.iter().enumerate();
-                let of_person = of_person.filter(|(_, lead)| lead["person_id"].to_string() == person);
+                let of_person = of_person.filter(|(_, lead)| lead["person_id"].as_u64() == person.parse().ok());
                 let leads = of_person
                     .map(|(index, lead)| json!({"id": format!("lead-{index}"), "origin_id": lead["origin_id"]}));
                 Value::Array(leads.collect())

@@ -193,7 +193,7 @@ async fn token_that_has_ended_is_asked_for_anew_within_the_attempt() {
         .expect(1)
         .mount(&stub)
         .await;
-    let later = now.after(std::time::Duration::from_secs(60));
+    let later = now.after(std::time::Duration::from_mins(1));
     let attempted = transport.deliver(&job, later, &egress).await;
     assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
     stub.verify().await;

@@ -1,12 +1,10 @@
 //! One lead to many destinations, against as many leads to one.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::json;
 use xtask::figures::{Figure, Unit, combined};
 
-use crate::loaded::{Loaded, WARM_UP, load, post, whole};
+use crate::loaded::{Loaded, WARM_UP, a_cpu_second, load, post, whole};
 use crate::percentiles::float;
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
@@ -63,13 +61,6 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     ];
     figures.extend(combined(wholes));
     Ok(figures)
-}
-
-/// All deliveries by all CPU time.
-fn a_cpu_second(turns: &[Loaded]) -> f64 {
-    let deliveries = turns.iter().map(|loaded| loaded.deliveries).sum();
-    let cpu = turns.iter().map(|loaded| loaded.cpu.all()).sum::<Duration>();
-    float(deliveries) / cpu.as_secs_f64()
 }
 
 /// On the average of the turns, which take as long.

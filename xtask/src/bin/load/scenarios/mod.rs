@@ -4,6 +4,7 @@ pub(crate) mod backlog;
 mod beside;
 pub(crate) mod failing;
 pub(crate) mod fan_out;
+pub(crate) mod filters;
 pub(crate) mod history;
 mod history_rows;
 pub(crate) mod idle;
