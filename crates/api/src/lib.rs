@@ -14,6 +14,7 @@ mod deliveries;
 mod destination_fields;
 mod destination_health;
 mod destination_kinds;
+mod destination_preview;
 mod destination_secrets;
 mod destination_template;
 mod destination_test;

@@ -31,6 +31,10 @@ impl BoundTransports {
         }
     }
 
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The transport of a destination as it is now: a changed URL works at the next attempt.
     pub(crate) fn of(&self, destination: &Destination) -> Result<Arc<dyn Transport>, ConfigError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@ mod limits;
 mod meters;
 mod pace;
 mod place;
+mod preview;
 mod rate_timer;
 mod reread;
 mod sweeper;
@@ -33,6 +34,7 @@ pub use egress::{
 pub use engine::{Dispatcher, LeaseTooShort};
 pub use limits::Limits;
 pub use meters::{AttemptCount, DispatcherCounts, Watch};
+pub use preview::{Preview, PreviewedRequest};
 pub use template::{FILTERS, Form, LONGEST_SOURCE, MOST_FIELDS, Slot, TemplateError, Templates};
 pub use tester::{Sample, TestTurn, Tester, TooManyTests};
 pub use transport::{Attempted, ConfigError, Descriptor, Kind, Strain, Transport};

@@ -122,7 +122,7 @@ async fn every_fault_of_a_new_destination_is_told() {
         (with("template", json!("{{ data.name }}")), &["/template"]),
         (
             with("template", json!({"title": "a", "body": 1})),
-            &["/template/title", "/template/body"],
+            &["/template/body", "/template/title"],
         ),
         (with("template", json!({"body": "{{ data.name"})), &["/template/body"]),
         (

@@ -66,6 +66,7 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", "/v1/destination-kinds".to_owned()),
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
         ("POST", format!("{client}/destinations/{{destinationId}}/test")),
+        ("GET", format!("{client}/destinations/{{destinationId}}/preview")),
         ("POST", format!("{client}/hooks")),
         ("GET", format!("{client}/hooks/sample")),
         ("DELETE", format!("{client}/hooks/{{destinationId}}")),

@@ -27,7 +27,7 @@ async fn a_template_is_kept_until_it_is_taken_away() {
         let changed = app.patch(&*path, &json!({"template": none})).send().await.expect(200);
         assert_eq!(changed["template"], Value::Null);
     }
-    assert_eq!(app.get(&*path).send().await.expect(200)["version"], 6);
+    assert_eq!(app.get(&*path).send().await.expect(200)["version"], 5);
 }
 
 #[tokio::test]
@@ -43,4 +43,61 @@ async fn what_is_wrong_with_a_template_is_told_with_its_line() {
         fault["detail"],
         "line 2: there isn't a filter `leet` in these templates"
     );
+}
+
+#[tokio::test]
+async fn a_preview_shows_the_request_of_each_kind_and_no_secret() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let kinds = app.get("/v1/destination-kinds").send().await.expect(200);
+    for kind in kinds["items"].as_array().expect("kinds") {
+        let (name, config) = (text(kind, "/kind"), &kind["example"]);
+        let new = json!({"kind": name, "name": name, "config": config});
+        let made = app
+            .post(format!("{}/destinations", client.path), &new)
+            .send()
+            .await
+            .expect(201);
+        let path = format!("{}/destinations/{}/preview", client.path, text(&made, "/id"));
+        let preview = app.get(path).send().await.expect(200);
+        assert_eq!(preview["error"], Value::Null, "{name}");
+        let request = &preview["request"];
+        assert!(text(request, "/url").contains("://"), "{name}: {preview}");
+        assert!(
+            name == "pipedrive" || text(request, "/body").contains("Sample"),
+            "{name}: {preview}"
+        );
+        for secret in kind["secretFields"]
+            .as_array()
+            .expect("names")
+            .iter()
+            .filter_map(Value::as_str)
+        {
+            let Some(secret) = config[secret].as_str() else {
+                continue;
+            };
+            assert!(!preview.to_string().contains(secret), "{name}: {preview}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_preview_shows_what_templates_make() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let new = json!({
+        "kind": "pipedrive", "name": "CRM", "config": {"apiToken": "0000"},
+        "template": {"title": "{{ data.name }} & co", "note": "<b>{{ data.name ~ '<' }}</b>"},
+    });
+    let made = app
+        .post(format!("{}/destinations", client.path), &new)
+        .send()
+        .await
+        .expect(201);
+    let path = format!("{}/destinations/{}/preview", client.path, text(&made, "/id"));
+    let preview = app.get(path).send().await.expect(200);
+    let rendered = json!({"title": "Sample Lead & co", "note": "<b>Sample Lead&lt;</b>"});
+    assert_eq!(preview["rendered"], rendered);
+    assert_eq!(preview["request"]["method"], "GET", "it looks for the person first");
+    assert_eq!(preview["request"]["headers"]["x-api-token"], "********");
 }

@@ -15,6 +15,16 @@ impl Rendered {
         self.texts.remove(slot)
     }
 
+    /// All of it, each with its slot.
+    pub(crate) fn into_parts(self) -> Vec<(String, String)> {
+        let fields = self
+            .fields
+            .into_iter()
+            .map(|(name, text)| (format!("fields/{name}"), text));
+        let texts = self.texts.into_iter().map(|(slot, text)| (slot.to_owned(), text));
+        texts.chain(fields).collect()
+    }
+
     /// The kind's own fields, but for those that a template fills, and then these.
     pub(crate) fn over<'a>(
         &'a self,

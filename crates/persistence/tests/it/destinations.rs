@@ -251,12 +251,12 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
         (DestinationStatus::Paused, store.now())
     );
     assert_eq!(read.secret.expose(), made.secret.expose(), "the secret stays");
-    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 7]);
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 8]);
     let actions = database
-        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 8")
+        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 9")
         .await;
     assert_eq!(actions[0], "destination.paused");
-    assert_eq!(actions[7], "destination.created");
+    assert_eq!(actions[8], "destination.created");
     let without = DestinationChange {
         rate_limit: Some(None),
         filter: Some(None),

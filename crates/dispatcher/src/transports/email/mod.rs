@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
+use reqwest::header::HeaderMap;
 use schemars::JsonSchema;
 use sensei_domain::{Outcome, RateLimit, RateUnit, Timestamp};
 use sensei_persistence::Job;
@@ -22,7 +23,7 @@ use url::Host;
 use self::session::{Refused, Server};
 use super::config::{self, About};
 use super::vendor;
-use crate::egress::{Egress, Failure};
+use crate::egress::{Egress, Failure, Recorded};
 use crate::template::Templates;
 use crate::transport::{Attempted, Kind, Transport};
 
@@ -134,6 +135,14 @@ impl EmailTransport {
         let rendered = self.templates.render(&job.body).await;
         let rendered = rendered.map_err(|error| Refused::Rejected(error.to_string()))?;
         let mail = message::message(job, now, from, to, rendered)?;
+        if let Some(recorder) = egress.recorder() {
+            recorder.keep(Recorded {
+                method: "SMTP".to_owned(),
+                headers: HeaderMap::new(),
+                body: mail.formatted().into(),
+            });
+            return Err(Refused::Failure(Failure::Ours("it is a preview".to_owned())));
+        }
         let server = Server {
             host: &self.host,
             port: self.port,
