@@ -120,7 +120,7 @@ impl Part {
             String::from_utf8(written.0).map_err(|_| TemplateError::new(&self.name, None, "it writes no text"))?;
         match self.slot.form {
             Form::Text(_) | Form::Fields(_) => {
-                let text = cut(&text, self.slot.limit);
+                let text = cut_between_escapes(&text, self.slot.limit);
                 Ok(if text.trim().is_empty() { String::new() } else { text })
             }
             Form::Json => {
@@ -131,6 +131,26 @@ impl Part {
             }
         }
     }
+}
+
+/// As [`cut`], but not through what an escape has made: `&lt;`, or a backslash and what is behind it.
+fn cut_between_escapes(text: &str, limit: usize) -> String {
+    let short = cut(text, limit);
+    let was_cut = short != cut(text, usize::MAX);
+    let Some(mut kept) = short.strip_suffix('…').filter(|_| was_cut) else {
+        return short;
+    };
+    if let Some(at) = kept.rfind('&')
+        && kept.len() - at < "&quot;".len()
+        && !kept[at..].contains(';')
+    {
+        kept = &kept[..at];
+    }
+    let backslashes = kept.len() - kept.trim_end_matches('\\').len();
+    if backslashes % 2 == 1 {
+        kept = &kept[..kept.len() - 1];
+    }
+    format!("{kept}…")
 }
 
 /// A text as it is, escaped if need be; nothing for null; anything else as JSON.
