@@ -10,6 +10,7 @@ mod m20261125_000002_expiring_secrets;
 mod m20261125_000003_destinations_version;
 mod m20261126_000001_filters;
 mod m20261126_000002_checkpoints;
+mod m20261126_000003_templates;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000003_destinations_version::Migration),
             Box::new(m20261126_000001_filters::Migration),
             Box::new(m20261126_000002_checkpoints::Migration),
+            Box::new(m20261126_000003_templates::Migration),
         ]
     }
 }

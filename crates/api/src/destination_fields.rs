@@ -4,6 +4,7 @@ use sensei_domain::{DestinationName, DestinationStatus, Faults, Fields, Filter, 
 use sensei_persistence::{Destination, DestinationChange, NewDestination};
 use serde_json::Value;
 
+use crate::destination_template;
 use crate::state::ApiState;
 
 /// Reads a destination to make.
@@ -18,6 +19,7 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
     let config = kind
         .zip(config)
         .and_then(|(kind, config)| fields.nested(state.config(kind, config, None)));
+    let template = destination_template::read(&mut fields, kind.unwrap_or_default(), state);
     let retry = retry(&mut fields);
     let is_rate_limited = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
@@ -37,6 +39,7 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
         kind: kind.to_owned(),
         name,
         config,
+        template: template.filter(|template| !template.is_null()),
         retry: retry.unwrap_or(RetryPolicy::Standard),
         rate_limit,
         ordered: ordered.unwrap_or_default(),
@@ -57,6 +60,7 @@ pub(crate) fn destination_change(
     fields.value("name");
     let config = fields.value("config");
     let config = config.and_then(|config| fields.nested(state.config(&before.kind, config, Some(&before.config))));
+    let template = destination_template::read(&mut fields, &before.kind, state);
     let retry = retry(&mut fields);
     let is_rate_limit_changed = fields.is_present("rateLimit");
     let rate_limit = rate_limit(&mut fields);
@@ -70,6 +74,7 @@ pub(crate) fn destination_change(
         name,
         config,
         kept_secrets: kept_secrets.unwrap_or_default(),
+        template: template.map(|template| (!template.is_null()).then_some(template)),
         retry,
         rate_limit: is_rate_limit_changed.then_some(rate_limit),
         ordered,

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use sensei_dispatcher::Descriptor;
+use sensei_dispatcher::{Descriptor, Slot};
 use sensei_domain::RateLimit;
 use serde::Serialize;
 use serde_json::Value;
@@ -51,14 +51,47 @@ struct KindView {
     /// The limit that a destination of this kind has unless it is given another, by what its receiver allows.
     #[schema(schema_with = schema::rate_limit, required)]
     rate_limit: Option<RateLimit>,
+    /// What of its requests a destination's `template` may fill.
+    template_slots: Vec<SlotView>,
     /// How to set the receiver up and where to find what the config asks for, in Markdown.
     setup_guide: &'static str,
     /// Where to read on.
     docs_url: &'static str,
 }
 
-impl From<&Descriptor> for KindView {
-    fn from(descriptor: &Descriptor) -> Self {
+/// A place in a kind's requests that a template may fill.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TemplateSlot)]
+struct SlotView {
+    /// Its key in a destination's `template`.
+    #[schema(example = "title")]
+    name: &'static str,
+    /// What it is at the receiver.
+    description: &'static str,
+    /// Whether it holds a template that makes a text, one that makes JSON, or an object of texts by the names of the receiver's fields.
+    #[schema(pattern = "^(text|json|fields)$")]
+    form: &'static str,
+    /// Characters at most; a longer text is cut.
+    limit: usize,
+    /// What is sent without a template, written as one, where that can be.
+    #[schema(required)]
+    default: Option<&'static str>,
+}
+
+impl From<&Slot> for SlotView {
+    fn from(slot: &Slot) -> Self {
+        Self {
+            name: slot.name,
+            description: slot.description,
+            form: slot.form.name(),
+            limit: slot.limit,
+            default: slot.default,
+        }
+    }
+}
+
+impl KindView {
+    fn of(descriptor: &Descriptor, slots: &[Slot]) -> Self {
         Self {
             kind: descriptor.kind,
             name: descriptor.name,
@@ -67,6 +100,7 @@ impl From<&Descriptor> for KindView {
             secret_fields: descriptor.secret_fields.clone(),
             example: descriptor.example.clone(),
             rate_limit: descriptor.rate_limit,
+            template_slots: slots.iter().map(SlotView::from).collect(),
             setup_guide: descriptor.setup_guide,
             docs_url: descriptor.docs_url,
         }
@@ -79,6 +113,9 @@ impl From<&Descriptor> for KindView {
 #[utoipa::path(get, path = "/v1/destination-kinds", tag = "destinations", operation_id = "listDestinationKinds",
     responses((status = OK, description = "All kinds", body = KindsView)))]
 async fn list(_: SecretAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<KindsView>, Problem> {
-    let items = state.kinds().map(KindView::from).collect();
+    let items = state
+        .kinds()
+        .map(|descriptor| KindView::of(descriptor, state.registry().slots(descriptor.kind)));
+    let items = items.collect();
     Ok(Json(KindsView { items }))
 }

@@ -107,15 +107,8 @@ async fn test(
     Ok(idempotency::respond(once?))
 }
 
-/// Sends the sample, and logs what came of it.
-async fn send(
-    state: &ApiState,
-    turn: TestTurn,
-    client: &Client,
-    destination: Arc<Destination>,
-    request: Option<&KeyedRequest>,
-    actor: &Actor,
-) -> Result<Once<(Delivery, Attempt)>, Problem> {
+/// A sample lead of this client.
+pub(crate) fn sample(state: &ApiState, client: &Client, destination: Arc<Destination>) -> Sample {
     let (now, lead) = (state.now(), NewLead::sample());
     let event = LeadCreated::new(
         LeadId::new(now),
@@ -125,13 +118,26 @@ async fn send(
         &client.name,
         client.include_custom_fields,
     );
-    let (destination_id, event_id) = (destination.id, EventId::new(now));
-    let sample = Sample {
-        event_id,
+    Sample {
+        event_id: EventId::new(now),
         delivery_id: DeliveryId::new(now),
         destination,
         body: Bytes::from(event.to_bytes()),
-    };
+    }
+}
+
+/// Sends the sample, and logs what came of it.
+async fn send(
+    state: &ApiState,
+    turn: TestTurn,
+    client: &Client,
+    destination: Arc<Destination>,
+    request: Option<&KeyedRequest>,
+    actor: &Actor,
+) -> Result<Once<(Delivery, Attempt)>, Problem> {
+    let destination_id = destination.id;
+    let sample = sample(state, client, destination);
+    let event_id = sample.event_id;
     let (delivery_id, body) = (sample.delivery_id, sample.body.clone());
     let Some(attempt) = turn.attempt(sample).await else {
         return Err(Problem::not_ready(

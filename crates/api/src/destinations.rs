@@ -16,6 +16,7 @@ use crate::auth::ClientAccess;
 use crate::body::JsonBody;
 use crate::destination_fields;
 use crate::destination_health::HealthView;
+use crate::destination_template;
 use crate::filter_schema::FilterSchema;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
@@ -63,6 +64,9 @@ struct DestinationView {
     /// The kind's own settings; of a webhook its `url` at least. A secret is shown as `********`.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/leads"}))]
     config: Value,
+    /// Templates for the kind's slots; null: none, what is sent is the kind's own.
+    #[schema(value_type = Option<Object>, required, example = json!({"title": "Lead: {{ data.name }}"}))]
+    template: Option<Value>,
     #[schema(schema_with = schema::retry_policy)]
     retry: RetryPolicy,
     #[schema(schema_with = schema::rate_limit, required)]
@@ -93,6 +97,9 @@ struct NewDestinationBody {
     /// The kind's own settings; of a webhook its `url`.
     #[schema(value_type = Object, example = json!({"url": "https://hooks.acme.example/crm"}))]
     config: Value,
+    /// Templates for the kind's slots (`templateSlots` of the kind); what isn't among them is sent as without.
+    #[schema(value_type = Option<Object>, required = false, example = json!({"title": "Lead: {{ data.name }}"}))]
+    template: Value,
     /// `standard` if absent.
     #[schema(schema_with = schema::retry_policy, required = false)]
     retry: (),
@@ -118,6 +125,9 @@ struct DestinationChangeBody {
     /// The kind's own settings, all of them; a secret that is `********`, or a secret field left out, stays as it is.
     #[schema(value_type = Object, required = false, example = json!({"url": "https://hooks.acme.example/crm"}))]
     config: Value,
+    /// Templates for the kind's slots, all of them; null: none.
+    #[schema(value_type = Option<Object>, required = false, example = json!({"title": "Lead: {{ data.name }}"}))]
+    template: Value,
     #[schema(schema_with = schema::retry_policy, required = false)]
     retry: (),
     #[schema(schema_with = schema::rate_limit, required = false)]
@@ -144,6 +154,7 @@ impl DestinationView {
             health: HealthView::of(destination, health, state.breaker(destination.id)),
             version: destination.version,
             config: destination.config.shown(),
+            template: destination.template.clone(),
             retry: destination.retry.clone(),
             rate_limit: destination.rate_limit,
             ordered: destination.ordered,
@@ -182,6 +193,7 @@ async fn create(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let new = destination_fields::new_destination(&body.value, &state)?;
+    destination_template::check(&new.kind, new.template.as_ref(), &state).await?;
     let request = key.request(path(access.client_id), || body.fingerprint());
     let answer =
         |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None, &state));
@@ -257,6 +269,8 @@ async fn change(
     let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
     let change = destination_fields::destination_change(&body.value, &destination, &state)?;
+    let template = change.template.as_ref().and_then(Option::as_ref);
+    destination_template::check(&destination.kind, template, &state).await?;
     let changed = state
         .store()
         .change_destination(access.client_id, destination_id, &change, &access.actor())

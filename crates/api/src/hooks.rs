@@ -208,6 +208,7 @@ fn new_hook(body: &Value, state: &ApiState) -> Result<NewDestination, Faults> {
         kind: kind.to_owned(),
         name: name(kind, url.as_str()),
         config,
+        template: None,
         retry: RetryPolicy::Standard,
         rate_limit: state.descriptor(kind).and_then(|descriptor| descriptor.rate_limit),
         ordered: false,

@@ -63,6 +63,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::destinations::routes())
         .merge(crate::destination_secrets::routes())
         .merge(crate::destination_test::routes())
+        .merge(crate::destination_preview::routes())
         .merge(crate::destination_kinds::routes())
         .merge(crate::hooks::routes())
         .merge(crate::deliveries::routes())

@@ -105,6 +105,10 @@ impl ApiState {
         self.0.registry.kinds().map(Kind::descriptor)
     }
 
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
     /// Checks a destination's config, which stands at `/config`: its kind must accept it, and the egress guard its URLs.
     /// Answers with the config as it is kept, its URLs normalised as in the settings. A secret that is masked or left out is
     /// the one of before; those are named too.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sensei_domain::DestinationId;
 use sensei_persistence::Destination;
+use serde_json::Value;
 
 use crate::transport::{ConfigError, Transport};
 use crate::transports::Registry;
@@ -30,6 +31,10 @@ impl BoundTransports {
         }
     }
 
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The transport of a destination as it is now: a changed URL works at the next attempt.
     pub(crate) fn of(&self, destination: &Destination) -> Result<Arc<dyn Transport>, ConfigError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,7 +43,10 @@ impl BoundTransports {
         {
             return Ok(Arc::clone(transport));
         }
-        let transport = self.registry.bind(&destination.kind, destination.config.expose())?;
+        let template = destination.template.as_ref().unwrap_or(&Value::Null);
+        let transport = self
+            .registry
+            .bind_with(&destination.kind, destination.config.expose(), template)?;
         if kept.len() >= KEPT {
             kept.clear();
         }

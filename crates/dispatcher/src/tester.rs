@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sensei_domain::{Clock, DeliveryId, DestinationId, EventId, Standing, Trigger};
+use sensei_domain::{Clock, DeliveryId, DestinationId, EventId, Standing, Timestamp, Trigger};
 use sensei_persistence::{AttemptRecord, Checkpoints, Destination, Job, Lease};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -109,8 +109,44 @@ impl Tester {
         self.0.tasks.wait().await;
     }
 
+    pub(crate) fn egress(&self) -> &Egress {
+        &self.0.egress
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        self.0.transports.registry()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
     fn under_way(&self) -> MutexGuard<'_, HashSet<DestinationId>> {
         self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sample {
+    /// The job of one attempt, which nobody else knows of.
+    pub(crate) fn into_job(self) -> Job {
+        let now = Instant::now();
+        Job {
+            delivery_id: self.delivery_id,
+            event_id: self.event_id,
+            // Nobody else knows of it.
+            lease: Lease::draw(),
+            leased_until: now,
+            read_at: now,
+            destination: self.destination,
+            body: self.body,
+            trigger: Trigger::Test,
+            attempts: 0,
+            standing: Standing {
+                scheduled_attempt: 1,
+                ours_since: None,
+            },
+            checkpoints: Checkpoints::in_memory(),
+        }
     }
 }
 
@@ -124,24 +160,7 @@ impl TestTurn {
     /// Makes the attempt; `None` when it was given up because the process ends.
     pub async fn attempt(&self, sample: Sample) -> Option<AttemptRecord> {
         let shared = &*self.tester.0;
-        let now = Instant::now();
-        let job = Job {
-            delivery_id: sample.delivery_id,
-            event_id: sample.event_id,
-            // Nobody else knows of it.
-            lease: Lease::draw(),
-            leased_until: now,
-            read_at: now,
-            destination: sample.destination,
-            body: sample.body,
-            trigger: Trigger::Test,
-            attempts: 0,
-            standing: Standing {
-                scheduled_attempt: 1,
-                ours_since: None,
-            },
-            checkpoints: Checkpoints::in_memory(),
-        };
+        let job = sample.into_job();
         tokio::select! {
             biased;
             () = shared.given_up.cancelled() => None,

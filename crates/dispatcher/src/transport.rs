@@ -13,6 +13,7 @@ use sensei_persistence::Job;
 use serde_json::Value;
 
 use crate::egress::{Answer, Egress, Failure};
+use crate::template::{Slot, TemplateError, Templates};
 
 /// A kind of destination: what it is called, what it needs, how a config becomes a transport.
 pub trait Kind: Send + Sync + 'static {
@@ -21,6 +22,17 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Refuses a config that can never work. No IO, no DNS.
     fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError>;
+
+    /// What of its requests templates may fill.
+    fn slots(&self) -> &[Slot] {
+        &[]
+    }
+
+    /// As [`Kind::bind`], with templates for its slots.
+    fn bind_with(&self, config: &Value, templates: Templates) -> Result<Box<dyn Transport>, ConfigError> {
+        let _ = templates;
+        self.bind(config)
+    }
 }
 
 /// Carries one event to one destination. Makes exactly one attempt. Safe to drop at any await.
@@ -141,6 +153,15 @@ impl Attempted {
             request_url: None,
             strain: None,
             pause: None,
+        }
+    }
+
+    /// A template makes nothing of the event: nothing was sent, and a repeat would change nothing.
+    pub(crate) fn unrendered(error: &TemplateError) -> Self {
+        Self {
+            outcome: Outcome::Rejected,
+            error: Some(error.to_string()),
+            ..Self::unsent(String::new())
         }
     }
 

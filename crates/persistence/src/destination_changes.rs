@@ -10,6 +10,7 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, Que
 use sensei_domain::{
     ClientId, DestinationId, DestinationName, DestinationStatus, Filter, RateLimit, RetryPolicy, Timestamp,
 };
+use serde_json::Value;
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -36,6 +37,8 @@ pub struct NewDestination {
     pub name: DestinationName,
     /// The kind's own settings.
     pub config: DestinationConfig,
+    /// Templates for the kind's slots, which it has accepted.
+    pub template: Option<Value>,
     /// What follows a failed attempt.
     pub retry: RetryPolicy,
     /// How fast attempts may follow each other.
@@ -55,6 +58,8 @@ pub struct DestinationChange {
     pub config: Option<DestinationConfig>,
     /// Places of secrets of that config that shall be what they are when it is written, whoever has changed them meanwhile.
     pub kept_secrets: Vec<String>,
+    /// Other templates, all of them, or `Some(None)` to have none.
+    pub template: Option<Option<Value>>,
     /// What follows a failed attempt.
     pub retry: Option<RetryPolicy>,
     /// Another rate limit, or `Some(None)` to have none.
@@ -201,6 +206,9 @@ fn applied(
         if current.as_ref() != Some(&config) {
             wanted.config = config.sealed(master_keys, row.id);
         }
+    }
+    if let Some(template) = &change.template {
+        wanted.template = template.as_ref().map(written).transpose()?;
     }
     if let Some(retry) = &change.retry {
         wanted.retry = written(retry)?;

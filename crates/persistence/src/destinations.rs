@@ -86,6 +86,7 @@ pub(crate) async fn create_lead_webhook(
         kind: WEBHOOK_KIND.to_owned(),
         name: LEAD_WEBHOOK.parse().expect("a name"),
         config: DestinationConfig::new(json!({ "url": url.as_str() }), []),
+        template: None,
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,
@@ -115,6 +116,7 @@ pub(crate) async fn create(
         status_since: now.as_millis(),
         version: 1,
         config: new.config.sealed(master_keys, id),
+        template: new.template.as_ref().map(written).transpose()?,
         retry: written(&new.retry)?,
         rate_limit: new.rate_limit.as_ref().map(written).transpose()?,
         ordered: new.ordered,
@@ -164,6 +166,7 @@ pub(crate) async fn delete(transaction: &DatabaseTransaction, row: &Model, now: 
     let id = row.id;
     let row = Model {
         config: "{}".to_owned(),
+        template: None,
         filter: None,
         sealed_secret: String::new(),
         previous_sealed_secret: None,

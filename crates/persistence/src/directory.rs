@@ -364,6 +364,11 @@ fn read_row(master_keys: &MasterKeys, model: destinations::Model) -> Result<Dest
         status_since: Timestamp::from_millis(model.status_since),
         version: model.version,
         config: DestinationConfig::unsealed(master_keys, model.id, &model.config)?,
+        template: model
+            .template
+            .map(|template| serde_json::from_str(&template))
+            .transpose()
+            .map_err(|_| unreadable("template"))?,
         retry: serde_json::from_str(&model.retry).map_err(|_| unreadable("retry policy"))?,
         rate_limit: model
             .rate_limit

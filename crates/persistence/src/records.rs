@@ -86,6 +86,8 @@ pub struct Destination {
     pub version: i64,
     /// The kind's own settings.
     pub config: DestinationConfig,
+    /// What of its requests templates fill, by the kind's slots; `None`: nothing.
+    pub template: Option<Value>,
     /// What follows a failed attempt.
     pub retry: RetryPolicy,
     /// How fast attempts may follow each other.

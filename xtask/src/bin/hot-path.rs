@@ -160,6 +160,7 @@ fn destination(now: Timestamp) -> Result<Destination> {
         status_since: now,
         version: 1,
         config: DestinationConfig::new(json!({"url": "https://example.com/leads"}), []),
+        template: None,
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,

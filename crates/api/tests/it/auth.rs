@@ -130,6 +130,7 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
         app.get(format!("{destination}/secret")),
         app.post(format!("{destination}/secret/rotate"), &json!({})),
         app.call(Method::POST, format!("{destination}/test")),
+        app.get(format!("{destination}/preview")),
     ] {
         secret.key(key).refused(403, "forbidden").await;
     }

@@ -119,6 +119,16 @@ async fn every_fault_of_a_new_destination_is_told() {
             &["/rateLimit/requests", "/rateLimit/per"],
         ),
         (with("ordered", Value::Null), &["/ordered"]),
+        (with("template", json!("{{ data.name }}")), &["/template"]),
+        (
+            with("template", json!({"title": "a", "body": 1})),
+            &["/template/body", "/template/title"],
+        ),
+        (with("template", json!({"body": "{{ data.name"})), &["/template/body"]),
+        (
+            with("template", json!({"body": "Lead: {{ data.name }}"})),
+            &["/template/body"],
+        ),
         (with("filter", json!("data.phone")), &["/filter"]),
         (
             with(
@@ -160,6 +170,11 @@ async fn every_fault_of_a_change_is_told() {
         (json!({"name": "Lead-Webhook"}), &["/name"]),
         (json!({"config": {"url": "https://169.254.169.254/"}}), &["/config/url"]),
         (json!({"config": {}}), &["/config/url"]),
+        (json!({"template": {"text": "a"}}), &["/template/text"]),
+        (
+            json!({"template": {"body": "\n{{ data.name | leet }}"}}),
+            &["/template/body"],
+        ),
         (
             json!({"retry": {"policy": "none", "delays": ["5s"]}}),
             &["/retry/delays"],

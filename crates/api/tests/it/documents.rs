@@ -66,6 +66,7 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", "/v1/destination-kinds".to_owned()),
         ("GET", format!("{client}/destinations/{{destinationId}}/secret")),
         ("POST", format!("{client}/destinations/{{destinationId}}/test")),
+        ("GET", format!("{client}/destinations/{{destinationId}}/preview")),
         ("POST", format!("{client}/hooks")),
         ("GET", format!("{client}/hooks/sample")),
         ("DELETE", format!("{client}/hooks/{{destinationId}}")),
@@ -346,7 +347,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::POST,
                 format!("{}/destinations", client.path),
                 json!({"kind": "webhook", "name": "Board", "config": {"url": url}, "retry": {"policy": "none"},
-                    "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true, "filter": null}),
+                    "template": {"body": "{}"}, "rateLimit": {"requests": 5, "per": "second", "burst": 10}, "ordered": true, "filter": null}),
             ),
         ),
         (
@@ -356,7 +357,7 @@ async fn bodies_take_the_documented_fields() {
                 Method::PATCH,
                 destination.clone(),
                 json!({"name": "CRM 2", "config": {"url": url}, "retry": {"policy": "custom", "delays": ["5s"]},
-                    "rateLimit": null, "ordered": false, "filter": null, "status": "paused"}),
+                    "template": null, "rateLimit": null, "ordered": false, "filter": null, "status": "paused"}),
             ),
         ),
         (
@@ -462,5 +463,5 @@ fn every_operation_documents_its_problems() {
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 37);
+    assert_eq!(by_status["401"], 38);
 }

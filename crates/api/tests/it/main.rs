@@ -18,4 +18,5 @@ mod recovery;
 mod secrets;
 mod settings;
 mod stats;
+mod templates;
 mod test_send;

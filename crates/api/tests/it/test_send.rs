@@ -31,6 +31,7 @@ async fn destination(app: &TestApp, client: &TestClient, name: &str, url: &str) 
         kind: "webhook".to_owned(),
         name: name.parse().expect("a name"),
         config: DestinationConfig::new(json!({"url": url}), []),
+        template: None,
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: true,

@@ -19,6 +19,7 @@ use super::answer::Answer;
 use super::failure::Failure;
 use super::own_address::OwnAddresses;
 use super::policy::{Approach, Policy, Refusal};
+use super::recorder::{Recorded, Recorder};
 use super::resolver::{Dns, VettingResolver};
 use super::tls;
 
@@ -96,7 +97,7 @@ pub enum EgressError {
 
 /// The only way out. Cheap to clone.
 #[derive(Clone)]
-pub struct Egress(Arc<Shared>);
+pub struct Egress(Arc<Shared>, Option<Recorder>);
 
 struct Shared {
     policy: Arc<Policy>,
@@ -137,7 +138,7 @@ impl Egress {
                 .build()?;
             Ok::<_, reqwest::Error>(Way { client, resolver })
         };
-        Ok(Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             https: way(true)?,
             http: way(false)?,
             tls: Arc::new(tls.clone()),
@@ -145,7 +146,19 @@ impl Egress {
             vendors_at: options.vendors_at,
             deadline: options.deadline,
             connect_timeout,
-        })))
+        });
+        Ok(Self(shared, None))
+    }
+
+    /// One by which nothing leaves: the first request is kept there, and each ends as a failure.
+    pub(crate) fn recording(&self) -> (Self, Recorder) {
+        let recorder = Recorder::default();
+        (Self(Arc::clone(&self.0), Some(recorder.clone())), recorder)
+    }
+
+    /// Where requests are kept instead of being sent, if they are.
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.1.as_ref()
     }
 
     /// Judges a URL by what it says, without looking its name up: for a good message to whoever typed it. That it
@@ -193,6 +206,11 @@ impl Egress {
         } = call;
         let shared = &*self.0;
         shared.policy.check(url).map_err(Failure::Blocked)?;
+        if let Some(recorder) = &self.1 {
+            let method = method.to_string();
+            recorder.keep(Recorded { method, headers, body });
+            return Err(Failure::Ours("it is a preview".to_owned()));
+        }
         let way = if url.scheme() == "https" {
             &shared.https
         } else {
@@ -212,7 +230,7 @@ impl Egress {
 
     /// As [`Egress::send`], to a host that a kind knows, not one that a client chose: where something stands in for those, to that.
     pub async fn send_to_vendor(&self, call: Call<'_>) -> Result<Answer, Failure> {
-        let Some(base) = &self.0.vendors_at else {
+        let Some(base) = self.0.vendors_at.as_ref().filter(|_| self.1.is_none()) else {
             return self.send(call).await;
         };
         let mut url = base.clone();

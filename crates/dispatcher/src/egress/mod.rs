@@ -13,6 +13,7 @@ mod dial;
 mod failure;
 mod own_address;
 mod policy;
+mod recorder;
 mod resolver;
 mod tls;
 
@@ -21,3 +22,4 @@ pub use answer::Answer;
 pub use client::{ATTEMPT_DEADLINE, Call, Egress, EgressError, EgressOptions, USER_AGENT};
 pub use failure::Failure;
 pub use policy::Refusal;
+pub(crate) use recorder::Recorded;

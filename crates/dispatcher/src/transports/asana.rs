@@ -14,10 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::{self, About};
+use super::task::Sheet;
 use super::text::cut;
-use super::told::Summary;
 use super::vendor;
 use crate::egress::Egress;
+use crate::template::{Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "asana";
@@ -25,6 +26,13 @@ const TASKS: &str = "https://app.asana.com/api/1.0/tasks";
 /// Characters. Asana takes more.
 const NAME: usize = 1_000;
 const NOTES: usize = 30_000;
+
+const SHEET: Sheet = Sheet {
+    title: NAME,
+    text: NOTES,
+    escape: cut,
+};
+const SLOTS: &[Slot] = &SHEET.slots();
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -51,27 +59,26 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 2. Open the project; the first long number in its address is `projectId`.",
             docs_url: "https://developers.asana.com/docs/personal-access-token",
         },
+        SLOTS,
         AsanaTransport,
     )
 }
 
-struct AsanaTransport(Config);
+struct AsanaTransport(Config, Templates);
 
 vendor::transport_without_secrets!(AsanaTransport);
 
 #[async_trait]
 impl Transport for AsanaTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
-        let body = |summary: &Summary| {
-            json!({"data": {
-                "name": cut(&summary.task(), NAME),
-                "notes": summary.text(NOTES, cut),
-                "projects": [self.0.project_id],
-            }})
+        let task = match SHEET.task(&self.1, job).await {
+            Ok(task) => task,
+            Err(attempted) => return attempted,
         };
+        let body = json!({"data": {"name": task.title, "notes": task.text, "projects": [self.0.project_id]}});
         let headers = vendor::json_with(AUTHORIZATION, &format!("Bearer {}", self.0.token));
         let judge = |answer: &_| vendor::judge_api("Asana", answer, now, reason);
-        vendor::post_summary(egress, &job.body, TASKS, headers, body, judge).await
+        vendor::post_to(egress, TASKS, headers, &body, judge).await
     }
 }
 

@@ -15,10 +15,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::config::{self, About};
-use super::text::{cut, markdown};
-use super::told::Summary;
+use super::task::Sheet;
+use super::text::markdown;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "clickup";
@@ -27,6 +28,13 @@ const NAME: usize = 1_000;
 const DESCRIPTION: usize = 30_000;
 /// A limit is by the minute; a clock that differs must not make it hours.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
+
+const SHEET: Sheet = Sheet {
+    title: NAME,
+    text: DESCRIPTION,
+    escape: markdown,
+};
+const SLOTS: &[Slot] = &SHEET.slots();
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,26 +61,26 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 2. Open the list in the browser: the digits after `/li/` in its address are `listId`.",
             docs_url: "https://developer.clickup.com/docs/authentication",
         },
+        SLOTS,
         ClickUpTransport,
     )
 }
 
-struct ClickUpTransport(Config);
+struct ClickUpTransport(Config, Templates);
 
 vendor::transport_without_secrets!(ClickUpTransport);
 
 #[async_trait]
 impl Transport for ClickUpTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
-        let body = |summary: &Summary| {
-            json!({
-                "name": cut(&summary.task(), NAME),
-                "markdown_description": summary.text(DESCRIPTION, markdown),
-            })
+        let task = match SHEET.task(&self.1, job).await {
+            Ok(task) => task,
+            Err(attempted) => return attempted,
         };
+        let body = json!({"name": task.title, "markdown_description": task.text});
         let url = format!("https://api.clickup.com/api/v2/list/{}/task", self.0.list_id);
         let headers = vendor::json_with(AUTHORIZATION, &self.0.token);
-        vendor::post_summary(egress, &job.body, &url, headers, body, |answer| judge(answer, now)).await
+        vendor::post_to(egress, &url, headers, &body, |answer| judge(answer, now)).await
     }
 }
 

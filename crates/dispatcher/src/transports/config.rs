@@ -13,6 +13,7 @@ use sensei_domain::{Fault, Faults, RateLimit};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::template::{Slot, Templates};
 use crate::transport::{ConfigError, Descriptor, Kind, Transport};
 
 /// What there is to know about a kind beside its config.
@@ -26,21 +27,21 @@ pub(super) struct About {
     pub(super) docs_url: &'static str,
 }
 
-/// A kind whose config is a type, and what becomes of a config.
-pub(super) fn kind<C, T>(about: About, bind: fn(C) -> T) -> Arc<dyn Kind>
+/// A kind whose config is a type, and what becomes of a config and of templates for these slots.
+pub(super) fn kind<C, T>(about: About, slots: &'static [Slot], bind: fn(C, Templates) -> T) -> Arc<dyn Kind>
 where
     C: JsonSchema + DeserializeOwned + 'static,
     T: Transport,
 {
-    checked_kind(about, move |config| Ok(bind(config)))
+    checked_kind(about, slots, move |config, templates| Ok(bind(config, templates)))
 }
 
 /// As [`kind`], where not every config that fits the schema can be used.
-pub(super) fn checked_kind<C, T, B>(about: About, bind: B) -> Arc<dyn Kind>
+pub(super) fn checked_kind<C, T, B>(about: About, slots: &'static [Slot], bind: B) -> Arc<dyn Kind>
 where
     C: JsonSchema + DeserializeOwned + 'static,
     T: Transport,
-    B: Fn(C) -> Result<T, Faults> + Send + Sync + 'static,
+    B: Fn(C, Templates) -> Result<T, Faults> + Send + Sync + 'static,
 {
     let config = Typed::<C>::new();
     let descriptor = Descriptor {
@@ -57,6 +58,7 @@ where
     Arc::new(TypedKind {
         descriptor,
         config,
+        slots,
         bind,
     })
 }
@@ -64,6 +66,7 @@ where
 struct TypedKind<C, B> {
     descriptor: Descriptor,
     config: Typed<C>,
+    slots: &'static [Slot],
     bind: B,
 }
 
@@ -71,20 +74,34 @@ impl<C, T, B> Kind for TypedKind<C, B>
 where
     C: JsonSchema + DeserializeOwned + 'static,
     T: Transport,
-    B: Fn(C) -> Result<T, Faults> + Send + Sync + 'static,
+    B: Fn(C, Templates) -> Result<T, Faults> + Send + Sync + 'static,
 {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
+    fn slots(&self) -> &[Slot] {
+        self.slots
+    }
+
     fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
+        self.bind_with(config, Templates::default())
+    }
+
+    fn bind_with(&self, config: &Value, templates: Templates) -> Result<Box<dyn Transport>, ConfigError> {
         let kind = self.descriptor.kind;
         let config = self.config.read(kind, config)?;
-        match (self.bind)(config) {
+        match (self.bind)(config, templates) {
             Ok(transport) => Ok(Box::new(transport)),
             Err(faults) => Err(ConfigError::Invalid { kind, faults }),
         }
     }
+}
+
+/// Whether a text is a name as receivers call their fields: letters, digits and `_`, a letter first.
+pub(super) fn is_name(text: &str, limit: usize) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.len() <= limit && text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_of_name)
 }
 
 /// A kind's config as a type.

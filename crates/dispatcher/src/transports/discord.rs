@@ -14,10 +14,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::{self, About};
+use super::task::line;
 use super::text::{cut, markdown};
 use super::told::Summary;
 use super::vendor::{self, CapabilityUrl, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "discord";
@@ -25,6 +27,15 @@ const KIND: &str = "discord";
 const TITLE: usize = 256;
 const FIELD: usize = 1_024;
 const DESCRIPTION: usize = 3_400;
+const SLOTS: &[Slot] = &[
+    Slot::text("title", "The message's heading, in one line.", TITLE, markdown).or("New lead – {{ data.clientName }}"),
+    Slot::text(
+        "text",
+        "What stands below the heading, in Markdown: without a template all that is known of the lead.",
+        DESCRIPTION,
+        markdown,
+    ),
+];
 /// Of Discord's own words, no more is repeated.
 const REASON: usize = 300;
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
@@ -65,13 +76,14 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. A forum channel needs a thread as well: with *Developer Mode* on, *Copy Thread ID*.",
             docs_url: "https://discord.com/developers/docs/resources/webhook",
         },
-        |Config { url, thread_id }| {
+        SLOTS,
+        |Config { url, thread_id }, templates| {
             let thread = thread_id.map_or_else(String::new, |id| format!("&thread_id={id}"));
             // Without `wait` a message that isn't kept is no error.
             let (_, webhook) = url.split_once("/webhooks/").expect("the schema has seen to it");
             let url = format!("https://discord.com/api/{VERSION}/webhooks/{webhook}?wait=true{thread}");
             let url = CapabilityUrl::new(&url);
-            DiscordTransport { url }
+            DiscordTransport { url, templates }
         },
     )
 }
@@ -79,13 +91,18 @@ pub(super) fn kind() -> Arc<dyn Kind> {
 #[derive(Debug)]
 struct DiscordTransport {
     url: CapabilityUrl,
+    templates: Templates,
 }
 
 #[async_trait]
 impl Transport for DiscordTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
+        let rendered = match vendor::rendered(&self.templates, job).await {
+            Ok(rendered) => rendered,
+            Err(attempted) => return attempted,
+        };
         let embed = match Summary::read(&job.body) {
-            Ok(summary) => embed(&summary),
+            Ok(summary) => embed(&summary, rendered),
             Err(failure) => return Attempted::unanswered(&failure),
         };
         let body = json!({"allowed_mentions": {"parse": []}, "embeds": [embed]}).to_string();
@@ -96,16 +113,21 @@ impl Transport for DiscordTransport {
     }
 }
 
-fn embed(summary: &Summary) -> Value {
-    let facts = summary.facts.iter();
-    let fields = facts.map(|(label, fact)| json!({"name": label, "value": markdown(fact, FIELD), "inline": true}));
+fn embed(summary: &Summary, mut rendered: Rendered) -> Value {
+    let title = rendered.take("title").map(|title| line(&title));
     let mut embed = json!({
-        "title": markdown(&summary.title, TITLE),
+        "title": title.unwrap_or_else(|| markdown(&summary.title, TITLE)),
         "color": COLOR,
         "timestamp": summary.timestamp,
-        "fields": fields.collect::<Vec<_>>(),
         "footer": {"text": summary.note},
     });
+    if let Some(text) = rendered.take("text") {
+        embed["description"] = text.into();
+        return embed;
+    }
+    let facts = summary.facts.iter();
+    let fields = facts.map(|(label, fact)| json!({"name": label, "value": markdown(fact, FIELD), "inline": true}));
+    embed["fields"] = fields.collect();
     if let Some(message) = &summary.message {
         embed["description"] = markdown(message, DESCRIPTION).into();
     }

@@ -20,6 +20,7 @@ use super::text::cut;
 use super::told;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "hubspot";
@@ -28,6 +29,16 @@ const CONTACTS: &str = "https://api.hubapi.com/crm/v3/objects/contacts";
 const PROPERTY: usize = 65_000;
 /// Of a contact that another request has just made, HubSpot says its number after this.
 const EXISTING: &str = "Existing ID: ";
+
+const SLOTS: &[Slot] = &[Slot::fields(
+    "Contact properties by their internal names; they must be there already.",
+    PROPERTY,
+    |name| match name {
+        "email" => Err("must not be given: contacts are found by it"),
+        _ if config::is_name(name, 100) => Ok(()),
+        _ => Err("must be a property's internal name: letters, digits and _"),
+    },
+)];
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -54,16 +65,17 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. If you want the client's name with each contact, make a contact property for it and put its internal name into `clientProperty`.",
             docs_url: "https://developers.hubspot.com/docs/apps/legacy-apps/private-apps/overview",
         },
+        SLOTS,
         HubSpotTransport,
     )
 }
 
-struct HubSpotTransport(Config);
+struct HubSpotTransport(Config, Templates);
 
 vendor::transport_without_secrets!(HubSpotTransport);
 
 impl HubSpotTransport {
-    fn properties(&self, lead: &LeadData<'_>) -> Value {
+    fn properties(&self, lead: &LeadData<'_>, rendered: &Rendered) -> Value {
         let (first, last) = told::split(&lead.name);
         let properties = [
             ("email", Some(&*lead.email)),
@@ -75,7 +87,8 @@ impl HubSpotTransport {
         let properties = properties.into_iter().filter_map(|(name, text)| Some((name, text?)));
         let client = self.0.client_property.as_deref().map(|name| (name, &*lead.client_name));
         let properties = properties.chain(client);
-        let properties = properties.map(|(name, text)| (name.to_owned(), cut(text, PROPERTY).into()));
+        let properties = rendered.over(properties.map(|(name, text)| (name, cut(text, PROPERTY))));
+        let properties = properties.map(|(name, text)| (name.to_owned(), text.into()));
         Value::Object(properties.collect::<Map<_, _>>())
     }
 }
@@ -87,9 +100,13 @@ impl Transport for HubSpotTransport {
             Ok(lead) => lead,
             Err(attempted) => return attempted,
         };
+        let rendered = match vendor::rendered(&self.1, job).await {
+            Ok(rendered) => rendered,
+            Err(attempted) => return attempted,
+        };
         let ends = Some(Instant::now() + egress.deadline());
         let headers = vendor::json_with(AUTHORIZATION, &format!("Bearer {}", self.0.token));
-        let properties = self.properties(&lead.data);
+        let properties = self.properties(&lead.data, &rendered);
         let body = json!({"inputs": [{"idProperty": "email", "id": lead.data.email, "properties": properties}]});
         let url = format!("{CONTACTS}/batch/upsert");
         let answered = vendor::send(

@@ -16,10 +16,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::{self, About};
+use super::task::Sheet;
 use super::text::cut;
-use super::told::Summary;
 use super::vendor;
 use crate::egress::Egress;
+use crate::template::{Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "jira";
@@ -27,6 +28,13 @@ const TASK: &str = "Task";
 /// Characters, by Jira's limits of 255 and 32,767.
 const SUMMARY: usize = 250;
 const DESCRIPTION: usize = 30_000;
+
+const SHEET: Sheet = Sheet {
+    title: SUMMARY,
+    text: DESCRIPTION,
+    escape: cut,
+};
+const SLOTS: &[Slot] = &SHEET.slots();
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -65,11 +73,12 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 2. The project's key stands before the number of its issues: `SALES` of SALES-7.",
             docs_url: "https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issues/",
         },
+        SLOTS,
         JiraTransport,
     )
 }
 
-struct JiraTransport(Config);
+struct JiraTransport(Config, Templates);
 
 vendor::transport_without_secrets!(JiraTransport);
 
@@ -83,19 +92,21 @@ impl Transport for JiraTransport {
             project_key,
             issue_type,
         } = &self.0;
-        let body = |summary: &Summary| {
-            json!({"fields": {
-                "project": {"key": project_key},
-                "issuetype": {"name": issue_type.as_deref().unwrap_or(TASK)},
-                "summary": cut(&summary.task(), SUMMARY),
-                "description": document(&summary.text(DESCRIPTION, cut)),
-            }})
+        let task = match SHEET.task(&self.1, job).await {
+            Ok(task) => task,
+            Err(attempted) => return attempted,
         };
+        let body = json!({"fields": {
+            "project": {"key": project_key},
+            "issuetype": {"name": issue_type.as_deref().unwrap_or(TASK)},
+            "summary": task.title,
+            "description": document(&task.text),
+        }});
         let url = format!("https://{site}.atlassian.net/rest/api/3/issue");
         let credentials = format!("Basic {}", STANDARD.encode(format!("{email}:{token}")));
         let headers = vendor::json_with(AUTHORIZATION, &credentials);
         let judge = |answer: &_| vendor::judge_api("Jira", answer, now, reason);
-        vendor::post_summary(egress, &job.body, &url, headers, body, judge).await
+        vendor::post_to(egress, &url, headers, &body, judge).await
     }
 }
 

@@ -21,6 +21,7 @@ use super::text::cut;
 use super::told;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "kit";
@@ -29,6 +30,17 @@ const API_KEY: HeaderName = HeaderName::from_static("x-kit-api-key");
 const MINUTE: Duration = Duration::from_mins(1);
 /// Characters of a field.
 const FIELD: usize = 255;
+
+const SLOTS: &[Slot] = &[Slot::fields(
+    "Custom fields by their keys; Kit leaves out what it doesn't know.",
+    FIELD,
+    |name| {
+        let is_one = config::is_name(name, 100);
+        is_one
+            .then_some(())
+            .ok_or("must be a custom field's key: letters, digits and _")
+    },
+)];
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -56,11 +68,12 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 A new subscriber is *inactive* until a form has asked to confirm.",
             docs_url: "https://developers.kit.com/api-reference/overview",
         },
+        SLOTS,
         KitTransport,
     )
 }
 
-struct KitTransport(Config);
+struct KitTransport(Config, Templates);
 
 vendor::transport_without_secrets!(KitTransport);
 
@@ -91,9 +104,13 @@ impl Transport for KitTransport {
             Ok(lead) => lead.data,
             Err(attempted) => return attempted,
         };
+        let rendered = match vendor::rendered(&self.1, job).await {
+            Ok(rendered) => rendered,
+            Err(attempted) => return attempted,
+        };
         let ends = Instant::now() + egress.deadline();
         let url = format!("{API}/subscribers");
-        let subscribed = self.call(egress, ends, &url, &subscriber(&lead), now).await;
+        let subscribed = self.call(egress, ends, &url, &subscriber(&lead, &rendered), now).await;
         match &self.0.form_id {
             Some(form) if subscribed.outcome == Outcome::Delivered => {
                 let url = format!("{API}/forms/{form}/subscribers");
@@ -105,12 +122,13 @@ impl Transport for KitTransport {
     }
 }
 
-fn subscriber(lead: &LeadData<'_>) -> Value {
+fn subscriber(lead: &LeadData<'_>, rendered: &Rendered) -> Value {
     let (first, last) = told::split(&lead.name);
     let fields = [("last_name", first.map(|_| last)), ("phone", lead.phone.as_deref())];
     let fields = fields
         .into_iter()
-        .filter_map(|(name, text)| Some((name.to_owned(), cut(text?, FIELD).into())));
+        .filter_map(|(name, text)| Some((name, cut(text?, FIELD))));
+    let fields = rendered.over(fields).map(|(name, text)| (name.to_owned(), text.into()));
     json!({
         "email_address": lead.email,
         "first_name": cut(first.unwrap_or(last), FIELD),

@@ -14,10 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::{self, About};
+use super::task::Sheet;
 use super::text::{cut, markdown};
-use super::told::Summary;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "linear";
@@ -27,6 +28,13 @@ const CREATE: &str = "mutation($input: IssueCreateInput!) { issueCreate(input: $
 /// Characters.
 const TITLE: usize = 250;
 const DESCRIPTION: usize = 30_000;
+
+const SHEET: Sheet = Sheet {
+    title: TITLE,
+    text: DESCRIPTION,
+    escape: markdown,
+};
+const SLOTS: &[Slot] = &SHEET.slots();
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -56,27 +64,26 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 2. Open the team, press Ctrl K (⌘ K) and choose *Copy model UUID*: that is `teamId`.",
             docs_url: "https://linear.app/developers/graphql",
         },
+        SLOTS,
         LinearTransport,
     )
 }
 
-struct LinearTransport(Config);
+struct LinearTransport(Config, Templates);
 
 vendor::transport_without_secrets!(LinearTransport);
 
 #[async_trait]
 impl Transport for LinearTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
-        let body = |summary: &Summary| {
-            let input = json!({
-                "teamId": self.0.team_id,
-                "title": cut(&summary.task(), TITLE),
-                "description": summary.text(DESCRIPTION, markdown),
-            });
-            json!({"query": CREATE, "variables": {"input": input}})
+        let task = match SHEET.task(&self.1, job).await {
+            Ok(task) => task,
+            Err(attempted) => return attempted,
         };
+        let input = json!({"teamId": self.0.team_id, "title": task.title, "description": task.text});
+        let body = json!({"query": CREATE, "variables": {"input": input}});
         let headers = vendor::json_with(AUTHORIZATION, &self.0.api_key);
-        vendor::post_summary(egress, &job.body, GRAPHQL, headers, body, |answer| judge(answer, now)).await
+        vendor::post_to(egress, GRAPHQL, headers, &body, |answer| judge(answer, now)).await
     }
 }
 

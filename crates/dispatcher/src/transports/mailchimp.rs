@@ -23,11 +23,23 @@ use super::text::cut;
 use super::told;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "mailchimp";
 /// Characters of a merge field.
 const FIELD: usize = 255;
+
+const SLOTS: &[Slot] = &[Slot::fields(
+    "Merge fields by their tags; they must be there already.",
+    FIELD,
+    |name| {
+        let is_tag = config::is_name(name, 10) && !name.contains(|letter: char| letter.is_ascii_lowercase());
+        is_tag
+            .then_some(())
+            .ok_or("must be a merge field's tag: at most 10 capital letters, digits and _")
+    },
+)];
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -61,11 +73,12 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 A new member gets a mail that asks to confirm, unless `withoutConfirmation` is `true`.",
             docs_url: "https://mailchimp.com/developer/marketing/guides/quick-start/",
         },
+        SLOTS,
         MailchimpTransport,
     )
 }
 
-struct MailchimpTransport(Config);
+struct MailchimpTransport(Config, Templates);
 
 vendor::transport_without_secrets!(MailchimpTransport);
 
@@ -79,7 +92,7 @@ impl MailchimpTransport {
         )
     }
 
-    fn member(&self, lead: &LeadData<'_>) -> Value {
+    fn member(&self, lead: &LeadData<'_>, rendered: &Rendered) -> Value {
         let (first, last) = told::split(&lead.name);
         let fields = [
             ("FNAME", first),
@@ -88,7 +101,8 @@ impl MailchimpTransport {
         ];
         let fields = fields
             .into_iter()
-            .filter_map(|(name, text)| Some((name.to_owned(), cut(text?, FIELD).into())));
+            .filter_map(|(name, text)| Some((name, cut(text?, FIELD))));
+        let fields = rendered.over(fields).map(|(name, text)| (name.to_owned(), text.into()));
         let status = if self.0.without_confirmation {
             "subscribed"
         } else {
@@ -105,10 +119,14 @@ impl Transport for MailchimpTransport {
             Ok(lead) => lead.data,
             Err(attempted) => return attempted,
         };
+        let rendered = match vendor::rendered(&self.1, job).await {
+            Ok(rendered) => rendered,
+            Err(attempted) => return attempted,
+        };
         let url = self.url(&lead.email);
         let credentials = format!("Basic {}", STANDARD.encode(format!("any:{}", self.0.api_key)));
         let headers = vendor::json_with(AUTHORIZATION, &credentials);
-        let body = self.member(&lead).to_string();
+        let body = self.member(&lead, &rendered).to_string();
         let attempted = match vendor::send(egress, None, Method::PUT, &vendor::fixed(&url), headers, body).await {
             Ok(answer) => vendor::judged(&answer, |answer| judge(answer, now)),
             Err(failure) => Attempted::unanswered(&failure),

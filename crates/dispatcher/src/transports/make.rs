@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::config::{self, About};
-use super::hook::Hook;
+use super::hook::{self, Hook};
 use super::vendor::{self, Judged};
 use crate::egress::Answer;
 use crate::transport::Kind;
@@ -44,7 +44,8 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. Send a test from here while Make waits to *determine the data structure*, then switch the scenario on.",
             docs_url: "https://help.make.com/webhooks",
         },
-        |Config { url }| Hook::new(&url, judge),
+        hook::SLOTS,
+        |Config { url }, templates| Hook::new(&url, judge, templates),
     )
 }
 

@@ -17,7 +17,8 @@ mod pipedrive;
 mod salesforce;
 mod scripted;
 mod slack;
-mod text;
+mod task;
+pub(crate) mod text;
 mod told;
 mod trello;
 mod vendor;
@@ -26,8 +27,10 @@ mod zapier;
 
 use std::sync::Arc;
 
+use sensei_domain::Faults;
 use serde_json::Value;
 
+use crate::template::{Slot, Templates};
 use crate::transport::{ConfigError, Kind, Transport};
 
 pub use scripted::{Scripted, ScriptedAttempt, Step};
@@ -77,9 +80,27 @@ impl Registry {
 
     /// A transport of this kind for this config.
     pub fn bind(&self, kind: &str, config: &Value) -> Result<Arc<dyn Transport>, ConfigError> {
+        self.bind_with(kind, config, &Value::Null)
+    }
+
+    /// As [`Registry::bind`], with a destination's field `template`.
+    pub fn bind_with(&self, kind: &str, config: &Value, template: &Value) -> Result<Arc<dyn Transport>, ConfigError> {
         let found = self.kind(kind);
         let found = found.ok_or_else(|| ConfigError::UnknownKind { kind: kind.to_owned() })?;
-        Ok(found.bind(config)?.into())
+        let kind = found.descriptor().kind;
+        let templates = self.templates(kind, template);
+        let templates = templates.map_err(|faults| ConfigError::Invalid { kind, faults })?;
+        Ok(found.bind_with(config, templates)?.into())
+    }
+
+    /// The templates of a destination's field `template`, which aren't compiled yet.
+    pub fn templates(&self, kind: &str, template: &Value) -> Result<Templates, Faults> {
+        Templates::read(self.slots(kind), template)
+    }
+
+    /// What of a kind's requests templates may fill.
+    pub fn slots(&self, kind: &str) -> &[Slot] {
+        self.kind(kind).map_or(&[], |kind| kind.slots())
     }
 }
 

@@ -174,6 +174,15 @@ impl Tokens {
     /// # Errors
     /// What came of the attempt: without a token it is over.
     pub(super) async fn token(&self, now: Timestamp, ends: Instant, egress: &Egress) -> Result<Arc<Token>, Attempted> {
+        if egress.recorder().is_some() {
+            let mut bearer = HeaderValue::from_static("Bearer");
+            bearer.set_sensitive(true);
+            return Ok(Arc::new(Token {
+                bearer,
+                asked_at: now,
+                until: now,
+            }));
+        }
         let answers = {
             let latest = self.latest();
             if let Some(Ok(token)) = &latest.answer

@@ -21,10 +21,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::config::{self, About};
+use super::task::line;
 use super::text::{cut, html};
 use super::told;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress, Failure};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "pipedrive";
@@ -34,6 +36,11 @@ const TOKEN: HeaderName = HeaderName::from_static("x-api-token");
 const NAME: usize = 255;
 /// Characters of a note.
 const NOTE: usize = 50_000;
+const SLOTS: &[Slot] = &[
+    Slot::text("title", "The lead's title, in one line.", NAME, cut)
+        .or("Lead – {{ data.name }} ({{ data.clientName }})"),
+    Slot::text("note", "The note on the lead, in HTML.", NOTE, html).or("{{ data.message }}"),
+];
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -57,11 +64,12 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 2. What is made belongs to that user: one of his own for this is best, who may add people and leads.",
             docs_url: "https://developers.pipedrive.com/docs/api/v1",
         },
+        SLOTS,
         PipedriveTransport,
     )
 }
 
-struct PipedriveTransport(Config);
+struct PipedriveTransport(Config, Templates);
 
 vendor::transport_without_secrets!(PipedriveTransport);
 
@@ -168,7 +176,13 @@ impl Calls<'_> {
     }
 
     /// `is_again`: an attempt before this one may have made it.
-    async fn lead(&mut self, lead: &LeadData<'_>, person: u64, is_again: bool) -> Result<String, Attempted> {
+    async fn lead(
+        &mut self,
+        lead: &LeadData<'_>,
+        title: String,
+        person: u64,
+        is_again: bool,
+    ) -> Result<String, Attempted> {
         let origin = lead.id.to_string();
         if is_again {
             let (person, sort) = (person.to_string(), "add_time DESC");
@@ -180,21 +194,20 @@ impl Calls<'_> {
                 return Ok(id.to_owned());
             }
         }
-        let title = cut(&format!("Lead – {} ({})", lead.name, lead.client_name), NAME);
         let body = json!({"title": title, "person_id": person, "origin_id": origin});
         let made = self.post("/v1/leads", body).await?;
         let id = made["id"].as_str().map(str::to_owned);
         id.ok_or_else(|| self.without("the lead's id"))
     }
 
-    async fn note(&mut self, message: &str, lead: &str, is_again: bool) -> Result<(), Attempted> {
+    async fn note(&mut self, content: String, lead: &str, is_again: bool) -> Result<(), Attempted> {
         if is_again {
             let found = self.get("/v1/notes", &[("lead_id", lead), ("limit", "1")]).await?;
             if found.as_array().is_some_and(|notes| !notes.is_empty()) {
                 return Ok(());
             }
         }
-        let body = json!({"content": html(message, NOTE), "lead_id": lead});
+        let body = json!({"content": content, "lead_id": lead});
         self.post("/v1/notes", body).await.map(drop)
     }
 }
@@ -208,6 +221,7 @@ impl PipedriveTransport {
         egress: &Egress,
     ) -> Result<Attempted, Attempted> {
         let LeadCreated { data: lead, .. } = told::lead(&job.body)?;
+        let (title, note) = texts(&lead, vendor::rendered(&self.1, job).await?);
         let mut calls = Calls {
             egress,
             headers: vendor::json_with(TOKEN, &self.0.api_token),
@@ -228,15 +242,15 @@ impl PipedriveTransport {
         let lead_id = if let Some(lead) = made.lead.take() {
             lead
         } else {
-            let lead = calls.lead(&lead, person, is_again).await?;
+            let lead = calls.lead(&lead, title, person, is_again).await?;
             is_again = false;
             lead
         };
         made.lead = Some(lead_id.clone());
         if !made.is_noted {
             made.keep(job).await?;
-            if let Some(message) = &lead.message {
-                calls.note(message, &lead_id, is_again).await?;
+            if let Some(note) = note {
+                calls.note(note, &lead_id, is_again).await?;
             }
             made.is_noted = true;
             made.keep(job).await?;
@@ -244,6 +258,14 @@ impl PipedriveTransport {
         let done = || Attempted::unsent("an earlier attempt has made it all".to_owned());
         Ok(calls.last.take().unwrap_or_else(done))
     }
+}
+
+/// The lead's title, and its note.
+fn texts(lead: &LeadData<'_>, mut rendered: Rendered) -> (String, Option<String>) {
+    let title = rendered.take("title").map(|title| line(&title));
+    let title = title.unwrap_or_else(|| cut(&format!("Lead – {} ({})", lead.name, lead.client_name), NAME));
+    let note = rendered.take("note");
+    (title, note.or_else(|| Some(html(lead.message.as_deref()?, NOTE))))
 }
 
 #[async_trait]

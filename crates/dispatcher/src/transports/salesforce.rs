@@ -23,6 +23,7 @@ use super::text::cut;
 use super::told;
 use super::vendor::{self, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "salesforce";
@@ -32,6 +33,8 @@ const FORM: &str = "https://webto.salesforce.com/servlet/servlet.WebToLead?encod
 const IS_PROCESSED: &str = "is-processed";
 /// Characters of an email address.
 const EMAIL_LIMIT: usize = 80;
+/// Characters of the longest field.
+const LONGEST: usize = 32_000;
 /// A field of a lead, its name in the form, and its characters.
 const FIELDS: [(&str, &str, usize); 7] = [
     ("FirstName", "first_name", 40),
@@ -39,9 +42,19 @@ const FIELDS: [(&str, &str, usize); 7] = [
     ("Company", "company", 255),
     ("Email", "email", EMAIL_LIMIT),
     ("Phone", "phone", 40),
-    ("Description", "description", 32_000),
+    ("Description", "description", LONGEST),
     ("LeadSource", "lead_source", 255),
 ];
+
+const SLOTS: &[Slot] = &[Slot::fields(
+    "Fields of a lead by their API names; for Web-to-Lead by those in its form.",
+    LONGEST,
+    |name| match name {
+        "oid" | "retURL" | "debug" | "debugEmail" | "Id" => Err("must not be given: it isn't a field of a lead"),
+        _ if name.len() <= 80 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => Ok(()),
+        _ => Err("must be a field's name: letters, digits and _"),
+    },
+)];
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -89,11 +102,12 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 By **Web-to-Lead**, without a login: `orgId` is the *Organization ID* under *Company Information*. Salesforce doesn't say whether it keeps such a lead, and takes 500 of them a day.",
             docs_url: "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/intro_rest.htm",
         },
+        SLOTS,
         bind,
     )
 }
 
-fn bind(config: Config) -> Result<SalesforceTransport, Faults> {
+fn bind(config: Config, templates: Templates) -> Result<SalesforceTransport, Faults> {
     let fault = |field: &str, detail: &str| Fault {
         pointer: format!("/{field}"),
         detail: detail.to_owned(),
@@ -146,12 +160,14 @@ fn bind(config: Config) -> Result<SalesforceTransport, Faults> {
     Ok(SalesforceTransport {
         way: way.expect("a config without faults has its way"),
         lead_source: config.lead_source.unwrap_or_else(|| "Web".to_owned()),
+        templates,
     })
 }
 
 struct SalesforceTransport {
     way: Way,
     lead_source: String,
+    templates: Templates,
 }
 
 enum Way {
@@ -174,7 +190,11 @@ impl Transport for SalesforceTransport {
             Ok(lead) => lead.data,
             Err(attempted) => return attempted,
         };
-        let fields = self.fields(&lead);
+        let rendered = match vendor::rendered(&self.templates, job).await {
+            Ok(rendered) => rendered,
+            Err(attempted) => return attempted,
+        };
+        let fields = self.fields(&lead, &rendered);
         match &self.way {
             Way::Form { org_id } => {
                 let body = form(org_id, &fields);
@@ -193,9 +213,7 @@ impl Transport for SalesforceTransport {
                     Some(field) => (Method::PATCH, format!("{leads}/{field}/{}", lead.id)),
                     None => (Method::POST, leads.clone()),
                 };
-                let body = fields
-                    .into_iter()
-                    .map(|((name, _), text)| (name.to_owned(), text.into()));
+                let body = fields.into_iter().map(|(name, text)| (name.to_owned(), text.into()));
                 let body = Value::Object(body.collect::<Map<_, _>>()).to_string();
                 match rest(tokens, egress, method, &url, body, now).await {
                     Ok(attempted) => attempted.sent_to(url),
@@ -207,8 +225,8 @@ impl Transport for SalesforceTransport {
 }
 
 impl SalesforceTransport {
-    /// What Salesforce is told, by both names; nothing of it is empty.
-    fn fields(&self, lead: &LeadData<'_>) -> Vec<((&'static str, &'static str), String)> {
+    /// What Salesforce is told, by the names of this way; nothing of it is empty.
+    fn fields<'a>(&self, lead: &LeadData<'_>, rendered: &'a Rendered) -> Vec<(&'a str, String)> {
         let (first, last) = told::split(&lead.name);
         // Cut, it would be nobody's address, and the lead refused.
         let has_room = lead.email.chars().count() <= EMAIL_LIMIT;
@@ -225,8 +243,19 @@ impl SalesforceTransport {
             with_email.as_deref().or(lead.message.as_deref()),
             Some(&self.lead_source),
         ];
-        let fields = FIELDS.into_iter().zip(texts);
-        let fields = fields.filter_map(|((name, form_name, limit), text)| Some(((name, form_name), cut(text?, limit))));
+        let known = FIELDS.map(|(name, form_name, limit)| match self.way {
+            Way::Rest { .. } => (name, limit),
+            Way::Form { .. } => (form_name, limit),
+        });
+        let fields = known.into_iter().zip(texts);
+        let fields = fields.filter_map(|((name, limit), text)| Some((name, cut(text?, limit))));
+        let fields = rendered.over(fields).map(|(name, text)| {
+            let limit = known.iter().find(|(known, _)| *known == name);
+            (
+                name,
+                limit.map_or_else(|| text.clone(), |&(_, limit)| cut(&text, limit)),
+            )
+        });
         fields.collect()
     }
 }
@@ -260,10 +289,10 @@ async fn rest(
     }
 }
 
-fn form(org_id: &str, fields: &[((&str, &str), String)]) -> String {
+fn form(org_id: &str, fields: &[(&str, String)]) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("oid", org_id);
-    for ((_, name), text) in fields {
+    for (name, text) in fields {
         form.append_pair(name, text);
     }
     form.finish()

@@ -14,10 +14,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::config::{self, About};
+use super::task::line;
 use super::text::{cut, escaped};
 use super::told::Summary;
 use super::vendor::{self, CapabilityUrl, Judged};
 use crate::egress::{Answer, Egress};
+use crate::template::{Rendered, Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "slack";
@@ -26,6 +28,16 @@ const HEADER: usize = 150;
 const SECTION: usize = 3_000;
 const FIELD: usize = 2_000;
 const CONTEXT: usize = 2_000;
+
+const SLOTS: &[Slot] = &[
+    Slot::text("title", "The message's heading, in one line.", HEADER, cut).or("New lead – {{ data.clientName }}"),
+    Slot::text(
+        "text",
+        "What stands below the heading, in Slack's mrkdwn: without a template all that is known of the lead.",
+        SECTION,
+        escape,
+    ),
+];
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,8 +66,10 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 No scope but `incoming-webhook` is needed. The URL belongs to one channel.",
             docs_url: "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
         },
-        |Config { url }| SlackTransport {
+        SLOTS,
+        |Config { url }, templates| SlackTransport {
             url: CapabilityUrl::new(&url),
+            templates,
         },
     )
 }
@@ -63,13 +77,18 @@ pub(super) fn kind() -> Arc<dyn Kind> {
 #[derive(Debug)]
 struct SlackTransport {
     url: CapabilityUrl,
+    templates: Templates,
 }
 
 #[async_trait]
 impl Transport for SlackTransport {
     async fn deliver(&self, job: &Job, now: Timestamp, egress: &Egress) -> Attempted {
+        let rendered = match vendor::rendered(&self.templates, job).await {
+            Ok(rendered) => rendered,
+            Err(attempted) => return attempted,
+        };
         let message = match Summary::read(&job.body) {
-            Ok(summary) => message(&summary),
+            Ok(summary) => message(&summary, rendered),
             Err(failure) => return Attempted::unanswered(&failure),
         };
         let body = message.to_string();
@@ -80,15 +99,22 @@ impl Transport for SlackTransport {
     }
 }
 
-fn message(summary: &Summary) -> Value {
-    let fields = summary.facts.iter().map(|(label, fact)| labelled(label, fact, FIELD));
-    let fields = fields.collect::<Vec<_>>();
-    let mut blocks = vec![header(&summary.title), json!({"type": "section", "fields": fields})];
-    if let Some(message) = &summary.message {
-        blocks.push(json!({"type": "section", "text": labelled("Message", message, SECTION)}));
+fn message(summary: &Summary, mut rendered: Rendered) -> Value {
+    let title = rendered.take("title").map(|title| line(&title));
+    let mut blocks = vec![header(title.as_deref().unwrap_or(&summary.title))];
+    if let Some(text) = rendered.take("text") {
+        blocks.push(json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}}));
+    } else {
+        let fields = summary.facts.iter().map(|(label, fact)| labelled(label, fact, FIELD));
+        blocks.push(json!({"type": "section", "fields": fields.collect::<Vec<_>>()}));
+        if let Some(message) = &summary.message {
+            blocks.push(json!({"type": "section", "text": labelled("Message", message, SECTION)}));
+        }
     }
     blocks.push(context(&format!("{} · {}", summary.note, summary.timestamp)));
-    json!({"text": escape(&summary.line(), SECTION), "blocks": blocks})
+    // What a notification shows.
+    let short = title.unwrap_or_else(|| summary.line());
+    json!({"text": escape(&short, SECTION), "blocks": blocks})
 }
 
 fn header(text: &str) -> Value {

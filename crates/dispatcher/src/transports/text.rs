@@ -27,12 +27,12 @@ pub(super) fn escaped(text: &str, limit: usize, escape: fn(char, &mut String)) -
 }
 
 /// A text of at most so many characters.
-pub(super) fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     escaped(text, limit, |character, out| out.push(character))
 }
 
 /// A text with a backslash before whatever Markdown could take for its own: links that show another text above all.
-pub(super) fn markdown(text: &str, limit: usize) -> String {
+pub(crate) fn markdown(text: &str, limit: usize) -> String {
     escaped(text, limit, |character, out| {
         if matches!(
             character,
@@ -45,7 +45,7 @@ pub(super) fn markdown(text: &str, limit: usize) -> String {
 }
 
 /// A text as HTML that shows it, line by line.
-pub(super) fn html(text: &str, limit: usize) -> String {
+pub(crate) fn html(text: &str, limit: usize) -> String {
     escaped(text, limit, |character, out| match character {
         '&' => out.push_str("&amp;"),
         '<' => out.push_str("&lt;"),

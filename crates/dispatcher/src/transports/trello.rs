@@ -14,10 +14,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::config::{self, About};
-use super::text::{cut, markdown};
-use super::told::Summary;
+use super::task::Sheet;
+use super::text::markdown;
 use super::vendor;
 use crate::egress::Egress;
+use crate::template::{Slot, Templates};
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "trello";
@@ -25,6 +26,13 @@ const CARDS: &str = "https://api.trello.com/1/cards";
 /// Trello's limit of a description is 16,384 characters, and so is that of a name.
 const NAME: usize = 1_000;
 const DESCRIPTION: usize = 16_000;
+
+const SHEET: Sheet = Sheet {
+    title: NAME,
+    text: DESCRIPTION,
+    escape: markdown,
+};
+const SLOTS: &[Slot] = &SHEET.slots();
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -56,11 +64,12 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. Open any card of the list, add `.json` to its address, and look for `idList`: that is `listId`.",
             docs_url: "https://developer.atlassian.com/cloud/trello/guides/rest-api/api-introduction/",
         },
+        SLOTS,
         TrelloTransport,
     )
 }
 
-struct TrelloTransport(Config);
+struct TrelloTransport(Config, Templates);
 
 vendor::transport_without_secrets!(TrelloTransport);
 
@@ -72,18 +81,15 @@ impl Transport for TrelloTransport {
             token,
             list_id,
         } = &self.0;
-        let body = |summary: &Summary| {
-            json!({
-                "idList": list_id,
-                "name": cut(&summary.task(), NAME),
-                "desc": summary.text(DESCRIPTION, markdown),
-                "pos": "top",
-            })
+        let task = match SHEET.task(&self.1, job).await {
+            Ok(task) => task,
+            Err(attempted) => return attempted,
         };
+        let body = json!({"idList": list_id, "name": task.title, "desc": task.text, "pos": "top"});
         let credentials = format!(r#"OAuth oauth_consumer_key="{api_key}", oauth_token="{token}""#);
         let headers = vendor::json_with(AUTHORIZATION, &credentials);
         // Trello says why in plain text, which the log has anyway.
         let judge = |answer: &_| vendor::judge_api("Trello", answer, now, |_| None);
-        vendor::post_summary(egress, &job.body, CARDS, headers, body, judge).await
+        vendor::post_to(egress, CARDS, headers, &body, judge).await
     }
 }

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use sensei_domain::{Outcome, Timestamp};
+use sensei_persistence::Job;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use super::text::cut;
-use super::told::Summary;
 use crate::egress::{Answer, Call, Egress, Failure};
+use crate::template::{Rendered, Templates};
 use crate::transport::Attempted;
 
 /// Of a receiver's own words, no more is repeated.
@@ -89,8 +90,14 @@ pub(super) fn judged(answer: &Answer, judge: impl FnOnce(&Answer) -> Judged) -> 
     Attempted::answered(answer, outcome, error)
 }
 
+/// What a destination's templates make of a job's event; an attempt ends where one makes nothing of it.
+pub(super) async fn rendered(templates: &Templates, job: &Job) -> Result<Rendered, Attempted> {
+    let rendered = templates.render(&job.body).await;
+    rendered.map_err(|error| Attempted::unrendered(&error))
+}
+
 /// Posts JSON to a URL of ours, which holds no secret.
-async fn post_to(
+pub(super) async fn post_to(
     egress: &Egress,
     url: &str,
     headers: HeaderMap,
@@ -99,22 +106,6 @@ async fn post_to(
 ) -> Attempted {
     let attempted = post(egress, &fixed(url), headers, body.to_string(), judge).await;
     attempted.sent_to(url.to_owned())
-}
-
-/// Posts what is made of an event's summary, as [`post_to`].
-pub(super) async fn post_summary(
-    egress: &Egress,
-    event: &[u8],
-    url: &str,
-    headers: HeaderMap,
-    body: impl FnOnce(&Summary) -> Value,
-    judge: impl FnOnce(&Answer) -> Judged,
-) -> Attempted {
-    let body = match Summary::read(event) {
-        Ok(summary) => body(&summary),
-        Err(failure) => return Attempted::unanswered(&failure),
-    };
-    post_to(egress, url, headers, &body, judge).await
 }
 
 /// A URL that is made of ours and of what a kind's schema lets through.

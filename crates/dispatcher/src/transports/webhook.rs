@@ -12,6 +12,7 @@ mod options;
 mod schema;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use sensei_domain::{Outcome, Timestamp, Trigger, WebhookUrl};
@@ -20,7 +21,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use self::options::Options;
+use super::vendor;
 use crate::egress::{Answer, Call, Egress};
+use crate::template::{Slot, Templates};
 use crate::transport::{Attempted, ConfigError, Descriptor, Kind, Transport};
 
 const KIND: &str = "webhook";
@@ -29,6 +32,11 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 /// Marks a sample that somebody sent to try the destination.
 const SENSEI_TEST: HeaderName = HeaderName::from_static("sensei-test");
+/// What is sent instead of the event.
+pub(super) const BODY: Slot = Slot::body(
+    "What is sent instead of the event, as JSON: each expression becomes a value of it, quotes and all. If the config's `body` isn't \
+     `json`, the form or the envelope is made of this.",
+);
 /// A longer target of a redirect says nothing more.
 const TARGET_LIMIT: usize = 300;
 
@@ -69,8 +77,17 @@ impl Kind for Webhook {
         &self.descriptor
     }
 
+    fn slots(&self) -> &[Slot] {
+        &[BODY]
+    }
+
     fn bind(&self, config: &Value) -> Result<Box<dyn Transport>, ConfigError> {
-        let (url, options) = options::read(config).map_err(|faults| ConfigError::Invalid { kind: KIND, faults })?;
+        self.bind_with(config, Templates::default())
+    }
+
+    fn bind_with(&self, config: &Value, templates: Templates) -> Result<Box<dyn Transport>, ConfigError> {
+        let (url, options) =
+            options::read(config, templates).map_err(|faults| ConfigError::Invalid { kind: KIND, faults })?;
         let options = options.map(Box::new);
         Ok(Box::new(WebhookTransport { url, options }))
     }
@@ -92,7 +109,7 @@ impl Transport for WebhookTransport {
                 let call = Call {
                     method: Method::POST,
                     url,
-                    headers: headers(job, now),
+                    headers: headers(job, now, &job.body),
                     body: job.body.clone(),
                     ends: None,
                 };
@@ -130,9 +147,15 @@ impl WebhookTransport {
     }
 }
 
-/// Of a body that is sent as it is: signed, and marked if it is a test.
-pub(super) fn headers(job: &Job, now: Timestamp) -> HeaderMap {
-    signed(job, now, &job.body, HeaderValue::from_static("application/json"))
+/// What is sent of a job: its event, or what a template makes of that.
+pub(super) async fn body(templates: &Templates, job: &Job) -> Result<Bytes, Attempted> {
+    let mut rendered = vendor::rendered(templates, job).await?;
+    Ok(rendered.take(BODY.name).map_or_else(|| job.body.clone(), Bytes::from))
+}
+
+/// Of a body of JSON: signed, and marked if it is a test.
+pub(super) fn headers(job: &Job, now: Timestamp, body: &[u8]) -> HeaderMap {
+    signed(job, now, body, HeaderValue::from_static("application/json"))
 }
 
 /// Of whatever body is sent for a job.

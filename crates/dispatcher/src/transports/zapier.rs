@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::config::{self, About};
-use super::hook::Hook;
+use super::hook::{self, Hook};
 use super::vendor::{self, Judged};
 use crate::egress::Answer;
 use crate::transport::Kind;
@@ -43,7 +43,8 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. Send a test from here; Zapier then offers the lead's fields as `data__email` and so on.",
             docs_url: "https://help.zapier.com/hc/en-us/articles/8496288690317",
         },
-        |Config { url }| Hook::new(&url, judge),
+        hook::SLOTS,
+        |Config { url }, templates| Hook::new(&url, judge, templates),
     )
 }
 

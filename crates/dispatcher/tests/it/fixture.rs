@@ -72,6 +72,7 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
         status_since: now,
         version: 1,
         config: DestinationConfig::new(config, []),
+        template: None,
         retry: RetryPolicy::None,
         rate_limit: None,
         ordered: false,

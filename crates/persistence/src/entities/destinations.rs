@@ -15,6 +15,7 @@ pub(crate) struct Model {
     pub(crate) status_since: i64,
     pub(crate) version: i64,
     pub(crate) config: String,
+    pub(crate) template: Option<String>,
     pub(crate) retry: String,
     pub(crate) rate_limit: Option<String>,
     pub(crate) ordered: bool,

@@ -34,6 +34,7 @@ pub(crate) fn new_destination(name: &str) -> NewDestination {
         kind: "webhook".to_owned(),
         name: name.parse().expect("a name"),
         config: config("https://crm.example.com/"),
+        template: None,
         retry: RetryPolicy::Standard,
         rate_limit: None,
         ordered: false,
@@ -196,10 +197,15 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
     let (lanes, _jobs) = Lanes::with_room(0, &store);
     let none = DestinationChange::default;
     let config = config("https://crm.example.com/v2");
+    let template = json!({"body": "{\"name\": {{ data.name }}}"});
     let changes = [
         renamed("Customers"),
         DestinationChange {
             config: Some(config.clone()),
+            ..none()
+        },
+        DestinationChange {
+            template: Some(Some(template.clone())),
             ..none()
         },
         DestinationChange {
@@ -237,6 +243,7 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
         (&*read.name, &read.config, &read.retry),
         ("Customers", &config, &RetryPolicy::None)
     );
+    assert_eq!(read.template, Some(template));
     assert_eq!((read.rate_limit, read.ordered), (Some(limit()), true));
     assert_eq!(read.filter, Some(with_phone()));
     assert_eq!(
@@ -244,12 +251,12 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
         (DestinationStatus::Paused, store.now())
     );
     assert_eq!(read.secret.expose(), made.secret.expose(), "the secret stays");
-    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 7]);
+    assert_eq!(*lanes.changed.lock().expect("no panic"), [made.id; 8]);
     let actions = database
-        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 8")
+        .texts("SELECT action FROM audit_log ORDER BY id DESC LIMIT 9")
         .await;
     assert_eq!(actions[0], "destination.paused");
-    assert_eq!(actions[7], "destination.created");
+    assert_eq!(actions[8], "destination.created");
     let without = DestinationChange {
         rate_limit: Some(None),
         filter: Some(None),
@@ -270,6 +277,7 @@ async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
         name: Some("CRM".parse().expect("a name")),
         config: Some(made.config.clone()),
         kept_secrets: Vec::new(),
+        template: Some(None),
         retry: Some(made.retry.clone()),
         rate_limit: Some(None),
         ordered: Some(false),

@@ -13,6 +13,7 @@ use sensei_persistence::Job;
 use super::super::text::{cut, html};
 use super::super::told::{Summary, Told};
 use crate::egress::Failure;
+use crate::template::{Rendered, Slot};
 
 /// Characters of a subject.
 const SUBJECT: usize = 200;
@@ -21,18 +22,39 @@ const NAME: usize = 100;
 /// Characters of the text, and of a part of the HTML.
 const TEXT: usize = 50_000;
 const FACT: usize = 3_000;
+/// Characters of HTML that a client writes: more than a template may make, so that none is cut within a tag.
+const HTML: usize = 100_000;
+pub(super) const SLOTS: &[Slot] = &[
+    Slot::text("subject", "The subject, in one line.", SUBJECT, cut)
+        .or("New lead: {{ data.name }} ({{ data.clientName }})"),
+    Slot::text(
+        "text",
+        "The mail as text; also as HTML, if there is no template for that. Without a template all that is known of the lead.",
+        TEXT,
+        cut,
+    ),
+    Slot::text("html", "The mail as HTML.", HTML, html_value),
+];
 /// Marks a sample, as it does a webhook.
 const SENSEI_TEST: &str = "Sensei-Test";
 
 /// The mail of a job, from and to these.
-pub(super) fn message(job: &Job, now: Timestamp, from: &Mailbox, to: &[Mailbox]) -> Result<Message, Failure> {
+pub(super) fn message(
+    job: &Job,
+    now: Timestamp,
+    from: &Mailbox,
+    to: &[Mailbox],
+    mut rendered: Rendered,
+) -> Result<Message, Failure> {
     let told = Told::read(&job.body)?;
     let (reply_to, of_client) = match &told {
         Told::Lead(lead) => (reply_to(lead), format!(" ({})", lead.data.client_name)),
         Told::Destination(_) => (None, String::new()),
     };
     let summary = Summary::of(told);
-    let subject = line(&format!("{}{of_client}", summary.task()), SUBJECT);
+    let subject = rendered.take("subject");
+    let subject = subject.unwrap_or_else(|| format!("{}{of_client}", summary.task()));
+    let subject = line(&subject, SUBJECT);
     let domain = from.email.domain();
     let mut mail = Message::builder()
         .from(from.clone())
@@ -52,7 +74,12 @@ pub(super) fn message(job: &Job, now: Timestamp, from: &Mailbox, to: &[Mailbox])
             "true".to_owned(),
         ));
     }
-    let body = MultiPart::alternative_plain_html(summary.text(TEXT, cut), page(&summary));
+    let (text, html) = (rendered.take("text"), rendered.take("html"));
+    let html = html.or_else(|| Some(page_of(&html_value(text.as_deref()?, HTML))));
+    let body = MultiPart::alternative_plain_html(
+        text.unwrap_or_else(|| summary.text(TEXT, cut)),
+        html.unwrap_or_else(|| page(&summary)),
+    );
     mail.multipart(body)
         .map_err(|error| Failure::Ours(format!("the mail can't be written ({error})")))
 }
@@ -66,6 +93,15 @@ fn reply_to(lead: &LeadCreated<'_>) -> Option<Mailbox> {
 /// In one line.
 fn line(text: &str, limit: usize) -> String {
     cut(text, limit).replace(['\n', '\t'], " ")
+}
+
+/// Fit for attributes as well, whichever quotes are around it.
+fn html_value(text: &str, limit: usize) -> String {
+    html(text, limit).replace('\'', "&#39;")
+}
+
+fn page_of(content: &str) -> String {
+    format!("<!doctype html><html><body>{content}</body></html>")
 }
 
 fn page(summary: &Summary) -> String {

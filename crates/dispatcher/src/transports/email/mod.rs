@@ -14,6 +14,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use md5::{Digest as _, Md5};
+use reqwest::header::HeaderMap;
 use schemars::JsonSchema;
 use sensei_domain::{Outcome, RateLimit, RateUnit, Timestamp, Trigger};
 use sensei_persistence::Job;
@@ -25,7 +26,8 @@ use url::Host;
 use self::session::{Refused, Server};
 use super::config::{self, About};
 use super::vendor;
-use crate::egress::{Egress, Failure};
+use crate::egress::{Egress, Failure, Recorded};
+use crate::template::Templates;
 use crate::transport::{Attempted, Kind, Transport};
 
 const KIND: &str = "email";
@@ -90,6 +92,7 @@ pub(super) fn kind() -> Arc<dyn Kind> {
                 3. `from` must be an address that this mailbox may write from; answers go to the lead himself (`Reply-To`).",
             docs_url: "https://www.rfc-editor.org/rfc/rfc5321",
         },
+        message::SLOTS,
         EmailTransport::new,
     )
 }
@@ -101,12 +104,13 @@ struct EmailTransport {
     credentials: Option<Credentials>,
     from: Result<Mailbox, lettre::address::AddressError>,
     to: Result<Vec<Mailbox>, lettre::address::AddressError>,
+    templates: Templates,
 }
 
 vendor::transport_without_secrets!(EmailTransport);
 
 impl EmailTransport {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, templates: Templates) -> Self {
         let mailbox = |Recipient(address): Recipient| Ok(Mailbox::new(None, address.parse()?));
         Self {
             // What isn't one is a name that doesn't exist.
@@ -123,6 +127,7 @@ impl EmailTransport {
                 .map(|(username, password)| Credentials::new(username, password)),
             from: mailbox(config.from),
             to: config.to.into_iter().map(mailbox).collect(),
+            templates,
         }
     }
 
@@ -130,13 +135,23 @@ impl EmailTransport {
         let unusable = |what: &str| Refused::Rejected(format!("the config's {what} can't be used"));
         let from = self.from.as_ref().map_err(|_| unusable("sender"))?;
         let to = self.to.as_ref().map_err(|_| unusable("addresses"))?;
+        let rendered = self.templates.render(&job.body).await;
+        let rendered = rendered.map_err(|error| Refused::Rejected(error.to_string()))?;
+        let mail = message::message(job, now, from, to, rendered)?;
+        if let Some(recorder) = egress.recorder() {
+            recorder.keep(Recorded {
+                method: "SMTP".to_owned(),
+                headers: HeaderMap::new(),
+                body: mail.formatted().into(),
+            });
+            return Err(Refused::Failure(Failure::Ours("it is a preview".to_owned())));
+        }
         let mut sent = Sent::by_earlier_attempts(job, to).await?;
         let left = to.iter().map(|to| &to.email).filter(|to| !sent.is_to(to));
         let left = left.cloned().collect::<Vec<_>>();
         if left.is_empty() {
             return Ok(Attempted::unsent("earlier attempts have sent it to all".to_owned()));
         }
-        let mail = message::message(job, now, from, to)?;
         let server = Server {
             host: &self.host,
             port: self.port,

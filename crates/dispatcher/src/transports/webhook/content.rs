@@ -43,16 +43,20 @@ impl Content {
         })
     }
 
-    /// What is sent of a job's event.
-    pub(super) fn of(self, job: &Job) -> Result<Made, Failure> {
+    /// What is sent of a job, whose event this is or what a template made of it.
+    pub(super) fn of(self, job: &Job, event: Bytes) -> Result<Made, Failure> {
         let (body, content_type, envelope) = match self {
-            Self::Json => (job.body.clone(), "application/json", HeaderMap::new()),
+            Self::Json => (event, "application/json", HeaderMap::new()),
             Self::Form => {
-                let form = form(&read(&job.body)?);
+                let form = form(&read(&event)?);
                 (form.into(), "application/x-www-form-urlencoded", HeaderMap::new())
             }
-            Self::Structured => (structured(job)?, "application/cloudevents+json", HeaderMap::new()),
-            Self::Binary => (job.body.clone(), "application/json", binary(job)?),
+            Self::Structured => (
+                structured(job, &event)?,
+                "application/cloudevents+json",
+                HeaderMap::new(),
+            ),
+            Self::Binary => (event, "application/json", binary(job)?),
         };
         Ok(Made {
             body,
@@ -115,14 +119,14 @@ fn attributes(job: &Job) -> Result<[(&'static str, String); 6], Failure> {
 }
 
 /// The event's bytes are the data as they are, white space and all.
-fn structured(job: &Job) -> Result<Bytes, Failure> {
+fn structured(job: &Job, event: &[u8]) -> Result<Bytes, Failure> {
     let attributes = attributes(job)?.map(|(name, text)| format!("\"{name}\":{},", json!(text)));
     let envelope = format!(
         "{{{}\"datacontenttype\":\"application/json\",\"data\":",
         attributes.concat()
     );
     let mut body = envelope.into_bytes();
-    body.extend_from_slice(&job.body);
+    body.extend_from_slice(event);
     body.push(b'}');
     Ok(body.into())
 }

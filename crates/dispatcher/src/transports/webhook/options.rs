@@ -12,6 +12,7 @@ use super::auth::Auth;
 use super::content::Content;
 use super::fixed;
 use crate::egress::{Answer, Call, Egress};
+use crate::template::Templates;
 use crate::transport::Attempted;
 
 /// What a client has chosen beside the URL.
@@ -21,10 +22,11 @@ pub(super) struct Options {
     content: Content,
     headers: HeaderMap,
     auth: Option<Auth>,
+    templates: Templates,
 }
 
 /// Reads a config: where, and how if it isn't plain.
-pub(super) fn read(config: &Value) -> Result<(WebhookUrl, Option<Options>), Faults> {
+pub(super) fn read(config: &Value, templates: Templates) -> Result<(WebhookUrl, Option<Options>), Faults> {
     let mut fields = Fields::new(config)?;
     let url = fields.required_text("url", TextRule::line(usize::MAX));
     let url = url.and_then(|url| fields.parse("url", url));
@@ -53,6 +55,7 @@ pub(super) fn read(config: &Value) -> Result<(WebhookUrl, Option<Options>), Faul
         content: content.unwrap_or(Content::Json),
         headers,
         auth,
+        templates,
     };
     let url = url.expect("a config without faults has its URL");
     Ok((url, (!options.is_plain()).then_some(options)))
@@ -74,7 +77,8 @@ fn one_of<T>(
 
 impl Options {
     fn is_plain(&self) -> bool {
-        self.method == Method::POST && self.content == Content::Json && self.headers.is_empty() && self.auth.is_none()
+        let is_sent_plainly = self.method == Method::POST && self.content == Content::Json;
+        is_sent_plainly && self.headers.is_empty() && self.auth.is_none() && self.templates.is_empty()
     }
 
     /// Whether the receiver knows by something of the config who sends.
@@ -90,7 +94,8 @@ impl Options {
         now: Timestamp,
         egress: &Egress,
     ) -> Result<Answer, Attempted> {
-        let made = self.content.of(job);
+        let body = super::body(&self.templates, job).await?;
+        let made = self.content.of(job, body);
         let made = made.map_err(|failure| Attempted::unanswered(&failure))?;
         let mut headers = super::signed(job, now, &made.body, made.content_type);
         headers.extend(made.envelope);

@@ -189,7 +189,7 @@ async fn page_says_what_the_kind_does() {
         };
         format!("| {at} | `{answer}` | {} | {words} |", pages::outcome(outcome))
     });
-    let page = pages::about(kind("email").descriptor())
+    let page = pages::about(kind("email").descriptor(), kind("email").slots())
         + &pages::way("", ("text", &[mail.trim_end().to_owned()]), &rows.collect::<Vec<_>>());
     pages::check("email", &page);
 }

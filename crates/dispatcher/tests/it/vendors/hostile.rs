@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wiremock::Request;
 
-use super::{all, event};
+use super::templates::filled;
+use super::{Vendor, all, event};
 
 /// Pieces of what is something to one receiver or another.
 fn hostile() -> impl Strategy<Value = String> {
@@ -54,7 +55,7 @@ pub(super) fn lead() -> impl Strategy<Value = Value> {
 }
 
 /// JSON, or a form as JSON.
-fn body_of(request: &Request) -> Value {
+pub(super) fn body_of(request: &Request) -> Value {
     request.body_json().unwrap_or_else(|_| {
         let pairs = url::form_urlencoded::parse(&request.body);
         Value::Object(
@@ -175,11 +176,22 @@ proptest! {
     #[test]
     fn hostile_text_is_text_and_within_the_limits(lead in lead()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        for vendor in all() {
+        let by_template = |vendor: Vendor| {
+            let template = filled(&*vendor.kind, "{{ data.name }} {{ data.message }}");
+            (vendor, template)
+        };
+        let as_they_are = all().into_iter().map(|vendor| (vendor, Value::Null));
+        for (vendor, template) in as_they_are.chain(all().into_iter().map(by_template)) {
             let body = event(&lead, "Acme Corp");
-            let requests = runtime.block_on(vendor.requests(&vendor.example(), body.clone()));
+            let requests = runtime.block_on(vendor.requests_by(&vendor.example(), &template, body.clone()));
             if matches!(vendor.kind_name(), "zapier" | "make") {
-                prop_assert_eq!(&requests[0].body, &body);
+                if template.is_null() {
+                    prop_assert_eq!(&requests[0].body, &body);
+                } else {
+                    let typed = format!("{} {}", lead["name"].as_str().expect("a text"), lead["message"].as_str().expect("a text"));
+                    let sent = body_of(&requests[0]);
+                    prop_assert_eq!(sent["text"].as_str(), Some(&*typed));
+                }
                 continue;
             }
             let sent = requests.iter().filter(|request| !request.body.is_empty());

@@ -13,12 +13,13 @@ mod pages;
 mod pipedrive;
 mod salesforce;
 mod slack;
+mod templates;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sensei_dispatcher::{Attempted, EgressOptions, Kind, Registry};
+use sensei_dispatcher::{Attempted, EgressOptions, Kind, Registry, Templates};
 use sensei_domain::{Clock, LeadCreated, NewLead, Outcome, SystemClock, Trigger};
 use serde_json::{Value, json};
 use wiremock::matchers::method;
@@ -143,18 +144,29 @@ impl Vendor {
 
     /// One attempt with this config, where the stub stands in for every vendor.
     async fn deliver(&self, stub: &MockServer, config: &Value, body: Bytes) -> Attempted {
+        self.deliver_by(stub, config, &Value::Null, body).await
+    }
+
+    /// As [`Vendor::deliver`], with a template.
+    async fn deliver_by(&self, stub: &MockServer, config: &Value, template: &Value, body: Bytes) -> Attempted {
         let mut job = job(self.kind_name(), config.clone(), Trigger::First);
         job.body = body;
         let egress = with(EgressOptions {
             vendors_at: Some(stub.uri().parse().expect("a URL")),
             ..loopback()
         });
-        let transport = self.kind.bind(config).expect("a good config");
+        let templates = Templates::read(self.kind.slots(), template).expect("a good template");
+        let transport = self.kind.bind_with(config, templates).expect("a good config");
         transport.deliver(&job, SystemClock.now(), &egress).await
     }
 
     /// The requests that are sent for an event, where all goes well.
     async fn requests(&self, config: &Value, body: Bytes) -> Vec<Request> {
+        self.requests_by(config, &Value::Null, body).await
+    }
+
+    /// As [`Vendor::requests`], with a template.
+    async fn requests_by(&self, config: &Value, template: &Value, body: Bytes) -> Vec<Request> {
         let stub = MockServer::start().await;
         for other in self.others {
             other.mount(&stub).await;
@@ -164,7 +176,7 @@ impl Vendor {
             .respond_with(ResponseTemplate::new(answer.status).set_body_string(answer.body))
             .mount(&stub)
             .await;
-        let attempted = self.deliver(&stub, config, body).await;
+        let attempted = self.deliver_by(&stub, config, template, body).await;
         assert_eq!(attempted.outcome, DELIVERED, "{}: {attempted:?}", self.kind_name());
         stub.received_requests().await.expect("they are kept")
     }

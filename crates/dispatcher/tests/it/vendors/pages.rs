@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use sensei_dispatcher::Descriptor;
+use sensei_dispatcher::{Descriptor, Slot};
 use sensei_domain::Outcome;
 use serde_json::Value;
 use wiremock::Request;
@@ -16,7 +16,7 @@ use super::{Answer, all, event, sample, text};
 async fn pages_say_what_the_kinds_do() {
     let vendors = all();
     for ways in vendors.chunk_by(|one, next| one.kind_name() == next.kind_name()) {
-        let mut page = about(ways[0].kind.descriptor());
+        let mut page = about(ways[0].kind.descriptor(), ways[0].kind.slots());
         for vendor in ways {
             let requests = vendor.requests(&vendor.example(), event(&sample(), "Acme Corp")).await;
             let sent = requests.iter().map(shown).collect::<Vec<_>>();
@@ -46,7 +46,7 @@ pub(super) fn check(kind: &str, page: &str) {
 }
 
 /// What a kind is, and how it is set up.
-pub(super) fn about(descriptor: &Descriptor) -> String {
+pub(super) fn about(descriptor: &Descriptor, slots: &[Slot]) -> String {
     let mut page = format!(
         "# {}\n\n<!-- Written by a test of the dispatcher from what the kind says of itself. -->\n\n{} Its `kind` is `{}`.\n\n\
          ## Set it up\n\n{}\n\nMore: <{}>.\n\n## Config\n\n| field | | meaning |\n| --- | --- | --- |\n",
@@ -73,7 +73,20 @@ pub(super) fn about(descriptor: &Descriptor) -> String {
         "\nUnless `rateLimit` says otherwise, at most {count} a {per} are sent, and {burst} at once after a rest."
     )
     .expect("a String takes all");
-    page
+    page + "\n" + &templates(slots)
+}
+
+/// What of it templates may fill.
+fn templates(slots: &[Slot]) -> String {
+    let mut part = "## Templates\n\nWhat a destination's `template` may fill ([how](../templates.md)):\n\n\
+        | slot | | at most | without a template |\n| --- | --- | --- | --- |\n"
+        .to_owned();
+    for slot in slots {
+        let default = slot.default.map_or_else(String::new, |default| format!("`{default}`"));
+        let (name, meaning, limit) = (slot.name, slot.description, slot.limit);
+        writeln!(part, "| `{name}` | {meaning} | {limit} characters | {default} |").expect("a String takes all");
+    }
+    part
 }
 
 /// What is sent, in this notation, and the rows of the table of answers.

@@ -1,0 +1,182 @@
+//! What a template may be made of.
+//!
+//! The engine counts what statements, texts and filters take. It doesn't count lists that are multiplied, added or put into each other, of which a
+//! few words make more than any memory holds: so a template can't make lists, and calls nothing. What it may do is listed, not what it may not.
+
+use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Spanned, Stmt};
+use minijinja::machinery::parse;
+use minijinja::syntax::SyntaxConfig;
+
+use super::error::TemplateError;
+
+/// The filters that there are.
+pub const FILTERS: [&str; 21] = [
+    "abs",
+    "capitalize",
+    "default",
+    "first",
+    "float",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "lower",
+    "replace",
+    "round",
+    "split",
+    "string",
+    "title",
+    "tojson",
+    "trim",
+    "upper",
+];
+/// The one filter that another crate's feature brings.
+const URLENCODE: &str = "urlencode";
+/// The tests (`is …`) that there are.
+const TESTS: [&str; 14] = [
+    "boolean",
+    "defined",
+    "endingwith",
+    "float",
+    "integer",
+    "iterable",
+    "mapping",
+    "none",
+    "number",
+    "sequence",
+    "startingwith",
+    "string",
+    "true",
+    "undefined",
+];
+
+type Allowed = Result<(), (usize, String)>;
+
+/// Reads a template's source, and refuses what it must not be made of.
+pub(super) fn check(part: &str, source: &str) -> Result<(), TemplateError> {
+    let template = parse(source, part, SyntaxConfig::default()).map_err(|error| TemplateError::of(part, &error))?;
+    statement(&template).map_err(|(line, detail)| TemplateError::new(part, Some(line), detail))
+}
+
+fn statements(all: &[Stmt<'_>]) -> Allowed {
+    all.iter().try_for_each(statement)
+}
+
+fn statement(stmt: &Stmt<'_>) -> Allowed {
+    match stmt {
+        Stmt::Template(template) => statements(&template.children),
+        Stmt::EmitRaw(_) => Ok(()),
+        Stmt::EmitExpr(emit) => expression(&emit.expr),
+        Stmt::IfCond(condition) => {
+            expression(&condition.expr)?;
+            statements(&condition.true_body)?;
+            statements(&condition.false_body)
+        }
+        Stmt::ForLoop(each) if each.recursive => refused(each, "a loop that calls itself"),
+        Stmt::ForLoop(each) => {
+            target(&each.target)?;
+            expression(&each.iter)?;
+            each.filter_expr.iter().try_for_each(expression)?;
+            statements(&each.body)?;
+            statements(&each.else_body)
+        }
+        Stmt::Set(set) => {
+            target(&set.target)?;
+            expression(&set.expr)
+        }
+        Stmt::WithBlock(with) => {
+            for (name, value) in &with.assignments {
+                target(name)?;
+                expression(value)?;
+            }
+            statements(&with.body)
+        }
+        Stmt::SetBlock(block) => refused(block, "a block that is kept in a variable"),
+        Stmt::AutoEscape(block) => refused(block, "`autoescape`"),
+        Stmt::FilterBlock(block) => refused(block, "a block that is filtered"),
+        Stmt::Do(block) => refused(block, "`do`"),
+    }
+}
+
+/// A name that gets a value, or several.
+fn target(expr: &Expr<'_>) -> Allowed {
+    match expr {
+        Expr::Var(_) => Ok(()),
+        Expr::Tuple(names) => names.items.iter().try_for_each(target),
+        Expr::List(names) => names.items.iter().try_for_each(target),
+        other => refused_at(line(other), "anything but names before `=` or `in`"),
+    }
+}
+
+fn expression(expr: &Expr<'_>) -> Allowed {
+    match expr {
+        Expr::Const(constant) if constant.value.as_object().is_some() => refused(constant, "a list or a map"),
+        Expr::Var(_) | Expr::Const(_) => Ok(()),
+        Expr::UnaryOp(operator) => expression(&operator.expr),
+        Expr::BinOp(operator) => {
+            match operator.op {
+                BinOpKind::Add => return refused(operator, "`+` (texts are joined by `~`)"),
+                BinOpKind::Mul => return refused(operator, "`*`"),
+                BinOpKind::Pow => return refused(operator, "`**`"),
+                _ => {}
+            }
+            expression(&operator.left)?;
+            expression(&operator.right)
+        }
+        Expr::Compare(compare) => {
+            expression(&compare.expr)?;
+            compare.ops.iter().try_for_each(|op| expression(&op.expr))
+        }
+        Expr::IfExpr(condition) => {
+            expression(&condition.test_expr)?;
+            expression(&condition.true_expr)?;
+            condition.false_expr.iter().try_for_each(expression)
+        }
+        Expr::Filter(filter) => {
+            if !FILTERS.contains(&filter.name) && filter.name != URLENCODE {
+                return refused(filter, &format!("a filter `{}`", filter.name));
+            }
+            filter.expr.iter().try_for_each(expression)?;
+            arguments(&filter.args)
+        }
+        Expr::Test(test) => {
+            if !TESTS.contains(&test.name) {
+                return refused(test, &format!("a test `{}`", test.name));
+            }
+            expression(&test.expr)?;
+            arguments(&test.args)
+        }
+        Expr::GetAttr(get) => expression(&get.expr),
+        Expr::GetItem(get) => {
+            expression(&get.expr)?;
+            expression(&get.subscript_expr)
+        }
+        Expr::Slice(slice) => refused(slice, "a slice"),
+        Expr::Call(call) => refused(call, "a call"),
+        Expr::List(list) => refused(list, "a list"),
+        Expr::Tuple(tuple) => refused(tuple, "a list"),
+        Expr::Map(map) => refused(map, "a map"),
+    }
+}
+
+fn arguments(args: &[CallArg<'_>]) -> Allowed {
+    args.iter().try_for_each(|arg| match arg {
+        CallArg::Pos(value) | CallArg::Kwarg(_, value) => expression(value),
+        CallArg::PosSplat(value) | CallArg::KwargSplat(value) => refused_at(line(value), "`*`"),
+    })
+}
+
+fn line(expr: &Expr<'_>) -> usize {
+    expr.span().start_line as usize
+}
+
+fn refused<T>(node: &Spanned<T>, what: &str) -> Allowed {
+    refused_at(node.span().start_line as usize, what)
+}
+
+fn refused_at(line: usize, what: &str) -> Allowed {
+    Err((line, format!("there isn't {what} in these templates")))
+}
