@@ -74,6 +74,7 @@ pub(crate) fn destination_change(
         name,
         config,
         kept_secrets: kept_secrets.unwrap_or_default(),
+        judged: Some(before.version),
         template: template.map(|template| (!template.is_null()).then_some(template)),
         retry,
         rate_limit: is_rate_limit_changed.then_some(rate_limit),

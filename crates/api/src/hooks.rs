@@ -130,7 +130,7 @@ async fn unsubscribe(
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
     let found = state.store().destination(access.client_id, hook_id).await?;
-    let is_hook = found.is_some_and(|found| found.name.starts_with(PREFIX));
+    let is_hook = found.is_some_and(|found| is_hooks_name(&found.name));
     let is_deleted = is_hook
         && state
             .store()
@@ -225,6 +225,12 @@ fn name(kind: &str, url: &str) -> DestinationName {
 }
 
 /// The hook that has the name already.
+/// Whether a destination is a hook: nobody else gives such a name.
+fn is_hooks_name(name: &str) -> bool {
+    let digits = name.strip_prefix(PREFIX);
+    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 async fn known(client_id: ClientId, new: &NewDestination, state: &ApiState) -> Result<Arc<Destination>, Problem> {
     let name = new.name.as_str();
     let mut before = None;

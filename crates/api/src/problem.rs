@@ -258,6 +258,10 @@ impl From<ChangeError> for Problem {
                 ProblemKind::Conflict,
                 "another destination of this client has this name: choose one of its own",
             ),
+            ChangeError::ChangedMeanwhile => Self::new(
+                ProblemKind::Conflict,
+                "the destination has been changed meanwhile, and its secrets stay where they were given for: read it, and send the change again",
+            ),
             ChangeError::TooManyDestinations => Self::new(ProblemKind::Conflict, error.to_string()),
             ChangeError::NameReserved => {
                 Faults::one("/name", "is kept for the destination of the Lead Webhook URL").into()

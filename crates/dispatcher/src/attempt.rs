@@ -15,7 +15,7 @@ use crate::place::Held;
 use crate::transport::Attempted;
 
 /// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(2_500);
 
 /// What an attempt says of the receiver, and for how long that wants nothing more.
 #[derive(Debug, Clone, Copy)]

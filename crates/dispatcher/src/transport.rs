@@ -156,10 +156,15 @@ impl Attempted {
         }
     }
 
-    /// A template makes nothing of the event: nothing was sent, and a repeat would change nothing.
+    /// A template makes nothing of the event: nothing was sent, and a repeat would change nothing, unless it is for us to mend.
     pub(crate) fn unrendered(error: &TemplateError) -> Self {
+        let outcome = if error.is_ours {
+            Outcome::Ours
+        } else {
+            Outcome::Rejected
+        };
         Self {
-            outcome: Outcome::Rejected,
+            outcome,
             error: Some(error.to_string()),
             ..Self::unsent(String::new())
         }

@@ -58,6 +58,8 @@ pub struct DestinationChange {
     pub config: Option<DestinationConfig>,
     /// Places of secrets of that config that shall be what they are when it is written, whoever has changed them meanwhile.
     pub kept_secrets: Vec<String>,
+    /// The version of the destination for which it was judged that they may stay.
+    pub judged: Option<i64>,
     /// Other templates, all of them, or `Some(None)` to have none.
     pub template: Option<Option<Value>>,
     /// What follows a failed attempt.
@@ -187,6 +189,9 @@ fn applied(
     now: Timestamp,
 ) -> Result<Model, ChangeError> {
     let mut wanted = row.clone();
+    if !change.kept_secrets.is_empty() && change.judged.is_some_and(|version| version != row.version) {
+        return Err(ChangeError::ChangedMeanwhile);
+    }
     if let Some(name) = change.name.as_ref().filter(|name| name.as_str() != row.name) {
         if row.name == LEAD_WEBHOOK {
             return Err(ChangeError::NameFixed);

@@ -16,7 +16,8 @@ use crate::deliveries;
 use crate::destination_changes::NewDestination;
 use crate::destination_config::{DestinationConfig, SEALED};
 
-use crate::directory::{Directory, secret_place};
+use crate::destination_row::secret_place;
+use crate::directory::Directory;
 use crate::entities::destinations::{self, Column, Model};
 use crate::error::StoreError;
 use crate::health;

@@ -66,6 +66,9 @@ pub enum ChangeError {
     /// Another of the client's destinations has this name.
     #[error("another destination has this name")]
     NameTaken,
+    /// Somebody has changed the destination since it was read, and secrets are to stay.
+    #[error("the destination has been changed meanwhile")]
+    ChangedMeanwhile,
     /// The client has as many destinations as it may.
     #[error("a client has {MOST_DESTINATIONS} destinations at most")]
     TooManyDestinations,

@@ -18,6 +18,7 @@ mod dead_leases;
 mod deliveries;
 mod destination_changes;
 mod destination_config;
+mod destination_row;
 mod destinations;
 mod directory;
 mod due;

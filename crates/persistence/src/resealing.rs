@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::clients;
 use crate::connection::in_time;
 use crate::destination_config::DestinationConfig;
-use crate::directory::{previous_secret_place, secret_place};
+use crate::destination_row::{previous_secret_place, secret_place};
 use crate::error::StoreError;
 use crate::idempotency;
 use crate::master_key_marks;

@@ -53,6 +53,8 @@ const TESTS: [&str; 14] = [
     "undefined",
 ];
 
+const UNPLAIN: &str = "a comparison of two things of which neither is a text or a number of the template's own";
+
 type Allowed = Result<(), (usize, String)>;
 
 /// Reads a template's source, and refuses what it must not be made of.
@@ -121,12 +123,30 @@ fn expression(expr: &Expr<'_>) -> Allowed {
                 BinOpKind::Add => return refused(operator, "`+` (texts are joined by `~`)"),
                 BinOpKind::Mul => return refused(operator, "`*`"),
                 BinOpKind::Pow => return refused(operator, "`**`"),
+                BinOpKind::Eq
+                | BinOpKind::Ne
+                | BinOpKind::Lt
+                | BinOpKind::Lte
+                | BinOpKind::Gt
+                | BinOpKind::Gte
+                | BinOpKind::In
+                    if !is_plain(&operator.left) && !is_plain(&operator.right) =>
+                {
+                    return refused(operator, UNPLAIN);
+                }
                 _ => {}
             }
             expression(&operator.left)?;
             expression(&operator.right)
         }
         Expr::Compare(compare) => {
+            let mut before = &compare.expr;
+            for op in &compare.ops {
+                if !is_plain(before) && !is_plain(&op.expr) {
+                    return refused(compare, UNPLAIN);
+                }
+                before = &op.expr;
+            }
             expression(&compare.expr)?;
             compare.ops.iter().try_for_each(|op| expression(&op.expr))
         }
@@ -139,6 +159,9 @@ fn expression(expr: &Expr<'_>) -> Allowed {
             if !FILTERS.contains(&filter.name) && filter.name != URLENCODE {
                 return refused(filter, &format!("a filter `{}`", filter.name));
             }
+            if filter.name == "tojson" && !filter.args.is_empty() {
+                return refused(filter, "an argument of `tojson`");
+            }
             filter.expr.iter().try_for_each(expression)?;
             arguments(&filter.args)
         }
@@ -150,16 +173,29 @@ fn expression(expr: &Expr<'_>) -> Allowed {
             arguments(&test.args)
         }
         Expr::GetAttr(get) => expression(&get.expr),
-        Expr::GetItem(get) => {
-            expression(&get.expr)?;
-            expression(&get.subscript_expr)
+        Expr::GetItem(get) if !is_near(&get.subscript_expr) => {
+            refused(get, "anything but a name or a number below 100 between `[` and `]`")
         }
+        Expr::GetItem(get) => expression(&get.expr),
         Expr::Slice(slice) => refused(slice, "a slice"),
         Expr::Call(call) => refused(call, "a call"),
         Expr::List(list) => refused(list, "a list"),
         Expr::Tuple(tuple) => refused(tuple, "a list"),
         Expr::Map(map) => refused(map, "a map"),
     }
+}
+
+/// A text, a number or the like. What is compared with one ends soon; of two lists each part is looked at, which isn't counted.
+fn is_plain(expr: &Expr<'_>) -> bool {
+    matches!(expr, Expr::Const(constant) if constant.value.as_object().is_none())
+}
+
+/// Finding a character of a text takes as long as what is before it, which isn't counted.
+fn is_near(subscript: &Expr<'_>) -> bool {
+    let Expr::Const(constant) = subscript else {
+        return false;
+    };
+    constant.value.as_str().is_some() || constant.value.as_i64().is_some_and(|number| (0..100).contains(&number))
 }
 
 fn arguments(args: &[CallArg<'_>]) -> Allowed {

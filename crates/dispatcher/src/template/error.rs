@@ -19,6 +19,8 @@ pub struct TemplateError {
     pub line: Option<usize>,
     /// What is wrong.
     pub detail: String,
+    /// Nothing is wrong with it: we had no time for it, or failed. Worth repeating.
+    pub is_ours: bool,
 }
 
 impl TemplateError {
@@ -27,6 +29,15 @@ impl TemplateError {
             part: part.to_owned(),
             line,
             detail: detail.into(),
+            is_ours: false,
+        }
+    }
+
+    /// It wasn't tried.
+    pub(super) fn ours() -> Self {
+        Self {
+            is_ours: true,
+            ..Self::new("", None, "there was no time for it: try again")
         }
     }
 
@@ -53,6 +64,9 @@ impl TemplateError {
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_ours {
+            return f.write_str("there was no time for the templates");
+        }
         write!(f, "the template `{}`", self.part)?;
         match self.line {
             Some(line) => write!(f, ", line {line}: {}", self.detail),

@@ -5,7 +5,6 @@ use std::io;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 use sensei_domain::LeadCreated;
-use serde::de::IgnoredAny;
 
 use super::allowed;
 use super::error::TemplateError;
@@ -124,7 +123,7 @@ impl Part {
                 Ok(if text.trim().is_empty() { String::new() } else { text })
             }
             Form::Json => {
-                let parsed = serde_json::from_str::<IgnoredAny>(&text);
+                let parsed = serde_json::from_str::<serde_json::Value>(&text);
                 let words = |error| format!("what it makes isn't JSON ({error})");
                 parsed.map_err(|error| TemplateError::new(&self.name, None, words(error)))?;
                 Ok(text)

@@ -1,6 +1,7 @@
 //! The templates of one destination, as of one version of it.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sensei_domain::Faults;
@@ -13,6 +14,9 @@ use super::rendered::Rendered;
 use super::renderer;
 use super::slot::Slot;
 
+/// How long an attempt waits for its turn, and then for a thread: most of its time is for its receiver.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a client wants filled in, or nothing. Cheap to clone; compiled once, when first used.
 #[derive(Debug, Clone, Default)]
 pub struct Templates(Option<Arc<Shared>>);
@@ -21,6 +25,7 @@ pub struct Templates(Option<Arc<Shared>>);
 struct Shared {
     sources: Vec<Source>,
     program: OnceLock<Result<Mutex<Program>, TemplateError>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Templates {
@@ -35,6 +40,7 @@ impl Templates {
             Arc::new(Shared {
                 sources,
                 program: OnceLock::new(),
+                turn: Arc::default(),
             })
         })))
     }
@@ -53,7 +59,7 @@ impl Templates {
             }
             Ok(())
         });
-        let checked = checked.await.unwrap_or_else(|| Err(given_up()));
+        let checked = checked.await.unwrap_or_else(|| Err(TemplateError::ours()));
         checked.map_err(|error: TemplateError| {
             let pointer = format!("/template/{}", error.part);
             Faults::one(pointer.trim_end_matches('/'), error.words())
@@ -65,6 +71,10 @@ impl Templates {
         let Some(shared) = self.0.clone() else {
             return Ok(Rendered::default());
         };
+        // One at a time of a destination: it can't take all threads.
+        let Ok(_turn) = tokio::time::timeout(PATIENCE, shared.turn.clone().lock_owned()).await else {
+            return Err(TemplateError::ours());
+        };
         let event = event.clone();
         let rendered = renderer::run(move || {
             let program = shared
@@ -74,10 +84,7 @@ impl Templates {
             let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
             program.render(&event)
         });
-        rendered.await.unwrap_or_else(|| Err(given_up()))
+        let rendered = tokio::time::timeout(PATIENCE, rendered).await;
+        rendered.ok().flatten().unwrap_or_else(|| Err(TemplateError::ours()))
     }
-}
-
-fn given_up() -> TemplateError {
-    TemplateError::new("", None, "an internal error ended it")
 }

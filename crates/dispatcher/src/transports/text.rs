@@ -51,6 +51,7 @@ pub(crate) fn html(text: &str, limit: usize) -> String {
         '<' => out.push_str("&lt;"),
         '>' => out.push_str("&gt;"),
         '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&#39;"),
         '\n' => out.push_str("<br>"),
         other => out.push(other),
     })

@@ -19,6 +19,7 @@ on_both!(
     name_is_unique_among_the_living_of_a_client,
     each_change_is_another_version_and_told,
     saving_what_is_there_changes_nothing,
+    secret_that_is_kept_is_that_of_the_version_that_was_judged,
     resuming_forgets_why_it_was_stopped,
     lead_webhook_changes_in_step_with_the_settings_and_keeps_its_name,
     deleted_destination_cancels_what_is_bound_for_it,
@@ -266,6 +267,32 @@ async fn each_change_is_another_version_and_told(database: &TestDatabase) {
     assert_eq!((changed.rate_limit, &changed.filter), (None, &None));
 }
 
+async fn secret_that_is_kept_is_that_of_the_version_that_was_judged(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let made = make(&store, client.id, "CRM").await.expect("made");
+    let kept = DestinationChange {
+        config: Some(made.config.clone()),
+        kept_secrets: vec!["auth/token".to_owned()],
+        judged: Some(made.version),
+        ..DestinationChange::default()
+    };
+    change(&store, &made, kept.clone()).await.expect("as it was judged");
+    let renamed = DestinationChange {
+        name: Some("Customers".parse().expect("a name")),
+        ..DestinationChange::default()
+    };
+    let renamed = change(&store, &made, renamed).await.expect("renamed");
+    let refused = change(&store, &made, kept).await;
+    assert!(matches!(refused, Err(ChangeError::ChangedMeanwhile)));
+    let after = store
+        .destination(client.id, made.id)
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(after.version, renamed.version, "nothing has changed");
+}
+
 async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await;
@@ -277,6 +304,7 @@ async fn saving_what_is_there_changes_nothing(database: &TestDatabase) {
         name: Some("CRM".parse().expect("a name")),
         config: Some(made.config.clone()),
         kept_secrets: Vec::new(),
+        judged: None,
         template: Some(None),
         retry: Some(made.retry.clone()),
         rate_limit: Some(None),

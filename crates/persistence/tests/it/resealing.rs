@@ -329,7 +329,7 @@ async fn what_others_hold_is_sealed_as_they_leave_it(database: &TestDatabase) {
         ))
         .await;
     };
-    let (done, ()) = soon(async { tokio::join!(store.reseal(), change) }).await;
+    let (done, ()) = soon(Box::pin(async { tokio::join!(store.reseal(), change) })).await;
     assert!(done.expect("done").is_complete);
     assert_eq!(text("sealed_secret").await, by_new);
 
@@ -340,7 +340,7 @@ async fn what_others_hold_is_sealed_as_they_leave_it(database: &TestDatabase) {
         database.somebody_waits_for_a_lock().await;
         say("COMMIT").await;
     };
-    let (done, ()) = soon(async { tokio::join!(store.reseal(), forget) }).await;
+    let (done, ()) = soon(Box::pin(async { tokio::join!(store.reseal(), forget) })).await;
     assert!(done.expect("done").is_complete);
     assert_eq!(text("coalesce(previous_sealed_secret, 'none')").await, "none");
     soon(store.close()).await;

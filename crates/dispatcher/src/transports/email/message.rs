@@ -33,7 +33,7 @@ pub(super) const SLOTS: &[Slot] = &[
         TEXT,
         cut,
     ),
-    Slot::text("html", "The mail as HTML.", HTML, html_value),
+    Slot::text("html", "The mail as HTML.", HTML, html),
 ];
 /// Marks a sample, as it does a webhook.
 const SENSEI_TEST: &str = "Sensei-Test";
@@ -74,11 +74,11 @@ pub(super) fn message(
             "true".to_owned(),
         ));
     }
-    let (text, html) = (rendered.take("text"), rendered.take("html"));
-    let html = html.or_else(|| Some(page_of(&html_value(text.as_deref()?, HTML))));
+    let (text, page_given) = (rendered.take("text"), rendered.take("html"));
+    let given = page_given.or_else(|| Some(page_of(&html(text.as_deref()?, HTML))));
     let body = MultiPart::alternative_plain_html(
         text.unwrap_or_else(|| summary.text(TEXT, cut)),
-        html.unwrap_or_else(|| page(&summary)),
+        given.unwrap_or_else(|| page(&summary)),
     );
     mail.multipart(body)
         .map_err(|error| Failure::Ours(format!("the mail can't be written ({error})")))
@@ -93,11 +93,6 @@ fn reply_to(lead: &LeadCreated<'_>) -> Option<Mailbox> {
 /// In one line.
 fn line(text: &str, limit: usize) -> String {
     cut(text, limit).replace(['\n', '\t'], " ")
-}
-
-/// Fit for attributes as well, whichever quotes are around it.
-fn html_value(text: &str, limit: usize) -> String {
-    html(text, limit).replace('\'', "&#39;")
 }
 
 fn page_of(content: &str) -> String {

@@ -136,7 +136,13 @@ impl EmailTransport {
         let from = self.from.as_ref().map_err(|_| unusable("sender"))?;
         let to = self.to.as_ref().map_err(|_| unusable("addresses"))?;
         let rendered = self.templates.render(&job.body).await;
-        let rendered = rendered.map_err(|error| Refused::Rejected(error.to_string()))?;
+        let rendered = rendered.map_err(|error| {
+            if error.is_ours {
+                Refused::Failure(Failure::Ours(error.to_string()))
+            } else {
+                Refused::Rejected(error.to_string())
+            }
+        })?;
         let mail = message::message(job, now, from, to, rendered)?;
         if let Some(recorder) = egress.recorder() {
             recorder.keep(Recorded {
@@ -163,12 +169,13 @@ impl EmailTransport {
         let handed_in = timeout_at(ends, session::hand_in(&server, &mail, &left, egress, ends)).await;
         let after = egress.deadline();
         let taken = handed_in.unwrap_or(Err(Refused::Failure(Failure::Timeout { after })))?;
-        if taken.refused.is_empty() {
-            return Ok(delivered(taken.answer, None));
-        }
-        if !taken.to.is_empty() {
+        let is_in_one = taken.refused.is_empty() && sent.is_to_nobody();
+        if !taken.to.is_empty() && !is_in_one {
             sent.add(taken.to.iter().map(|place| &left[*place]));
             sent.keep(job).await?;
+        }
+        if taken.refused.is_empty() {
+            return Ok(delivered(taken.answer, None));
         }
         let (mut for_now, mut words) = (false, Vec::new());
         for refused in taken.refused {

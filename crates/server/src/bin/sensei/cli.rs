@@ -39,11 +39,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretsCommand {
-    /// Encrypt with SENSEI_MASTER_KEY what SENSEI_PREVIOUS_MASTER_KEY still encrypts
+    /// Encrypt with the new master key what the previous one still encrypts
     ///
     /// May be ended at any moment and run again, and beside servers on PostgreSQL that have both keys. With SQLite a server has the
     /// database for itself: it does the same by itself when it is started with both keys. Ends with 0 once the previous key isn't needed
-    /// any more. Without SENSEI_MASTER_KEY, the keys are in the files master.key and master.key.previous beside the database.
+    /// any more. Without the setting, the keys are in the files master.key and master.key.previous beside the database.
     Rotate(SettingFlags),
 }
 

@@ -67,15 +67,12 @@ impl World {
         let (mut signed, mut with_token) = (0, 0);
         let reference = standardwebhooks::Webhook::new(&self.secret).expect("a secret");
         for request in receiver.received() {
-            match request.headers.get("authorization") {
-                Some(token) => {
-                    ensure!(token.to_str()? == format!("Bearer {TOKEN}-0"));
-                    with_token += 1;
-                }
-                None => {
-                    reference.verify(&request.body, &request.headers)?;
-                    signed += 1;
-                }
+            if let Some(token) = request.headers.get("authorization") {
+                ensure!(token.to_str()? == format!("Bearer {TOKEN}-0"));
+                with_token += 1;
+            } else {
+                reference.verify(&request.body, &request.headers)?;
+                signed += 1;
             }
         }
         ensure!(signed > 0 && with_token > 0, "{signed} and {with_token}");

@@ -142,6 +142,7 @@ async fn look(system: &System) -> Result<Vec<Figure>> {
     let store = Box::pin(Store::open(StoreOptions {
         database: system.database(),
         master_key: MasterKey::load_or_create(&system.master_key())?,
+        previous_master_key: None,
         lease: Duration::from_mins(1),
         clock: Arc::new(SystemClock),
     }))
