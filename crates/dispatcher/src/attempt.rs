@@ -14,8 +14,9 @@ use crate::engine::Engine;
 use crate::place::Held;
 use crate::transport::Attempted;
 
-/// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to.
-const GRACE: Duration = Duration::from_millis(2_500);
+/// The transport keeps the deadline itself and knows better what it waited for; this one is for a transport that fails to. What it does before
+/// its request, such as to wait for templates, isn't of its receiver's time. Below the margin of a lease.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// What an attempt says of the receiver, and for how long that wants nothing more.
 #[derive(Debug, Clone, Copy)]

@@ -37,16 +37,39 @@ pub(crate) async fn refuse_other_keys(
     Ok(())
 }
 
-/// Notes that everything is sealed under the key in use.
-pub(crate) async fn note_all_current(connection: &impl ConnectionTrait, master_keys: &MasterKeys) -> Result<(), DbErr> {
+/// The marks as they are, to see later whether somebody has changed them.
+pub(crate) async fn read(connection: &impl ConnectionTrait) -> Result<Vec<(String, String)>, DbErr> {
+    let sql = "SELECT name, value FROM store_facts WHERE name IN ($1, $2)";
+    let values = [MARK.into(), NEW_MARK.into()];
+    let read = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    let rows = connection.query_all_raw(read).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
+}
+
+/// Notes that everything is sealed under the key in use. False, and nothing is noted, if the marks aren't as they were when the look at
+/// everything began: somebody else has begun or ended a change of keys meanwhile.
+pub(crate) async fn note_all_current(
+    connection: &impl ConnectionTrait,
+    master_keys: &MasterKeys,
+    seen: &[(String, String)],
+) -> Result<bool, DbErr> {
     let backend = connection.get_database_backend();
-    let values = [sealed(master_keys, MARK).into(), MARK.into()];
-    let sql = "UPDATE store_facts SET value = $1 WHERE name = $2";
-    let mark = Statement::from_sql_and_values(backend, sql, values);
-    connection.execute_raw(mark).await?;
-    let sql = "DELETE FROM store_facts WHERE name = $1";
-    let new = Statement::from_sql_and_values(backend, sql, [NEW_MARK.into()]);
-    connection.execute_raw(new).await.map(drop)
+    for (name, value) in seen {
+        let statement = if name == MARK {
+            let sql = "UPDATE store_facts SET value = $1 WHERE name = $2 AND value = $3";
+            let values = [sealed(master_keys, MARK).into(), MARK.into(), value.into()];
+            Statement::from_sql_and_values(backend, sql, values)
+        } else {
+            let sql = "DELETE FROM store_facts WHERE name = $1 AND value = $2";
+            Statement::from_sql_and_values(backend, sql, [NEW_MARK.into(), value.into()])
+        };
+        if connection.execute_raw(statement).await?.rows_affected() != 1 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Leaves a mark unless it is there.
@@ -64,13 +87,8 @@ async fn leave(
 
 /// The marks, if all can be opened.
 async fn opened(connection: &impl ConnectionTrait, master_keys: &MasterKeys) -> Result<Vec<String>, OpenError> {
-    let sql = "SELECT name, value FROM store_facts WHERE name IN ($1, $2)";
-    let values = [MARK.into(), NEW_MARK.into()];
-    let read = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
     let mut marks = Vec::new();
-    for row in connection.query_all_raw(read).await.map_err(StoreError::from)? {
-        let name: String = row.try_get_by_index(0).map_err(StoreError::from)?;
-        let mark: String = row.try_get_by_index(1).map_err(StoreError::from)?;
+    for (name, mark) in read(connection).await.map_err(StoreError::from)? {
         let name = if name == MARK { MARK } else { NEW_MARK };
         if master_keys.open(&place(name), &mark).is_none() {
             return Err(OpenError::OtherMasterKey {

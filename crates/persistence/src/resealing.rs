@@ -94,12 +94,13 @@ impl Store {
         let mut all = Resealing::default();
         for _ in 0..PASSES {
             let mut pass = Resealing::default();
+            let writer = &self.connections().writer;
+            let seen = in_time(async { master_key_marks::read(writer).await.map_err(StoreError::from) }).await?;
             self.reseal_destinations(&mut pass).await?;
             self.reseal_answers(&mut pass).await?;
             all.resealed += pass.resealed;
             all.unreadable = pass.unreadable;
-            if pass.resealed == 0 {
-                in_time(self.note_all_current()).await?;
+            if pass.resealed == 0 && in_time(self.note_all_current(&seen)).await? {
                 all.is_complete = true;
                 break;
             }
@@ -151,10 +152,16 @@ impl Store {
         });
     }
 
-    async fn note_all_current(&self) -> Result<(), StoreError> {
+    async fn note_all_current(&self, seen: &[(String, String)]) -> Result<bool, StoreError> {
         let transaction = self.connections().begin().await?;
-        master_key_marks::note_all_current(&transaction, self.shared().directory.master_keys()).await?;
-        Ok(transaction.commit().await?)
+        let master_keys = self.shared().directory.master_keys();
+        let is_noted = master_key_marks::note_all_current(&transaction, master_keys, seen).await?;
+        if is_noted {
+            transaction.commit().await?;
+        } else {
+            transaction.rollback().await?;
+        }
+        Ok(is_noted)
     }
 
     async fn reseal_destinations(&self, pass: &mut Resealing) -> Result<(), StoreError> {

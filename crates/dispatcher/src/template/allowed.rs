@@ -53,6 +53,8 @@ const TESTS: [&str; 14] = [
     "undefined",
 ];
 
+/// Parts of an expression, each within the one before.
+const DEEPEST: usize = 200;
 const UNPLAIN: &str = "a comparison of two things of which neither is a text or a number of the template's own";
 
 type Allowed = Result<(), (usize, String)>;
@@ -114,10 +116,19 @@ fn target(expr: &Expr<'_>) -> Allowed {
 }
 
 fn expression(expr: &Expr<'_>) -> Allowed {
+    nested(expr, 0)
+}
+
+/// How deep an expression is tells how long it takes to be compiled, by its square.
+fn nested(expr: &Expr<'_>, depth: usize) -> Allowed {
+    if depth > DEEPEST {
+        return refused_at(line(expr), "an expression of more than 200 parts in a row");
+    }
+    let within = |expr: &Expr<'_>| nested(expr, depth + 1);
     match expr {
         Expr::Const(constant) if constant.value.as_object().is_some() => refused(constant, "a list or a map"),
         Expr::Var(_) | Expr::Const(_) => Ok(()),
-        Expr::UnaryOp(operator) => expression(&operator.expr),
+        Expr::UnaryOp(operator) => within(&operator.expr),
         Expr::BinOp(operator) => {
             match operator.op {
                 BinOpKind::Add => return refused(operator, "`+` (texts are joined by `~`)"),
@@ -136,8 +147,8 @@ fn expression(expr: &Expr<'_>) -> Allowed {
                 }
                 _ => {}
             }
-            expression(&operator.left)?;
-            expression(&operator.right)
+            within(&operator.left)?;
+            within(&operator.right)
         }
         Expr::Compare(compare) => {
             let mut before = &compare.expr;
@@ -147,13 +158,13 @@ fn expression(expr: &Expr<'_>) -> Allowed {
                 }
                 before = &op.expr;
             }
-            expression(&compare.expr)?;
-            compare.ops.iter().try_for_each(|op| expression(&op.expr))
+            within(&compare.expr)?;
+            compare.ops.iter().try_for_each(|op| within(&op.expr))
         }
         Expr::IfExpr(condition) => {
-            expression(&condition.test_expr)?;
-            expression(&condition.true_expr)?;
-            condition.false_expr.iter().try_for_each(expression)
+            within(&condition.test_expr)?;
+            within(&condition.true_expr)?;
+            condition.false_expr.iter().try_for_each(within)
         }
         Expr::Filter(filter) => {
             if !FILTERS.contains(&filter.name) && filter.name != URLENCODE {
@@ -162,21 +173,21 @@ fn expression(expr: &Expr<'_>) -> Allowed {
             if filter.name == "tojson" && !filter.args.is_empty() {
                 return refused(filter, "an argument of `tojson`");
             }
-            filter.expr.iter().try_for_each(expression)?;
-            arguments(&filter.args)
+            filter.expr.iter().try_for_each(within)?;
+            arguments(&filter.args, depth + 1)
         }
         Expr::Test(test) => {
             if !TESTS.contains(&test.name) {
                 return refused(test, &format!("a test `{}`", test.name));
             }
-            expression(&test.expr)?;
-            arguments(&test.args)
+            within(&test.expr)?;
+            arguments(&test.args, depth + 1)
         }
-        Expr::GetAttr(get) => expression(&get.expr),
+        Expr::GetAttr(get) => within(&get.expr),
         Expr::GetItem(get) if !is_near(&get.subscript_expr) => {
             refused(get, "anything but a name or a number below 100 between `[` and `]`")
         }
-        Expr::GetItem(get) => expression(&get.expr),
+        Expr::GetItem(get) => within(&get.expr),
         Expr::Slice(slice) => refused(slice, "a slice"),
         Expr::Call(call) => refused(call, "a call"),
         Expr::List(list) => refused(list, "a list"),
@@ -198,9 +209,9 @@ fn is_near(subscript: &Expr<'_>) -> bool {
     constant.value.as_str().is_some() || constant.value.as_i64().is_some_and(|number| (0..100).contains(&number))
 }
 
-fn arguments(args: &[CallArg<'_>]) -> Allowed {
+fn arguments(args: &[CallArg<'_>], depth: usize) -> Allowed {
     args.iter().try_for_each(|arg| match arg {
-        CallArg::Pos(value) | CallArg::Kwarg(_, value) => expression(value),
+        CallArg::Pos(value) | CallArg::Kwarg(_, value) => nested(value, depth),
         CallArg::PosSplat(value) | CallArg::KwargSplat(value) => refused_at(line(value), "`*`"),
     })
 }

@@ -14,8 +14,9 @@ use super::rendered::Rendered;
 use super::renderer;
 use super::slot::Slot;
 
-/// How long an attempt waits for its turn, and then for a thread: most of its time is for its receiver.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an attempt waits for its turn, and then for its templates. Together less than what an attempt may take beyond its deadline.
+const TURN: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// What a client wants filled in, or nothing. Cheap to clone; compiled once, when first used.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +73,7 @@ impl Templates {
             return Ok(Rendered::default());
         };
         // One at a time of a destination: it can't take all threads.
-        let Ok(_turn) = tokio::time::timeout(PATIENCE, shared.turn.clone().lock_owned()).await else {
+        let Ok(_turn) = tokio::time::timeout(TURN, shared.turn.clone().lock_owned()).await else {
             return Err(TemplateError::ours());
         };
         let event = event.clone();
