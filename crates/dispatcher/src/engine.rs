@@ -361,10 +361,10 @@ impl Drop for Running {
         let (Said { sign, pause }, now) = (self.said, Instant::now());
         let stopped = {
             let mut lanes = self.engine.lanes();
+            // The rest first: a lane in which nothing is may be forgotten, unless its receiver rests.
+            let rest = pause.map(|pause| lanes.pause(self.turn.destination, pause, now));
             let mut stopped = lanes.ended(self.turn, sign, now, rand::random());
-            if let Some(pause) = pause {
-                stopped.extend(lanes.pause(self.turn.destination, pause, now));
-            }
+            stopped.extend(rest.into_iter().flatten());
             stopped
         };
         if !stopped.is_empty() {
