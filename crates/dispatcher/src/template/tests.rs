@@ -1,5 +1,7 @@
 //! What templates make, and that none makes too much.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use sensei_domain::{ClientId, Faults, LeadCreated, LeadId, NewLead, Timestamp};
@@ -282,11 +284,23 @@ fn nested_loops(depth: usize) -> String {
     open.repeat(depth) + "x" + &"{% endfor %}".repeat(depth)
 }
 
+/// As long as a hostile template may take in a release build: `cargo test --release --workspace --lib hostile`.
+const PROMPT: Duration = Duration::from_millis(10);
+
 #[tokio::test]
 async fn a_hostile_template_ends_and_is_told_why() {
     for (source, words) in hostile() {
         for slot in ["text", "body"] {
             let shown = source.chars().take(60).collect::<String>();
+            if !cfg!(debug_assertions) {
+                let mut quickest = Duration::MAX;
+                for _ in 0..3 {
+                    let begun = Instant::now();
+                    drop(made(slot, &source).await);
+                    quickest = quickest.min(begun.elapsed());
+                }
+                assert!(quickest <= PROMPT, "{shown}: {quickest:?}");
+            }
             match made(slot, &source).await {
                 Ok(text) => assert!(
                     words.is_empty() && text.len() <= 70_000,
