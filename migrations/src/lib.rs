@@ -11,6 +11,7 @@ mod m20261125_000003_destinations_version;
 mod m20261126_000001_filters;
 mod m20261126_000002_checkpoints;
 mod m20261126_000003_templates;
+mod m20261126_000004_sessions;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000001_filters::Migration),
             Box::new(m20261126_000002_checkpoints::Migration),
             Box::new(m20261126_000003_templates::Migration),
+            Box::new(m20261126_000004_sessions::Migration),
         ]
     }
 }

@@ -347,7 +347,7 @@ fn prefix(text: &str) -> String {
     text.chars().take(PREFIX_CHARACTERS).collect()
 }
 
-fn hash(text: &str) -> KeyHash {
+pub(crate) fn hash(text: &str) -> KeyHash {
     Sha256::digest(text.as_bytes()).into()
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use sensei_api::ApiState;
+use sensei_console::ConsoleState;
 use sensei_dispatcher::{Dispatcher, Egress, EgressError, LeaseTooShort, Registry};
 use sensei_domain::{Clock, SystemClock};
 use sensei_persistence::{
@@ -66,18 +67,21 @@ impl Sensei {
             store: store.clone(),
             dispatcher: dispatcher.watch(),
         });
-        let api = ApiState::new(store.clone(), egress, registry, clock).with_breakers(dispatcher.breakers());
+        let api =
+            ApiState::new(store.clone(), egress, registry, Arc::clone(&clock)).with_breakers(dispatcher.breakers());
+        let api_router = sensei_api::router(api.clone());
+        let console = sensei_console::router(ConsoleState::new(store.clone(), api_router.clone(), clock));
         Ok(Self {
             store,
             dispatcher,
-            router: sensei_api::router(api.clone()),
+            router: api_router.merge(console),
             api,
             metrics,
             first_admin_key,
         })
     }
 
-    /// The API's routes (`/v1/…`, `/healthz`, …), to serve or to nest in another router.
+    /// The routes of the API (`/v1/…`, `/healthz`, …) and of the console (`/admin`), to serve or to merge with another router.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
 pub(crate) mod recoveries;
+pub(crate) mod sessions;
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +106,12 @@ mod tests {
         });
         stored.await.expect_err("a place is dropped once the outcome is stored");
 
+        let access = store
+            .authenticate(&created.publishable_key.text)
+            .await
+            .expect("read")
+            .expect("a key");
+        store.begin_session(access).await.expect("begun");
         let discard = NewRecovery::Discard { destination_id };
         store
             .start_recovery(created.client.id, discard, &Actor::System)
@@ -121,7 +128,10 @@ mod tests {
             rows!(clients destinations leads events deliveries attempts checkpoints),
             [1; 7]
         );
-        assert_eq!(rows!(api_keys idempotency_keys recoveries audit_log), [1, 1, 1, 4]);
+        assert_eq!(
+            rows!(api_keys idempotency_keys recoveries sessions audit_log),
+            [1, 1, 1, 1, 4]
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         tokio::spawn(async move { axum::serve(admin, router).await });
     }
     writeln!(io::stdout(), "listening on http://{address}").ok();
+    writeln!(io::stdout(), "the console is at http://{address}/admin").ok();
     let served = listening::serve(listener, sensei.router(), signals.asked_to_end()).await;
     tokio::select! {
         () = sensei.shutdown() => info!("ended"),

@@ -1,0 +1,2 @@
+// Draws the charts of a page from the numbers that it carries.
+"use strict";

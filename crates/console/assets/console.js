@@ -1,0 +1,2 @@
+// Makes pages live. Everything works without it.
+"use strict";

@@ -1,0 +1,128 @@
+//! The API as a page calls it: within the process, as whoever is signed in.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode, header};
+use sensei_persistence::Access;
+use serde::Deserialize;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// Beyond what the API answers; an export is streamed and not read.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// The API, called as somebody.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    router: Router,
+    access: Access,
+}
+
+/// Why the API didn't do something.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    /// In words.
+    pub(crate) detail: String,
+    /// What is wrong with which field of the body.
+    pub(crate) errors: Vec<FieldError>,
+    /// To ask the operator with.
+    pub(crate) request_id: String,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FieldError {
+    /// A JSON pointer into the body.
+    pub(crate) pointer: String,
+    /// In words that follow the field's name.
+    pub(crate) detail: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Problem {
+    detail: String,
+    request_id: String,
+    errors: Vec<FieldError>,
+}
+
+impl Refused {
+    /// What is wrong with the field at this JSON pointer or below it.
+    pub(crate) fn at(&self, pointer: &str) -> Option<&str> {
+        let is_there = |error: &&FieldError| {
+            error.pointer == pointer
+                || error
+                    .pointer
+                    .strip_prefix(pointer)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.errors.iter().find(is_there).map(|error| error.detail.as_str())
+    }
+}
+
+impl Api {
+    pub(crate) const fn new(router: Router, access: Access) -> Self {
+        Self { router, access }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Refused> {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Refused> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Refused> {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Refused> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// A POST without a body, as actions are.
+    pub(crate) async fn act(&self, path: &str) -> Result<Value, Refused> {
+        self.send(Method::POST, path, None).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+        let response = self.raw(method, path, body).await;
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), LARGEST_ANSWER).await;
+        let body = body.unwrap_or_default();
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&body).unwrap_or(Value::Null));
+        }
+        let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_default();
+        Err(Refused {
+            status,
+            detail: problem.detail,
+            errors: problem.errors,
+            request_id: problem.request_id,
+        })
+    }
+
+    /// The answer as it is, for what is streamed.
+    pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<&Value>) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path).extension(self.access);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        match request.body(body) {
+            Ok(request) => match self.router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            // A path that is none: nothing is there.
+            Err(_) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                response
+            }
+        }
+    }
+}

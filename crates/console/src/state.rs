@@ -1,0 +1,36 @@
+//! What the pages work with.
+
+use std::sync::Arc;
+
+use axum::Router;
+use sensei_domain::{Clock, Timestamp};
+use sensei_persistence::Store;
+
+/// What the pages work with. A cheap handle.
+#[derive(Clone)]
+pub struct ConsoleState(Arc<Parts>);
+
+struct Parts {
+    store: Store,
+    api: Router,
+    clock: Arc<dyn Clock>,
+}
+
+impl ConsoleState {
+    /// Keeps sessions in this store, and reads and changes everything else by this API, `sensei_api::router`.
+    pub fn new(store: Store, api: Router, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Parts { store, api, clock }))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn api(&self) -> Router {
+        self.0.api.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
