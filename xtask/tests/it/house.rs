@@ -14,9 +14,16 @@ const LINE: &[(&str, &[&str])] = &[
         "sensei-api",
         &["sensei-domain", "sensei-persistence", "sensei-dispatcher"],
     ),
+    ("sensei-console", &["sensei-domain", "sensei-persistence"]),
     (
         "sensei",
-        &["sensei-domain", "sensei-persistence", "sensei-dispatcher", "sensei-api"],
+        &[
+            "sensei-domain",
+            "sensei-persistence",
+            "sensei-dispatcher",
+            "sensei-api",
+            "sensei-console",
+        ],
     ),
     ("sensei-test-support", &[]),
     ("sensei-torture", &["sensei-test-support"]),
