@@ -3,6 +3,7 @@
 mod callgrind;
 mod cargo;
 mod compare;
+mod e2e;
 mod lint;
 mod openapi;
 mod postgres;
@@ -23,6 +24,10 @@ enum Task {
     Test(test::Arguments),
     /// Check format and lints
     Lint,
+    /// Run the console and the form in a real browser, and keep pictures of every page in target/e2e
+    E2e(e2e::Arguments),
+    /// Make the README's pictures of the console anew, in docs/pictures
+    Pictures,
     /// Write docs/openapi.json anew
     Openapi,
     /// Measure the release build: end to end against the machine's bare limit
@@ -39,6 +44,8 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test(arguments) => test::run(&arguments),
         Task::Lint => lint::run().map(|()| ExitCode::SUCCESS),
+        Task::E2e(arguments) => e2e::run(&arguments),
+        Task::Pictures => e2e::pictures(),
         Task::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
         Task::Bench(arguments) => release_tool::bench(&arguments),
         Task::Profile(arguments) => profile::run(&arguments),

@@ -63,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn has_nextest() -> bool {
+/// Whether tests can be run by cargo-nextest.
+pub(crate) fn has_nextest() -> bool {
     let version = cargo(&["nextest", "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())

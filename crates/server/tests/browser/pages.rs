@@ -1,0 +1,262 @@
+//! Every page of the console, with everything that must hold of each: on a phone and on a desk, in the light and in the dark.
+
+use anyhow::{Context, Result};
+use sensei_test_support::By;
+use serde_json::{Value, json};
+
+use crate::audit::View;
+use crate::world::{World, artefacts, text};
+
+/// What a visitor may write: nothing of it may be more than text, nor make a page wider.
+const HOSTILE: &str =
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>{{7*7}}=HYPERLINK(\"http://evil.example\")";
+
+/// A page, and how it is come by.
+struct Page {
+    /// What its pictures are called.
+    name: &'static str,
+    path: String,
+    /// Filled and sent, by a button's words: the page is what answers then.
+    form: Option<Sent>,
+    status: u16,
+}
+
+struct Sent {
+    fields: Vec<(&'static str, String)>,
+    button: &'static str,
+}
+
+impl Page {
+    fn new(name: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            name,
+            path: path.into(),
+            form: None,
+            status: 200,
+        }
+    }
+
+    fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    fn sent(self, fields: &[(&'static str, &str)], button: &'static str) -> Self {
+        let fields = fields
+            .iter()
+            .map(|(label, text)| (*label, (*text).to_owned()))
+            .collect();
+        let form = Some(Sent { fields, button });
+        Self {
+            form,
+            status: 422,
+            ..self
+        }
+    }
+}
+
+/// What the pages show.
+struct Seed {
+    /// With everything: leads, destinations in every state, deliveries in every state.
+    busy: String,
+    /// With nothing.
+    quiet: String,
+    lead: String,
+    succeeded: String,
+    failed: String,
+    destination: String,
+    slack: String,
+}
+
+async fn seed(world: &World) -> Result<Seed> {
+    let busy = world.client("Acme Corp", Some(&world.receiver.url())).await?;
+    let quiet = world.client("Quiet GmbH", None).await?;
+    world.client(HOSTILE, None).await?;
+    let path = format!("/v1/clients/{busy}");
+    let settings = world.read(&format!("{path}/settings")).await?;
+    let destination = text(&settings, "destinationId")?;
+    let broken = json!({"kind": "webhook", "name": "Order system", "config": {"url": "http://127.0.0.1:9/orders"},
+        "retry": {"policy": "none"}});
+    world.make(&format!("{path}/destinations"), &broken).await?;
+    let retried = json!({"kind": "webhook", "name": HOSTILE, "config": {"url": "http://127.0.0.1:9/again"},
+        "retry": {"policy": "custom", "delays": ["1h"]}});
+    world.make(&format!("{path}/destinations"), &retried).await?;
+    let slack = json!({"kind": "slack", "name": "Sales channel",
+        "config": {"url": "https://hooks.slack.com/services/T0/B0/5ec7e75ec7e75ec7e75ec7e7"}});
+    let slack = world.make_id(&format!("{path}/destinations"), &slack).await?;
+    let paused = json!({"status": "paused"});
+    let answer = world
+        .api
+        .patch(&format!("{path}/destinations/{slack}"), &paused)
+        .await?;
+    anyhow::ensure!(answer.status == 200, "{answer:?}");
+    let john = json!({"name": "John Doe", "email": "john@example.com", "phone": "+1234567890",
+        "message": "I need a quote for enterprise plan", "sessionId": "session-1"});
+    let lead = world.lead(&path_id(&path), &john).await?;
+    let hostile =
+        json!({"name": HOSTILE, "email": "\"a<b>\"@example.com", "phone": "=1+1", "message": HOSTILE.repeat(8)});
+    if world.api.post(&format!("{path}/leads"), &hostile).await?.status != 201 {
+        let hostile = json!({"name": HOSTILE, "email": "a@example.com", "message": HOSTILE.repeat(8)});
+        world.lead(&busy, &hostile).await?;
+    }
+    let all = format!("{path}/deliveries");
+    let deliveries = world
+        .until(&all, |list| {
+            let states = |state: &str| items(list).filter(|item| item["state"] == state).count();
+            states("succeeded") == 2
+                && states("failed") == 2
+                && states("held") == 2
+                && items(list)
+                    .filter(|item| item["state"] == "pending")
+                    .all(|item| item["attemptCount"] == 1)
+        })
+        .await?;
+    let one = |state: &str| {
+        let found = items(&deliveries).find(|item| item["state"] == state);
+        text(found.context("it was waited for")?, "id")
+    };
+    Ok(Seed {
+        lead,
+        succeeded: one("succeeded")?,
+        failed: one("failed")?,
+        busy,
+        quiet,
+        destination,
+        slack,
+    })
+}
+
+fn path_id(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list["items"].as_array().into_iter().flatten()
+}
+
+/// Pages for whom nobody is signed in.
+fn public() -> Vec<Page> {
+    vec![
+        Page::new("sign-in", "/admin/sign-in"),
+        Page::new("sign-in-wrong", "/admin/sign-in").sent(&[("Secret key", "sk_mistyped")], "Sign in"),
+        Page::new("sign-in-link-over", "/admin/sign-in/over").status(403),
+    ]
+}
+
+/// An admin's pages before there is anything.
+fn empty() -> Vec<Page> {
+    vec![Page::new("clients-none", "/admin/clients")]
+}
+
+/// An admin's pages.
+fn admin(seed: &Seed) -> Vec<Page> {
+    let new = || Page::new("client-new", "/admin/clients/new");
+    let wrong = [("Name", HOSTILE), ("Lead Webhook URL", "http://10.0.0.1/leads")];
+    let _ = (
+        &seed.lead,
+        &seed.succeeded,
+        &seed.failed,
+        &seed.destination,
+        &seed.slack,
+        &seed.quiet,
+        &seed.busy,
+    );
+    vec![
+        Page::new("clients", "/admin/clients"),
+        new(),
+        Page {
+            name: "client-new-wrong",
+            ..new().sent(&wrong, "Create client")
+        },
+        Page::new("nowhere", "/admin/nowhere").status(404),
+    ]
+}
+
+/// A client's own view: what it may not see.
+fn forbidden() -> Vec<Page> {
+    vec![Page::new("forbidden", "/admin/clients").status(403)]
+}
+
+/// Looks at each page in one view, and fails with all that is wrong with any.
+async fn every_page(view: View) -> Result<()> {
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    view.begin(&world.browser).await?;
+    let mut faults = Vec::new();
+    faults.extend(look(&world, view, &public()).await?);
+    world.sign_in().await?;
+    faults.extend(look(&world, view, &empty()).await?);
+    let seed = seed(&world).await?;
+    faults.extend(look(&world, view, &admin(&seed)).await?);
+    let key = json!({"kind": "secret", "name": "Acme's own", "clientId": seed.busy});
+    let key = text(&world.make("/v1/keys", &key).await?, "key")?;
+    world.sign_in_with(&key).await?;
+    faults.extend(look(&world, view, &forbidden()).await?);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+async fn look(world: &World, view: View, pages: &[Page]) -> Result<Vec<String>> {
+    let (browser, folder) = (&world.browser, artefacts()?);
+    let mut faults = Vec::new();
+    for page in pages {
+        browser.seen().await?;
+        world.open(&page.path).await?;
+        if let Some(Sent { fields, button }) = &page.form {
+            for (label, text) in fields {
+                // What a browser would check itself is to be answered by the server here.
+                browser
+                    .run("for (const form of document.forms) form.noValidate = true", &json!([]))
+                    .await?;
+                browser.fill(By::Field(label), text).await?;
+            }
+            browser.click(By::Button(button)).await?;
+        }
+        let seen = browser.seen().await?;
+        view.keep(browser, &folder, page.name).await?;
+        let found = view.faults(browser, &world.origin, page.status, &seen).await;
+        let found = found.with_context(|| page.path.clone())?;
+        faults.extend(
+            found
+                .into_iter()
+                .map(|fault| format!("{} ({}): {fault}", page.name, page.path)),
+        );
+    }
+    Ok(faults)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_on_a_light_phone() -> Result<()> {
+    every_page(View {
+        width: 360,
+        is_dark: false,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_on_a_dark_phone() -> Result<()> {
+    every_page(View {
+        width: 360,
+        is_dark: true,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_on_a_light_desk() -> Result<()> {
+    every_page(View {
+        width: 1280,
+        is_dark: false,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_on_a_dark_desk() -> Result<()> {
+    every_page(View {
+        width: 1280,
+        is_dark: true,
+    })
+    .await
+}
