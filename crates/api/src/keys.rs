@@ -1,13 +1,14 @@
 //! `/v1/keys`: who may call. For admins only.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use sensei_domain::{ClientId, Faults, Fields, KeyId, TextRule, Timestamp};
 use sensei_persistence::{ApiKey, ChangeError, CreatedKey, KeyKind, NewKey, Scope};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,7 +19,7 @@ use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::problem_kind::ProblemKind;
-use crate::query::NoQuery;
+use crate::query::{NoQuery, Parameters};
 use crate::state::ApiState;
 
 const NAME_MAX: usize = 200;
@@ -130,6 +131,33 @@ impl From<ApiKey> for KeyView {
     }
 }
 
+/// Which keys are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents what `KeysQuery` reads")]
+struct FilterParameters {
+    /// Only those that reach this client and no other.
+    #[param(rename = "clientId", value_type = Option<String>, format = Uuid)]
+    client_id: Option<ClientId>,
+}
+
+struct KeysQuery {
+    client_id: Option<ClientId>,
+    paging: Paging,
+}
+
+impl<S: Sync> FromRequestParts<S> for KeysQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut parameters = Parameters::of(&parts.uri)?;
+        let client_id = parameters.parsed("clientId");
+        let paging = Paging::read(&mut parameters);
+        parameters.finish()?;
+        Ok(Self { client_id, paging })
+    }
+}
+
 /// Make a key
 ///
 /// The key itself is shown only now. Takes an admin's key.
@@ -179,10 +207,14 @@ async fn create(
 ///
 /// Newest first, without the keys themselves. Takes an admin's key.
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", operation_id = "listKeys",
-    params(Paging),
+    params(FilterParameters, Paging),
     responses((status = OK, description = "A page of keys", body = KeyList)))]
-async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<KeyList>, Problem> {
-    let keys = state.store().keys(paging.page()).await?;
+async fn list(
+    _: AdminAccess,
+    KeysQuery { client_id, paging }: KeysQuery,
+    State(state): State<ApiState>,
+) -> Result<Json<KeyList>, Problem> {
+    let keys = state.store().keys(client_id, paging.page()).await?;
     Ok(Json(paging.list(keys, |key| key.id.as_uuid())))
 }
 

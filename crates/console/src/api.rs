@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
+use sensei_domain::{Fault, Faults};
 use sensei_persistence::Access;
 use serde::Deserialize;
 use serde_json::Value;
@@ -49,6 +50,20 @@ struct Problem {
 }
 
 impl Refused {
+    /// What the API would say of these faults, found before it was asked.
+    pub(crate) fn of(faults: &Faults) -> Self {
+        let errors = faults.into_iter().map(|Fault { pointer, detail }| FieldError {
+            pointer: pointer.clone(),
+            detail: detail.clone(),
+        });
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            detail: faults.to_string(),
+            errors: errors.collect(),
+            request_id: String::new(),
+        }
+    }
+
     /// What is wrong with the field at this JSON pointer or below it.
     pub(crate) fn at(&self, pointer: &str) -> Option<&str> {
         let is_there = |error: &&FieldError| {

@@ -92,7 +92,27 @@ impl Frame {
 }
 
 /// What can be said after a redirect, by its name in the query: nothing of an address is ever shown.
-const DONE: [(&str, &str); 2] = [("saved", "Saved."), ("created", "Created.")];
+const DONE: [(&str, &str); 10] = [
+    ("saved", "Saved."),
+    ("created", "Created."),
+    ("deleted", "Deleted."),
+    ("revoked", "The key is revoked: it stops working within 30 seconds."),
+    (
+        "rotated",
+        "The secret is replaced. Teach it to the receiver before the overlap ends.",
+    ),
+    ("paused", "Paused: events are held back until it is resumed."),
+    ("resumed", "Resumed: what was held is sent first."),
+    (
+        "redelivering",
+        "Resumed. What failed since is being sent again, in the background.",
+    ),
+    (
+        "not-redelivering",
+        "Resumed. What failed since can't be sent again just now: see Deliveries.",
+    ),
+    ("discarding", "What is held is being discarded, in the background."),
+];
 
 /// A page as an answer.
 pub(crate) fn show(template: &impl Template) -> Response {

@@ -184,8 +184,11 @@ impl Store {
     }
 
     /// The keys that are in force.
-    pub async fn keys(&self, page: Page) -> Result<Vec<ApiKey>, StoreError> {
+    pub async fn keys(&self, client: Option<ClientId>, page: Page) -> Result<Vec<ApiKey>, StoreError> {
         let mut query = api_keys::Entity::find().filter(Column::RevokedAt.is_null());
+        if let Some(client) = client {
+            query = query.filter(Column::ClientId.eq(client.as_uuid()));
+        }
         if let Some(before) = page.before {
             query = query.filter(Column::Id.lt(before));
         }

@@ -4,3 +4,4 @@ mod app;
 mod assets;
 mod clients;
 mod session;
+mod settings;

@@ -56,7 +56,7 @@ async fn key_gives_what_it_was_made_for(database: &TestDatabase) {
                 })
             );
         }
-        let mut listed = store.keys(ALL).await.expect("listed");
+        let mut listed = store.keys(None, ALL).await.expect("listed");
         listed.retain(|key| key.id == created.key.id);
         assert_eq!((listed[0].kind, listed[0].client_id), (kind, created.key.client_id));
         assert!(!format!("{created:?}").contains(&created.text));
@@ -92,7 +92,7 @@ async fn revoked_key_is_refused_at_once(database: &TestDatabase) {
         "unknown"
     );
     assert!(!store.has_admin_key().await.expect("read"));
-    assert!(store.keys(ALL).await.expect("listed").is_empty());
+    assert!(store.keys(None, ALL).await.expect("listed").is_empty());
 }
 
 async fn only_the_hash_of_a_key_is_stored(database: &TestDatabase) {
@@ -123,7 +123,7 @@ async fn admin_key_from_outside_is_ensured_once(database: &TestDatabase) {
             .expect("ensured");
     }
     assert!(store.has_admin_key().await.expect("read"));
-    let [key] = &store.keys(ALL).await.expect("listed")[..] else {
+    let [key] = &store.keys(None, ALL).await.expect("listed")[..] else {
         panic!("one key")
     };
     let access = store.authenticate("sk_chosen-by-the-operator").await.expect("read");
@@ -157,7 +157,7 @@ async fn last_use_is_noted_to_the_minute(database: &TestDatabase) {
     store.authenticate("sk_used").await.expect("read").expect("known");
     // What is under way is written before the store is closed.
     soon(store.close()).await;
-    let [key] = &database.open().await.keys(ALL).await.expect("listed")[..] else {
+    let [key] = &database.open().await.keys(None, ALL).await.expect("listed")[..] else {
         panic!("one key")
     };
     let used = key.last_used_at.expect("noted").as_millis();
