@@ -98,6 +98,17 @@ impl Sensei {
         self.first_admin_key.as_deref()
     }
 
+    /// A path below the server's address that signs in to the console with a secret key's rights, for as long; `None` when the key isn't
+    /// in force. Whoever has it can use it until then.
+    pub async fn sign_in_path(&self, key: &str, valid_for: Duration) -> Result<Option<String>, StoreError> {
+        let access = self.store.authenticate(key).await?;
+        let secret = access.filter(|access| access.kind == KeyKind::Secret);
+        Ok(secret.map(|access| {
+            let token = self.store.sign_in_link(access.key_id, access.scope, valid_for);
+            format!("/admin/sign-in/{token}")
+        }))
+    }
+
     /// Waits until nothing is being delivered.
     pub async fn settled(&self) {
         self.dispatcher.settled().await;

@@ -1,12 +1,44 @@
 //! What people come for, from the first click to the last.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
 use sensei_test_support::{By, keys};
+use serde_json::json;
 
 use crate::world::{ADMIN_KEY, World};
 
+/// How soon what happens is to be seen. The bar is a second; a busy machine's browser needs some of its own to draw.
+const SOON: Duration = Duration::from_secs(3);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_client_is_made_with_the_keyboard_alone() -> Result<()> {
+async fn the_documented_path_click_by_click() -> Result<()> {
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    let client = world.client("Acme Corp", None).await?;
+    let browser = &world.browser;
+    world.sign_in().await?;
+    browser.click(By::Link("Admin")).await?;
+    browser.click(By::Link("Clients")).await?;
+    browser.click(By::Link("Acme Corp")).await?;
+    browser.click(By::Link("Settings")).await?;
+    browser
+        .fill(By::Field("Lead Webhook URL"), &world.receiver.url())
+        .await?;
+    browser.click(By::Button("Save settings")).await?;
+    browser.reads("Saved.").await?;
+    ensure!(browser.value(By::Field("Lead Webhook URL")).await? == world.receiver.url());
+
+    let john = json!({"name": "John Doe", "email": "john@example.com"});
+    let lead = world.lead(&client, &john).await?;
+    let received = world.receiver.wait_for(1, crate::world::LIMIT).await?;
+    assert_eq!(received[0].json()["data"]["id"], lead.as_str(), "active when saved");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_keyboard_alone_a_client_is_made_and_its_url_changed() -> Result<()> {
     let Some(world) = World::start().await? else {
         return Ok(());
     };
@@ -20,14 +52,96 @@ async fn a_first_client_is_made_with_the_keyboard_alone() -> Result<()> {
     browser.tab_to(By::Field("Name")).await?;
     browser.press("Acme Corp").await?;
     browser.tab_to(By::Field("Lead Webhook URL")).await?;
-    browser.press(&world.receiver.url()).await?;
+    browser.press("http://127.0.0.1:9/leads").await?;
     browser.tab_to(By::Button("Create client")).await?;
     browser.press(keys::ENTER).await?;
-    let clients = world
-        .until("/v1/clients", |list| list["items"][0]["name"] == "Acme Corp")
-        .await?;
+    browser.tab_to(By::Link("Settings")).await?;
+    browser.press(keys::ENTER).await?;
+    browser.tab_to(By::Field("Lead Webhook URL")).await?;
+    // Tab has selected what the field holds.
+    browser.press(&world.receiver.url()).await?;
+    browser.tab_to(By::Button("Save settings")).await?;
+    browser.press(keys::ENTER).await?;
+    browser.reads("Saved.").await?;
+    let clients = world.read("/v1/clients").await?;
     let id = clients["items"][0]["id"].as_str().unwrap_or_default();
     let settings = world.read(&format!("/v1/clients/{id}/settings")).await?;
     assert_eq!(settings["leadWebhookUrl"], world.receiver.url());
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lead_is_seen_live_in_the_log_and_redelivered() -> Result<()> {
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    let client = world.client("Acme Corp", Some(&world.receiver.url())).await?;
+    let browser = &world.browser;
+    world.sign_in().await?;
+    world.open(&format!("/admin/clients/{client}/deliveries")).await?;
+    browser.reads("No deliveries yet").await?;
+    // Gone with a reload.
+    browser.run("window.neverReloaded = true", &json!([])).await?;
+    browser.reads("Live").await?;
+    let jane = json!({"name": "Jane Roe", "email": "jane@example.com"});
+    let lead = world.lead(&client, &jane).await?;
+    browser.reads_within("Jane Roe", SOON).await?;
+    browser.reads_within("Succeeded", SOON).await?;
+    ensure!(
+        browser.run("return window.neverReloaded", &json!([])).await? == true,
+        "it was reloaded"
+    );
+
+    let list = world.read(&format!("/v1/clients/{client}/deliveries")).await?;
+    let delivery = list["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+    browser.click(By::Css(&format!("a[href$='{delivery}']"))).await?;
+    browser.click(By::Button("Redeliver")).await?;
+    let received = world.receiver.wait_for(2, crate::world::LIMIT).await?;
+    assert_eq!(
+        received[0].webhook_id(),
+        received[1].webhook_id(),
+        "a receiver can tell that it has it"
+    );
+    assert_eq!(received[1].json()["data"]["id"], lead.as_str());
+    browser.reads("Attempt 2").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_with_a_fault_is_mended_by_following_the_message() -> Result<()> {
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    // It says where it has moved to.
+    let moved = sensei_test_support::Receiver::start();
+    moved.set_status(301);
+    moved.set_header("location", &world.receiver.url());
+    let client = world.client("Acme Corp", Some(&moved.url())).await?;
+    let jane = json!({"name": "Jane Roe", "email": "jane@example.com"});
+    world.lead(&client, &jane).await?;
+    let path = format!("/v1/clients/{client}/deliveries");
+    world.until(&path, |list| list["items"][0]["state"] == "failed").await?;
+    let browser = &world.browser;
+    world.sign_in().await?;
+    world
+        .open(&format!("/admin/clients/{client}/deliveries?state=failed"))
+        .await?;
+    let list = world.read(&path).await?;
+    let delivery = list["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+    browser.click(By::Css(&format!("a[href$='{delivery}']"))).await?;
+    browser.reads("What to do").await?;
+    browser.reads(&world.receiver.url()).await?;
+    browser.click(By::Link("Settings")).await?;
+    browser
+        .fill(By::Field("Lead Webhook URL"), &world.receiver.url())
+        .await?;
+    browser.click(By::Button("Save settings")).await?;
+    browser.reads("Saved.").await?;
+    world
+        .open(&format!("/admin/clients/{client}/deliveries/{delivery}"))
+        .await?;
+    browser.click(By::Button("Redeliver")).await?;
+    let received = world.receiver.wait_for(1, crate::world::LIMIT).await?;
+    assert_eq!(received[0].json()["data"]["name"], "Jane Roe");
+    browser.reads("Succeeded").await
 }

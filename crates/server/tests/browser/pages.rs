@@ -40,13 +40,14 @@ impl Page {
         Self { status, ..self }
     }
 
-    fn sent(self, fields: &[(&'static str, &str)], button: &'static str) -> Self {
+    fn sent(self, name: &'static str, fields: &[(&'static str, &str)], button: &'static str) -> Self {
         let fields = fields
             .iter()
             .map(|(label, text)| (*label, (*text).to_owned()))
             .collect();
         let form = Some(Sent { fields, button });
         Self {
+            name,
             form,
             status: 422,
             ..self
@@ -137,7 +138,7 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
 fn public() -> Vec<Page> {
     vec![
         Page::new("sign-in", "/admin/sign-in"),
-        Page::new("sign-in-wrong", "/admin/sign-in").sent(&[("Secret key", "sk_mistyped")], "Sign in"),
+        Page::new("sign-in", "/admin/sign-in").sent("sign-in-wrong", &[("Secret key", "sk_mistyped")], "Sign in"),
         Page::new("sign-in-link-over", "/admin/sign-in/over").status(403),
     ]
 }
@@ -151,23 +152,63 @@ fn empty() -> Vec<Page> {
 fn admin(seed: &Seed) -> Vec<Page> {
     let new = || Page::new("client-new", "/admin/clients/new");
     let wrong = [("Name", HOSTILE), ("Lead Webhook URL", "http://10.0.0.1/leads")];
-    let _ = (
-        &seed.lead,
-        &seed.succeeded,
-        &seed.failed,
-        &seed.destination,
-        &seed.slack,
-        &seed.quiet,
-        &seed.busy,
-    );
-    vec![
+    let mut pages = vec![
         Page::new("clients", "/admin/clients"),
+        Page::new("clients-none-found", "/admin/clients?q=nobody"),
         new(),
-        Page {
-            name: "client-new-wrong",
-            ..new().sent(&wrong, "Create client")
-        },
+        new().sent("client-new-wrong", &wrong, "Create client"),
         Page::new("nowhere", "/admin/nowhere").status(404),
+        Page::new("operator", "/admin/operator"),
+    ];
+    pages.extend(log(seed));
+    pages.extend(settings(seed));
+    pages
+}
+
+/// What comes and goes.
+fn log(seed: &Seed) -> Vec<Page> {
+    let busy = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
+    let quiet = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.quiet));
+    let (lead, succeeded, failed) = (&seed.lead, &seed.succeeded, &seed.failed);
+    vec![
+        busy("overview", ""),
+        quiet("overview-none", ""),
+        busy("leads", "/leads"),
+        busy("leads-none-found", "/leads?q=nobody"),
+        quiet("leads-none", "/leads"),
+        busy("lead", &format!("/leads/{lead}")),
+        busy("deliveries", "/deliveries"),
+        busy("deliveries-failed", "/deliveries?state=failed"),
+        busy("deliveries-none-found", "/deliveries?statusCode=418"),
+        quiet("deliveries-none", "/deliveries"),
+        busy("delivery", &format!("/deliveries/{succeeded}")),
+        busy("delivery-failed", &format!("/deliveries/{failed}")),
+        busy("delivery-response", &format!("/deliveries/{failed}?tab=response")),
+        busy("redeliver-many", "/deliveries/redeliver?state=failed"),
+        busy("recoveries", "/recoveries"),
+        quiet("recoveries-none", "/recoveries"),
+    ]
+}
+
+/// What is set.
+fn settings(seed: &Seed) -> Vec<Page> {
+    let busy = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
+    let quiet = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.quiet));
+    let (webhook, slack) = (&seed.destination, &seed.slack);
+    vec![
+        busy("settings", "/settings"),
+        quiet("settings-none", "/settings"),
+        busy("settings", "/settings").sent(
+            "settings-wrong",
+            &[("Lead Webhook URL", "http://10.0.0.1/leads")],
+            "Save settings",
+        ),
+        busy("settings-delete", "/settings/delete"),
+        busy("secret", &format!("/destinations/{webhook}/secret")),
+        busy("destinations", "/destinations"),
+        quiet("destinations-none", "/destinations"),
+        busy("destination", &format!("/destinations/{webhook}")),
+        busy("destination-slack", &format!("/destinations/{slack}")),
     ]
 }
 

@@ -1,7 +1,10 @@
 //! `sensei demo`, the real program.
 
-use anyhow::Result;
-use sensei_test_support::Binary;
+use anyhow::{Context, Result, ensure};
+use sensei_test_support::{Api, Binary, http_client};
+use serde_json::json;
+
+use crate::faults::LIMIT;
 
 #[test]
 fn demo_shows_the_whole_journey_and_leaves_nothing() -> Result<()> {
@@ -30,5 +33,56 @@ fn demo_shows_the_whole_journey_and_leaves_nothing() -> Result<()> {
         0,
         "nothing is left in the working directory"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn demo_leads_to_the_console_and_the_form_and_prints_what_arrives() -> Result<()> {
+    let binary = Binary::new(env!("CARGO_BIN_EXE_sensei")).arg("demo");
+    let mut process = binary.start()?;
+    process.wait_output("Ctrl-C ends.", LIMIT).await?;
+    let output = process.output();
+    let link = |part: &str| {
+        let mut lines = output.lines();
+        lines
+            .find(|line| line.starts_with("http://") && line.contains(part))
+            .map(str::to_owned)
+    };
+    let entry = link("/admin/sign-in/").context("a link to the console")?;
+    let form = link("/forms/").context("a link to the form")?;
+    let client = form.rsplit('/').next().context("the form is a client's")?;
+
+    let http = http_client();
+    // Who has the link is signed in, and is led to the live log.
+    let entered = http.get(&entry).send().await?;
+    ensure!(
+        entered.url().path() == "/admin/sign-in",
+        "without a cookie: {}",
+        entered.url()
+    );
+    let log = format!("/admin/clients/{client}/deliveries");
+    ensure!(
+        entered
+            .url()
+            .query()
+            .is_some_and(|query| query.contains(&log.replace('/', "%2F"))),
+        "{}",
+        entered.url()
+    );
+
+    let key = output.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next());
+    let address = entry
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    let api = Api::new(address.parse()?, key.context("the key is in the curl line")?);
+    let jane = json!({"name": "Jane", "email": "jane@example.com"});
+    let captured = api.post(&format!("/v1/clients/{client}/leads"), &jane).await?;
+    ensure!(captured.status == 201, "{captured:?}");
+    process.wait_output("\"name\":\"Jane\"", LIMIT).await?;
+    let arrived = process.output();
+    let (_, arrived) = arrived.split_once("Ctrl-C ends.").context("it was printed before")?;
+    ensure!(arrived.contains("\nsignature verified\n"), "{arrived}");
     Ok(())
 }

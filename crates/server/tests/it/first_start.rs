@@ -1,7 +1,7 @@
 //! The first admin key.
 
 use anyhow::{Context, Result};
-use sensei_test_support::{Api, Binary};
+use sensei_test_support::{Api, Binary, http_client};
 
 use crate::faults::LIMIT;
 
@@ -20,6 +20,19 @@ async fn first_start_prints_an_admin_key_and_later_ones_do_not() -> Result<()> {
     assert_eq!(output.matches(BLOCK).count(), 1, "{output}");
     let key = printed_key(&output).context("a key is printed")?.to_owned();
     assert_eq!(Api::new(address, &key).get("/v1/clients").await?.status, 200);
+    let link = output
+        .lines()
+        .map(str::trim)
+        .find(|line| line.contains("/admin/sign-in/"));
+    let entered = http_client()
+        .get(link.context("a link that signs in is printed")?)
+        .send()
+        .await?;
+    assert_eq!(
+        entered.url().query(),
+        Some("next=%2Fadmin"),
+        "the link is good, and without cookies one is asked again"
+    );
     assert_eq!(Api::new(address, "sk_another").get("/v1/clients").await?.status, 401);
     process.kill();
 

@@ -1,4 +1,5 @@
-//! `sensei demo`: the whole journey of a lead, for real, on a throw-away database and free ports of loopback.
+//! `sensei demo`: the whole journey of a lead, for real, on a throw-away database and free ports of loopback, and the console and the form to
+//! go on with in a browser.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -25,6 +26,8 @@ use crate::receive::verdict;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Everything is on this machine: what takes longer won't come.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A day at a desk; it all ends with the program anyway.
+const LINK: Duration = Duration::from_hours(12);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Runs the demo; stays up until Ctrl-C unless `--once`.
@@ -100,7 +103,8 @@ async fn show(
     let client = api
         .post("/v1/clients", &json!({ "name": "Acme Corp", "leadWebhookUrl": hook }))
         .await?;
-    let client = format!("/v1/clients/{}", text(&client, "id")?);
+    let id = text(&client, "id")?.to_owned();
+    let client = format!("/v1/clients/{id}");
     let settings = api.get(&format!("{client}/settings")).await?;
     let destination = format!("{client}/destinations/{}", text(&settings, "destinationId")?);
     let secret = api.get(&format!("{destination}/secret")).await?;
@@ -131,8 +135,14 @@ async fn show(
     if once {
         return Ok(());
     }
+    let signs_in = sensei.sign_in_path(key, LINK).await?;
+    let signs_in = signs_in.context("the key was made for this demo, so it is in force")?;
     say(&format!(
-        "Try it yourself (Ctrl-C ends):\n\ncurl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  --json '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'"
+        "Now in a browser. The delivery log, live (the link signs in for 12 hours):\n\n{url}{signs_in}?next=/admin/clients/{id}/deliveries\n\n\
+         And the form, as a visitor sees it:\n\n{url}/forms/{id}\n\n\
+         Submit it, and watch the lead arrive: there, and here as the receiver gets it. Without a browser:\n\n\
+         curl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  --json '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'\n\n\
+         Ctrl-C ends."
     ))?;
     let mut signals = Signals::listen()?;
     let printing = async {

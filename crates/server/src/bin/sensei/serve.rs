@@ -1,6 +1,7 @@
 //! `sensei serve`: the API on a socket, and the dispatcher, until SIGTERM or Ctrl-C.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sensei::config::AdminListen;
@@ -10,6 +11,9 @@ use tracing::{info, warn};
 
 use crate::listening::{self, Signals};
 use crate::logging;
+
+/// Long enough to look at what was started, short enough for a terminal's history.
+const FIRST_LINK: Duration = Duration::from_hours(1);
 
 /// Serves until the process is asked to end; then stops accepting, ends what is in flight and closes the database.
 pub(crate) async fn run(config: Config) -> Result<()> {
@@ -25,7 +29,9 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let sensei = Sensei::start(config).await?;
     // Nobody need read us: what can't be printed is no reason to stop.
     if let Some(key) = sensei.first_admin_key() {
-        print_admin_key(key).ok();
+        let path = sensei.sign_in_path(key, FIRST_LINK).await.ok().flatten();
+        let link = path.map(|path| format!("http://{address}{path}"));
+        print_admin_key(key, link.as_deref()).ok();
     }
     if let Some(admin) = admin {
         info!("metrics on http://{}/metrics", admin.local_addr()?);
@@ -33,7 +39,11 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         tokio::spawn(async move { axum::serve(admin, router).await });
     }
     writeln!(io::stdout(), "listening on http://{address}").ok();
-    writeln!(io::stdout(), "the console is at http://{address}/admin").ok();
+    writeln!(
+        io::stdout(),
+        "the console is at http://{address}/admin (sign in with an admin key)"
+    )
+    .ok();
     let served = listening::serve(listener, sensei.router(), signals.asked_to_end()).await;
     tokio::select! {
         () = sensei.shutdown() => info!("ended"),
@@ -59,7 +69,7 @@ async fn bind_admin(listen: Option<AdminListen>) -> Result<Option<TcpListener>> 
     }
 }
 
-fn print_admin_key(key: &str) -> io::Result<()> {
+fn print_admin_key(key: &str, link: Option<&str>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out)?;
     writeln!(
@@ -69,6 +79,18 @@ fn print_admin_key(key: &str) -> io::Result<()> {
     writeln!(out)?;
     writeln!(out, "        {key}")?;
     writeln!(out)?;
-    writeln!(out, "    Send it as: Authorization: Bearer <key>")?;
+    writeln!(
+        out,
+        "    Sign in to the console with it, or send it as: Authorization: Bearer <key>"
+    )?;
+    if let Some(link) = link {
+        writeln!(out)?;
+        writeln!(
+            out,
+            "    Or open the console by this link, which signs in for one hour:"
+        )?;
+        writeln!(out)?;
+        writeln!(out, "        {link}")?;
+    }
     writeln!(out)
 }
