@@ -92,7 +92,16 @@ impl Frame {
 }
 
 /// What can be said after a redirect, by its name in the query: nothing of an address is ever shown.
-const DONE: [(&str, &str); 2] = [("saved", "Saved."), ("created", "Created.")];
+const DONE: &[(&str, &str)] = &[
+    ("saved", "Saved."),
+    ("created", "Created."),
+    ("redelivered", "It is sent again, now."),
+    ("erased", "The lead's personal data is erased."),
+    ("released", "Released: it is on its way."),
+    ("recovering", "It has begun, and goes on by itself."),
+    ("stopped", "Stopped. What was sent stays sent."),
+    ("tested", "The test lead was sent."),
+];
 
 /// A page as an answer.
 pub(crate) fn show(template: &impl Template) -> Response {

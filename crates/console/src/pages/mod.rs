@@ -5,7 +5,27 @@ use axum::Router;
 use crate::state::ConsoleState;
 
 pub(crate) mod clients;
+mod deliveries;
+mod delivery;
+mod lead;
+mod leads;
+mod overview;
+mod recoveries;
+mod redeliver_many;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
-    Router::new().merge(clients::routes())
+    Router::new().merge(clients::routes()).merge(log_routes())
+}
+
+/// Of the delivery log.
+fn log_routes() -> Router<ConsoleState> {
+    Router::new()
+        .merge(overview::routes())
+        .merge(leads::routes())
+        .merge(lead::routes())
+        .merge(deliveries::routes())
+        .merge(delivery::routes())
+        .merge(redeliver_many::routes())
+        .merge(recoveries::routes())
+        .merge(crate::live::routes())
 }

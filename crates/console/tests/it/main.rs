@@ -3,4 +3,5 @@
 mod app;
 mod assets;
 mod clients;
+mod log;
 mod session;
