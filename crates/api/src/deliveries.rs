@@ -1,30 +1,31 @@
 //! `/v1/clients/{clientId}/deliveries`: the log of what was sent, where, and what came of it.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::Response;
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp, Trigger};
-use sensei_persistence::{Attempt, Delivery, DeliveryFilter, KeyReused, RedeliverError};
+use sensei_persistence::{Attempt, Delivery, KeyReused, RedeliverError};
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
 use crate::body::empty_fingerprint;
 use crate::idempotency::{self, IdempotencyKey};
+use crate::log_query::{FilterParameters, LogQuery};
+use crate::logged_delivery::{EventView, LoggedDeliveryView};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemError};
 use crate::problem_kind::ProblemKind;
-use crate::query::{NoQuery, Parameters};
+use crate::query::NoQuery;
 use crate::schema;
 use crate::state::ApiState;
 
 /// Named, because the documentation refers to it by a plain name.
-type DeliveryList = List<DeliveryView>;
+type DeliveryList = List<LoggedDeliveryView>;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -37,7 +38,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Delivery)]
-struct DeliveryView {
+pub(crate) struct DeliveryView {
     #[schema(value_type = String, format = Uuid)]
     id: DeliveryId,
     /// The receiver sees it as `webhook-id`, the same at every attempt.
@@ -70,7 +71,10 @@ struct DeliveryView {
 #[schema(as = DeliveryWithAttempts)]
 struct DeliveryWithAttemptsView {
     #[serde(flatten)]
-    delivery: DeliveryView,
+    delivery: LoggedDeliveryView,
+    /// What it carries; null once that is forgotten.
+    #[schema(required)]
+    event: Option<EventView>,
     /// In the order of their numbers.
     attempts: Vec<AttemptView>,
 }
@@ -163,73 +167,37 @@ impl From<Attempt> for AttemptView {
     }
 }
 
-/// Which deliveries are asked for.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents what `DeliveriesQuery` reads")]
-struct FilterParameters {
-    /// Only those in this state.
-    #[param(schema_with = schema::delivery_state, required = false)]
-    state: Option<DeliveryState>,
-    /// Only those to this destination.
-    #[param(rename = "destinationId", value_type = Option<String>, format = Uuid)]
-    destination_id: Option<DestinationId>,
-    /// Only those of this lead.
-    #[param(rename = "leadId", value_type = Option<String>, format = Uuid)]
-    lead_id: Option<LeadId>,
-    /// Only those created at this time or later (RFC 3339).
-    #[param(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
-    /// Only those created before this time (RFC 3339).
-    #[param(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
-}
-
-struct DeliveriesQuery {
-    filter: DeliveryFilter,
-    paging: Paging,
-}
-
-impl<S: Sync> FromRequestParts<S> for DeliveriesQuery {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut parameters = Parameters::of(&parts.uri)?;
-        let filter = DeliveryFilter {
-            state: parameters.parsed("state"),
-            destination_id: parameters.parsed("destinationId"),
-            lead_id: parameters.parsed("leadId"),
-            since: parameters.parsed("since"),
-            until: parameters.parsed("until"),
-        };
-        let paging = Paging::read(&mut parameters);
-        parameters.finish()?;
-        Ok(Self { filter, paging })
-    }
-}
-
 /// List deliveries
 ///
-/// The delivery log, newest first.
+/// The delivery log, newest first. Filters that few deliveries match are looked for for a bounded time: a page may have fewer items than
+/// asked for, or none, and a cursor with which to go on.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/deliveries", tag = "deliveries", operation_id = "listDeliveries",
     params(("clientId" = Uuid, Path, description = "Whose deliveries"), FilterParameters, Paging),
     responses((status = OK, description = "A page of deliveries", body = DeliveryList)))]
 async fn list(
     access: ClientAccess,
-    DeliveriesQuery { filter, paging }: DeliveriesQuery,
+    LogQuery { filter, paging }: LogQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<DeliveryList>, Problem> {
     state.client(access.client_id).await?;
-    let deliveries = state
-        .store()
-        .deliveries(access.client_id, filter, paging.page())
-        .await?;
-    Ok(Json(paging.list(deliveries, |delivery| delivery.id.as_uuid())))
+    if filter
+        .kind
+        .as_deref()
+        .is_some_and(|kind| state.descriptor(kind).is_none())
+    {
+        let known = state.kinds().map(|kind| kind.kind).collect::<Vec<_>>().join(", ");
+        let detail = format!("is no kind of destination (known: {known})");
+        return Err(Problem::invalid_request(vec![ProblemError::of_parameter(
+            "kind", detail,
+        )]));
+    }
+    let page = state.store().log(access.client_id, &filter, paging.shown()).await?;
+    Ok(Json(List::new(page.deliveries, page.next)))
 }
 
 /// Read a delivery
 ///
-/// With its attempts.
+/// With its attempts, and what it carries.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/deliveries/{deliveryId}", tag = "deliveries",
     operation_id = "readDelivery",
     params(("clientId" = Uuid, Path, description = "Whose delivery"),
@@ -241,12 +209,12 @@ async fn read(
     _: NoQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<DeliveryWithAttemptsView>, Problem> {
-    let found = state.store().delivery(access.client_id, delivery_id).await?;
-    let (delivery, attempts) = found.ok_or_else(|| Problem::not_found("delivery"))?;
-    let attempts = attempts.into_iter().map(AttemptView::from).collect();
+    let found = state.store().delivery_in_full(access.client_id, delivery_id).await?;
+    let found = found.ok_or_else(|| Problem::not_found("delivery"))?;
     Ok(Json(DeliveryWithAttemptsView {
-        delivery: delivery.into(),
-        attempts,
+        delivery: found.logged.into(),
+        event: found.event.map(EventView::from),
+        attempts: found.attempts.into_iter().map(AttemptView::from).collect(),
     }))
 }
 

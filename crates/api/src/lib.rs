@@ -29,6 +29,8 @@ mod keys;
 mod keys_under_way;
 mod leads;
 mod leads_batch;
+mod log_query;
+mod logged_delivery;
 mod openapi;
 mod page;
 mod path_id;

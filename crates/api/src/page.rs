@@ -73,6 +73,19 @@ impl<T: ToSchema> ToSchema for List<T> {
     }
 }
 
+impl<V> List<V> {
+    /// A page that the next one follows before this id.
+    pub(crate) fn new<T>(found: Vec<T>, next: Option<Uuid>) -> Self
+    where
+        V: From<T>,
+    {
+        Self {
+            items: found.into_iter().map(V::from).collect(),
+            next_cursor: next.map(|next| Cursor(next).to_string()),
+        }
+    }
+}
+
 impl Paging {
     pub(crate) fn read(parameters: &mut Parameters) -> Self {
         let limit = parameters
@@ -86,6 +99,14 @@ impl Paging {
     pub(crate) fn page(self) -> Page {
         Page {
             limit: self.limit + 1,
+            before: self.before,
+        }
+    }
+
+    /// What is asked of the store where it says itself whether there is a next page.
+    pub(crate) fn shown(self) -> Page {
+        Page {
+            limit: self.limit,
             before: self.before,
         }
     }

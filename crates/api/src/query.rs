@@ -81,3 +81,24 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
         Ok(Self)
     }
 }
+
+/// What is searched for: not nothing, and not a book.
+pub(crate) struct SearchText(pub(crate) String);
+
+const SEARCHED_CHARACTERS: usize = 200;
+
+impl FromStr for SearchText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > SEARCHED_CHARACTERS {
+            return Err(format!("must have 1 to {SEARCHED_CHARACTERS} characters"));
+        }
+        // PostgreSQL takes no such text.
+        if text.contains('\0') {
+            return Err("must not hold a NUL character".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}

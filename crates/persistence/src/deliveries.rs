@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadId, Timestamp};
 use uuid::Uuid;
@@ -70,17 +70,48 @@ impl Store {
 }
 
 pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Select<Entity> {
-    let mut query = match filter.lead_id {
-        // Hides the client from the planner: without statistics it would walk all that the client ever had.
-        Some(lead) => Entity::find().filter(Column::LeadId.eq(lead.as_uuid())).filter(
-            Expr::expr(Func::coalesce([
-                Expr::col(Column::ClientId),
-                Expr::col(Column::ClientId),
-            ]))
-            .eq(client.as_uuid()),
-        ),
+    let query = match filter.lead_id {
+        Some(lead) => Entity::find()
+            .filter(Column::LeadId.eq(lead.as_uuid()))
+            .filter(hidden(Column::ClientId).eq(client.as_uuid())),
         None => Entity::find().filter(Column::ClientId.eq(client.as_uuid())),
     };
+    filtered(query, filter)
+        .filter(before(page))
+        .order_by_desc(Column::Id)
+        .limit(u64::from(page.limit))
+}
+
+/// As [`query`], of those with one of these ids, or of these leads.
+pub(crate) fn query_by(
+    column: Column,
+    ids: &[Uuid],
+    client: ClientId,
+    filter: DeliveryFilter,
+    page: Page,
+) -> Select<Entity> {
+    let mut query = Entity::find()
+        .filter(column.is_in(ids.iter().copied()))
+        .filter(hidden(Column::ClientId).eq(client.as_uuid()));
+    if let Some(lead) = filter.lead_id {
+        query = query.filter(hidden(Column::LeadId).eq(lead.as_uuid()));
+    }
+    filtered(query, filter)
+        .filter(before(page))
+        .order_by_desc(Column::Id)
+        .limit(u64::from(page.limit))
+}
+
+/// Hides a column from the planner: without statistics it would walk all that the client ever had.
+fn hidden(column: Column) -> Expr {
+    Func::coalesce([Expr::col(column), Expr::col(column)]).into()
+}
+
+fn before(page: Page) -> Condition {
+    Condition::all().add_option(page.before.map(|before| Column::Id.lt(before)))
+}
+
+fn filtered(mut query: Select<Entity>, filter: DeliveryFilter) -> Select<Entity> {
     if let Some(state) = filter.state {
         // Written out, as a partial index isn't used for a parameter.
         query = query.filter(Expr::cust(format!("state = '{}'", state.name())));
@@ -98,10 +129,7 @@ pub(crate) fn query(client: ClientId, filter: DeliveryFilter, page: Page) -> Sel
             .filter(Column::CreatedAt.lt(until.as_millis()))
             .filter(Column::Id.lt(first_id_after(until)));
     }
-    if let Some(before) = page.before {
-        query = query.filter(Column::Id.lt(before));
-    }
-    query.order_by_desc(Column::Id).limit(u64::from(page.limit))
+    query
 }
 
 /// No row of this time or later has a smaller id.

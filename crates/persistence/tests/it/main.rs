@@ -16,6 +16,7 @@ mod keys;
 mod lanes;
 mod leads;
 mod lifecycle;
+mod log;
 mod opening;
 mod ordered;
 mod outage;
