@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use sensei_domain::{Fault, Faults};
 use sensei_persistence::Access;
 use serde::Deserialize;
@@ -86,6 +86,13 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
+    /// As [`Api::get`], as the text that it is: the order of its keys is part of what was sent.
+    pub(crate) async fn get_text(&self, path: &str) -> Result<String, Refused> {
+        let body = self.file(path).await?.into_body();
+        let body = axum::body::to_bytes(body, LARGEST_ANSWER).await.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Refused> {
         self.send(Method::POST, path, Some(body)).await
     }
@@ -103,31 +110,63 @@ impl Api {
         self.send(Method::POST, path, None).await
     }
 
+    /// A file, streamed.
+    pub(crate) async fn file(&self, path: &str) -> Result<Response<Body>, Refused> {
+        let response = self.raw(Method::GET, path, None).await;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(Self::refused(response).await)
+        }
+    }
+
+    /// A stream of events, from where the browser has left it.
+    pub(crate) async fn stream(&self, path: &str, resumed: Option<HeaderValue>) -> Result<Response<Body>, Refused> {
+        let mut request = Request::builder().uri(path).header(header::ACCEPT, "text/event-stream");
+        if let Some(resumed) = resumed {
+            request = request.header("last-event-id", resumed);
+        }
+        let response = self.call(request, Body::empty()).await;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(Self::refused(response).await)
+        }
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
         let response = self.raw(method, path, body).await;
+        if !response.status().is_success() {
+            return Err(Self::refused(response).await);
+        }
+        let body = axum::body::to_bytes(response.into_body(), LARGEST_ANSWER).await;
+        Ok(serde_json::from_slice(&body.unwrap_or_default()).unwrap_or(Value::Null))
+    }
+
+    async fn refused(response: Response<Body>) -> Refused {
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), LARGEST_ANSWER).await;
-        let body = body.unwrap_or_default();
-        if status.is_success() {
-            return Ok(serde_json::from_slice(&body).unwrap_or(Value::Null));
-        }
-        let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_default();
-        Err(Refused {
+        let problem = serde_json::from_slice::<Problem>(&body.unwrap_or_default()).unwrap_or_default();
+        Refused {
             status,
             detail: problem.detail,
             errors: problem.errors,
             request_id: problem.request_id,
-        })
+        }
     }
 
     /// The answer as it is, for what is streamed.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<&Value>) -> Response<Body> {
-        let mut request = Request::builder().method(method).uri(path).extension(self.access);
+        let mut request = Request::builder().method(method).uri(path);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        match request.body(body) {
+        self.call(request, body).await
+    }
+
+    async fn call(&self, request: request::Builder, body: Body) -> Response<Body> {
+        match request.extension(self.access).body(body) {
             Ok(request) => match self.router.clone().oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},

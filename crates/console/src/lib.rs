@@ -7,15 +7,21 @@
 //! Leaves to others: what is valid and who may what (`sensei-api`), sessions (`sensei-persistence`), listening and TLS (`sensei`).
 
 mod api;
+mod asked;
 mod assets;
+mod delivery_filter;
 mod failure;
 mod form;
 mod headers;
+mod json_text;
+mod live;
+mod mend;
 mod moment;
 mod page;
 mod pages;
 mod router;
 mod session;
+mod shown;
 mod state;
 
 pub use router::router;

@@ -92,9 +92,15 @@ impl Frame {
 }
 
 /// What can be said after a redirect, by its name in the query: nothing of an address is ever shown.
-const DONE: [(&str, &str); 10] = [
+const DONE: &[(&str, &str)] = &[
     ("saved", "Saved."),
     ("created", "Created."),
+    ("redelivered", "It is sent again, now."),
+    ("erased", "The lead's personal data is erased."),
+    ("released", "Released: it is on its way."),
+    ("recovering", "It has begun, and goes on by itself."),
+    ("stopped", "Stopped. What was sent stays sent."),
+    ("tested", "The test lead was sent."),
     ("deleted", "Deleted."),
     ("revoked", "The key is revoked: it stops working within 30 seconds."),
     (

@@ -10,6 +10,13 @@ pub(crate) mod retry;
 pub(crate) mod secret;
 pub(crate) mod settings;
 pub(crate) mod test_send;
+mod deliveries;
+mod delivery;
+mod lead;
+mod leads;
+mod overview;
+mod recoveries;
+mod redeliver_many;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
@@ -17,4 +24,18 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .merge(settings::routes())
         .merge(secret::routes())
         .merge(test_send::routes())
+        .merge(log_routes())
+}
+
+/// Of the delivery log.
+fn log_routes() -> Router<ConsoleState> {
+    Router::new()
+        .merge(overview::routes())
+        .merge(leads::routes())
+        .merge(lead::routes())
+        .merge(deliveries::routes())
+        .merge(delivery::routes())
+        .merge(redeliver_many::routes())
+        .merge(recoveries::routes())
+        .merge(crate::live::routes())
 }

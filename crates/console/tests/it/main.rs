@@ -3,5 +3,6 @@
 mod app;
 mod assets;
 mod clients;
+mod log;
 mod session;
 mod settings;
