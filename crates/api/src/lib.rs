@@ -9,7 +9,9 @@
 
 mod auth;
 mod body;
+mod client_address;
 mod clients;
+mod cors;
 mod deliveries;
 mod destination_fields;
 mod destination_health;
@@ -22,6 +24,9 @@ mod destinations;
 mod docs_page;
 mod exchange;
 mod filter_schema;
+mod form_schema;
+mod forms;
+mod gate;
 mod health;
 mod hooks;
 mod idempotency;
@@ -29,6 +34,8 @@ mod keys;
 mod keys_under_way;
 mod leads;
 mod leads_batch;
+mod leads_from_pages;
+mod leads_release;
 mod log_query;
 mod logged_delivery;
 mod openapi;

@@ -2,18 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
-use sensei_domain::{ClientId, DestinationId, Fields, Timestamp, WebhookUrl};
+use sensei_domain::{
+    ClientId, DestinationId, Fault, Faults, Fields, LeadForm, Timestamp, WebOrigin, WebOriginError, WebhookUrl,
+};
 use sensei_persistence::{Settings, SettingsChange};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
 use crate::body::JsonBody;
+use crate::form_schema::LeadFormSchema;
 use crate::problem::Problem;
 use crate::query::NoQuery;
 use crate::state::ApiState;
+
+/// Sites of one client.
+const ORIGINS_MAX: usize = 50;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read, change))
@@ -35,6 +42,12 @@ struct SettingsChangeBody {
     /// Whether the client's destinations also hear of their own troubles. Takes an admin's key.
     #[schema(nullable = false)]
     operational_events: Option<bool>,
+    /// Where web pages may come from that capture leads with a publishable key; empty or null: anywhere, but then only our own form's leads
+    /// are delivered without being looked at.
+    #[schema(max_items = 50, example = json!(["https://www.acme.example"]))]
+    allowed_origins: Option<Vec<String>>,
+    /// Another lead form, whole; null: the default one.
+    form: Option<LeadFormSchema>,
 }
 
 /// A client's settings.
@@ -54,6 +67,12 @@ pub(crate) struct SettingsView {
     include_custom_fields: bool,
     /// Whether the client's destinations also hear of their own troubles.
     operational_events: bool,
+    /// Where web pages may come from that capture leads with a publishable key.
+    #[schema(value_type = Vec<String>, example = json!(["https://www.acme.example"]))]
+    allowed_origins: Vec<WebOrigin>,
+    /// The lead form, with all its parts.
+    #[schema(value_type = LeadFormSchema)]
+    form: LeadForm,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
@@ -66,6 +85,8 @@ impl From<Settings> for SettingsView {
             destination_id,
             include_custom_fields,
             operational_events,
+            allowed_origins,
+            form,
             updated_at,
         } = settings;
         Self {
@@ -74,6 +95,8 @@ impl From<Settings> for SettingsView {
             destination_id,
             include_custom_fields,
             operational_events,
+            allowed_origins,
+            form,
             updated_at,
         }
     }
@@ -112,6 +135,10 @@ async fn change(
     let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
     let include_custom_fields = fields.optional_bool("includeCustomFields");
     let operational_events = fields.optional_bool("operationalEvents");
+    let allowed_origins = fields.value("allowedOrigins").map(origins);
+    let allowed_origins = allowed_origins.and_then(|origins| fields.nested(origins));
+    let form = fields.value("form").map(|form| LeadForm::from_json_at(form, "/form"));
+    let form = form.and_then(|form| fields.nested(form));
     fields.finish()?;
 
     let lead_webhook_url = is_url_changed.then_some(lead_webhook_url);
@@ -119,6 +146,8 @@ async fn change(
         lead_webhook_url,
         include_custom_fields,
         operational_events,
+        allowed_origins,
+        form,
     };
     let settings = state
         .store()
@@ -127,4 +156,36 @@ async fn change(
     settings
         .map(|settings| Json(settings.into()))
         .ok_or_else(Problem::unknown_client)
+}
+
+/// Reads origins, each once, in the order given.
+fn origins(value: &Value) -> Result<Vec<WebOrigin>, Faults> {
+    const POINTER: &str = "/allowedOrigins";
+    let list = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(list) if list.len() <= ORIGINS_MAX => list,
+        Value::Array(list) => {
+            let detail = format!("must hold at most {ORIGINS_MAX} origins, not {}", list.len());
+            return Err(Faults::one(POINTER, detail));
+        }
+        _ => {
+            return Err(Faults::one(
+                POINTER,
+                "must be an array of origins, e.g. https://www.example.com",
+            ));
+        }
+    };
+    let (mut origins, mut faults) = (Vec::<WebOrigin>::new(), Vec::new());
+    for (index, value) in list.iter().enumerate() {
+        let read = value.as_str().map(|text| text.trim().parse::<WebOrigin>());
+        match read.unwrap_or(Err(WebOriginError::NotAnOrigin)) {
+            Ok(origin) if origins.contains(&origin) => {}
+            Ok(origin) => origins.push(origin),
+            Err(error) => faults.push(Fault {
+                pointer: format!("{POINTER}/{index}"),
+                detail: error.to_string(),
+            }),
+        }
+    }
+    Faults::of(faults).map_or(Ok(origins), Err)
 }

@@ -155,6 +155,7 @@ const DELETIONS: &[&str] = &[
     "DELETE FROM deliveries WHERE client_id = $1",
     "DELETE FROM events WHERE lead_id IN (SELECT id FROM leads WHERE client_id = $1)",
     "DELETE FROM leads WHERE client_id = $1",
+    "DELETE FROM suspected_leads WHERE client_id = $1",
     "DELETE FROM idempotency_keys WHERE client_id = $1",
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM destination_health WHERE client_id = $1",
@@ -175,6 +176,8 @@ async fn create(
         name: new.name.as_str().to_owned(),
         include_custom_fields: false,
         operational_events: false,
+        allowed_origins: "[]".to_owned(),
+        form: None,
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
     };

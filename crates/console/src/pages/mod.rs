@@ -6,10 +6,6 @@ use crate::state::ConsoleState;
 
 pub(crate) mod below;
 pub(crate) mod clients;
-pub(crate) mod retry;
-pub(crate) mod secret;
-pub(crate) mod settings;
-pub(crate) mod test_send;
 mod deliveries;
 mod delivery;
 mod lead;
@@ -17,6 +13,10 @@ mod leads;
 mod overview;
 mod recoveries;
 mod redeliver_many;
+pub(crate) mod retry;
+pub(crate) mod secret;
+pub(crate) mod settings;
+pub(crate) mod test_send;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()

@@ -13,6 +13,7 @@ pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
 pub(crate) mod recoveries;
 pub(crate) mod sessions;
+pub(crate) mod suspected_leads;
 
 #[cfg(test)]
 mod tests {
@@ -20,7 +21,7 @@ mod tests {
     use std::time::Duration;
 
     use sea_orm::EntityTrait;
-    use sensei_domain::{LeadId, ManualClock, NewLead, Outcome, Timestamp, Verdict};
+    use sensei_domain::{LeadId, ManualClock, NewLead, Outcome, Suspicion, Timestamp, Verdict};
     use sensei_test_support::PostgresServer;
     use tokio::sync::oneshot;
 
@@ -72,6 +73,17 @@ mod tests {
             idempotency: Some(idempotency),
         };
         store.capture(request).await.expect("captured");
+        let suspected = CaptureRequest {
+            client_id: created.client.id,
+            leads: vec![CaptureLead {
+                id: LeadId::new(now),
+                lead: NewLead::sample(),
+            }],
+            captured_at: now,
+            idempotency: None,
+        };
+        let kept = store.capture_suspected(suspected, vec![Suspicion::NoForm]).await;
+        kept.expect("captured");
         let destination_id = created.settings.destination_id.expect("it has a URL");
         let claimed = store
             .claim(
@@ -125,12 +137,12 @@ mod tests {
             };
         }
         assert_eq!(
-            rows!(clients destinations leads events deliveries attempts checkpoints),
+            rows!(clients destinations events deliveries attempts checkpoints suspected_leads),
             [1; 7]
         );
         assert_eq!(
-            rows!(api_keys idempotency_keys recoveries sessions audit_log),
-            [1, 1, 1, 1, 4]
+            rows!(leads api_keys idempotency_keys recoveries sessions audit_log),
+            [2, 1, 1, 1, 1, 4]
         );
     }
 
