@@ -7,9 +7,9 @@ mod label;
 mod lead;
 mod recovery;
 
-pub(crate) use attempt::AttemptShown;
+pub(crate) use attempt::{AttemptShown, duration};
 pub(crate) use delivery::{DeliveryShown, sentence};
-pub(crate) use destination::Destinations;
+pub(crate) use destination::{Destinations, shown_name};
 pub(crate) use label::Label;
 pub(crate) use lead::LeadShown;
 pub(crate) use recovery::RecoveryShown;
