@@ -1,6 +1,7 @@
 //! Answers of the API as the delivery log shows them. What an answer lacks is shown as absent.
 
 mod attempt;
+mod client;
 mod delivery;
 mod destination;
 mod label;
@@ -8,6 +9,7 @@ mod lead;
 mod recovery;
 
 pub(crate) use attempt::{AttemptShown, duration};
+pub(crate) use client::ClientHealth;
 pub(crate) use delivery::{DeliveryShown, sentence};
 pub(crate) use destination::{Destinations, shown_name};
 pub(crate) use label::Label;
