@@ -29,6 +29,7 @@ mod keys;
 mod keys_under_way;
 mod leads;
 mod leads_batch;
+mod live;
 mod log_query;
 mod logged_delivery;
 mod openapi;
@@ -45,6 +46,7 @@ mod schema;
 mod settings;
 mod state;
 mod stats;
+mod stream;
 mod webhook;
 
 pub use openapi::openapi;

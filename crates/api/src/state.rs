@@ -8,6 +8,7 @@ use sensei_persistence::{Client, DestinationConfig, Store};
 use serde_json::Value;
 
 use crate::keys_under_way::KeysUnderWay;
+use crate::live::Live;
 use crate::problem::Problem;
 
 /// Where a config's URLs stand that a client chooses.
@@ -37,6 +38,7 @@ struct Parts {
     tester: Tester,
     keys_under_way: KeysUnderWay,
     breakers: Option<Breakers>,
+    live: Live,
 }
 
 impl ApiState {
@@ -46,6 +48,7 @@ impl ApiState {
             tester: Tester::new(egress.clone(), registry.clone(), Arc::clone(&clock)),
             keys_under_way: KeysUnderWay::default(),
             breakers: None,
+            live: Live::default(),
             store,
             egress,
             registry,
@@ -72,8 +75,19 @@ impl ApiState {
         &self.0.keys_under_way
     }
 
-    /// Gives up the test sends under way, which are then not in the log. Before the store is closed.
+    pub(crate) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// Ends the live streams, which would otherwise keep their connections open for as long as somebody looks. Those that are asked for
+    /// later end at once.
+    pub fn end_streams(&self) {
+        self.0.live.closing().cancel();
+    }
+
+    /// Gives up the test sends under way, which are then not in the log, and ends the live streams. Before the store is closed.
     pub async fn shutdown(&self) {
+        self.end_streams();
         self.0.tester.shutdown().await;
     }
 

@@ -91,7 +91,7 @@ pub(crate) fn query(client: ClientId, page: Page) -> Select<Entity> {
     query.order_by_desc(Column::Id).limit(u64::from(page.limit))
 }
 
-fn lead(row: Model) -> Result<Lead, StoreError> {
+pub(crate) fn lead(row: Model) -> Result<Lead, StoreError> {
     let custom = row.custom.map(|custom| serde_json::from_str(&custom)).transpose();
     Ok(Lead {
         id: LeadId::from_uuid(row.id),

@@ -34,7 +34,11 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     writeln!(io::stdout(), "listening on http://{address}").ok();
     writeln!(io::stdout(), "the console is at http://{address}/admin").ok();
-    let served = listening::serve(listener, sensei.router(), signals.asked_to_end()).await;
+    let stop = async {
+        signals.asked_to_end().await;
+        sensei.end_streams();
+    };
+    let served = listening::serve(listener, sensei.router(), stop).await;
     tokio::select! {
         () = sensei.shutdown() => info!("ended"),
         () = signals.asked_to_end() => warn!("ended at once: attempts in flight are made again at the next start"),
