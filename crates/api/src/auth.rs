@@ -55,6 +55,11 @@ impl ClientAccess {
         Actor::Key(self.key_id)
     }
 
+    /// The key that gives this right.
+    pub(crate) const fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
     /// The path that idempotency keys of an action on a destination are kept under, wherever the API is nested.
     pub(crate) fn destination_path(&self, id: DestinationId, action: &str) -> String {
         format!("/v1/clients/{}/destinations/{id}/{action}", self.client_id)

@@ -36,6 +36,7 @@ mod leads;
 mod leads_batch;
 mod leads_from_pages;
 mod leads_release;
+mod live;
 mod log_query;
 mod logged_delivery;
 mod openapi;
@@ -52,6 +53,7 @@ mod schema;
 mod settings;
 mod state;
 mod stats;
+mod stream;
 mod webhook;
 
 pub use openapi::openapi;

@@ -70,6 +70,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::hooks::routes())
         .merge(crate::deliveries::routes())
         .merge(crate::stats::routes())
+        .merge(crate::stream::routes())
         .merge(crate::recoveries::routes())
         .merge(crate::keys::routes())
         .merge(crate::health::routes())

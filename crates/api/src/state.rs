@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::gate::Gate;
 use crate::keys_under_way::KeysUnderWay;
+use crate::live::Live;
 use crate::problem::Problem;
 
 /// Where a config's URLs stand that a client chooses.
@@ -40,6 +41,7 @@ struct Parts {
     keys_under_way: KeysUnderWay,
     breakers: Option<Breakers>,
     gate: Gate,
+    live: Live,
 }
 
 impl ApiState {
@@ -50,6 +52,7 @@ impl ApiState {
             keys_under_way: KeysUnderWay::default(),
             breakers: None,
             gate: Gate::default(),
+            live: Live::default(),
             store,
             egress,
             registry,
@@ -88,8 +91,19 @@ impl ApiState {
         &self.0.keys_under_way
     }
 
-    /// Gives up the test sends under way, which are then not in the log. Before the store is closed.
+    pub(crate) fn live(&self) -> &Live {
+        &self.0.live
+    }
+
+    /// Ends the live streams, which would otherwise keep their connections open for as long as somebody looks. Those that are asked for
+    /// later end at once.
+    pub fn end_streams(&self) {
+        self.0.live.closing().cancel();
+    }
+
+    /// Gives up the test sends under way, which are then not in the log, and ends the live streams. Before the store is closed.
     pub async fn shutdown(&self) {
+        self.end_streams();
         self.0.tester.shutdown().await;
     }
 

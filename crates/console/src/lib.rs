@@ -9,6 +9,8 @@
 mod api;
 mod asked;
 mod assets;
+mod attention;
+mod chart;
 mod delivery_filter;
 mod failure;
 mod form;
@@ -17,6 +19,7 @@ mod json_text;
 mod live;
 mod mend;
 mod moment;
+mod numbers;
 mod page;
 mod pages;
 mod router;

@@ -25,6 +25,7 @@ use crate::group_commit::Batched;
 use crate::health;
 use crate::health_keeper;
 use crate::job::{AttemptRecord, KnownRow, Recording};
+use crate::live::Outcome;
 use crate::multi_row::Written;
 use crate::store::{Shared, Store};
 
@@ -98,6 +99,10 @@ impl Batched for Recordings {
 
     fn committed(&self, items: Vec<Recording>, is_urgent: bool) {
         self.shared.meters.outcomes_done(items.len());
+        self.shared.told.tell(items.iter().map(|item| Outcome {
+            delivery_id: item.delivery_id,
+            client_id: item.known.map(|known| known.client_id),
+        }));
         drop(items);
         if is_urgent {
             let shared = Arc::clone(&self.shared);

@@ -22,6 +22,7 @@ use crate::group_commit::{self, GroupLimits};
 use crate::health::KnownFailing;
 use crate::job::{Handover, Recording};
 use crate::key_cache::KeyCache;
+use crate::live::Told;
 use crate::lock::DatabaseLock;
 use crate::master_key_marks;
 use crate::master_keys::MasterKeys;
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     /// Where the turns of recoveries go on.
     pub(crate) recovered_after: Mutex<Uuid>,
     pub(crate) meters: StoreMeters,
+    /// Who shows what happens.
+    pub(crate) told: Told,
     handover: Mutex<Option<Arc<dyn Handover>>>,
     closing: CancellationToken,
     lock: Mutex<Option<DatabaseLock>>,
@@ -134,6 +137,7 @@ impl Store {
             resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
             meters: StoreMeters::new(),
+            told: Told::new(),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),
             lock: Mutex::new(lock),

@@ -117,6 +117,11 @@ impl Sensei {
         self.dispatcher.settled().await;
     }
 
+    /// Ends the live streams: what they are sent by has no other end. When no more requests are taken.
+    pub fn end_streams(&self) {
+        self.api.end_streams();
+    }
+
     /// Ends the attempts in flight, at most 10 s, stores what came of them, and closes the database. Test sends are given
     /// up.
     ///

@@ -239,18 +239,17 @@ impl Call<'_> {
     }
 
     pub(crate) async fn send(self) -> Answer {
+        Answer::read(self.open().await).await
+    }
+
+    /// Sends the request, and leaves the answer's body to be read.
+    pub(crate) async fn open(self) -> axum::response::Response {
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().expect("a path");
         *request.headers_mut() = self.headers;
-        let response = self
-            .app
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("the router always answers");
-        Answer::read(response).await
+        let answered = self.app.router.clone().oneshot(request).await;
+        answered.expect("the router always answers")
     }
 
     /// Sends the request, and checks that it met this problem and that nothing was written.

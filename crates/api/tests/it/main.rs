@@ -18,5 +18,6 @@ mod recovery;
 mod secrets;
 mod settings;
 mod stats;
+mod stream;
 mod templates;
 mod test_send;

@@ -2,20 +2,21 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use sensei_persistence::Scope;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api::Refused;
+use crate::api::{Api, Refused};
+use crate::asked::{Asked, with_query};
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::moment::Moment;
 use crate::page::{Frame, items, show, show_with, text};
 use crate::session::Viewer;
+use crate::shown::ClientHealth;
 use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
@@ -32,17 +33,11 @@ pub(crate) async fn home(viewer: Viewer) -> Redirect {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ListQuery {
-    cursor: String,
-    done: Option<String>,
-}
-
 struct ClientRow {
     id: String,
     name: String,
     created: Option<Moment>,
+    health: Option<ClientHealth>,
 }
 
 #[derive(Template)]
@@ -50,6 +45,10 @@ struct ClientRow {
 struct ClientsPage {
     frame: Frame,
     clients: Vec<ClientRow>,
+    /// What was searched for.
+    q: String,
+    refused: Option<String>,
+    has_health: bool,
     next: Option<String>,
     is_first: bool,
 }
@@ -63,30 +62,48 @@ struct NewClientPage {
     refused: Option<Refused>,
 }
 
-async fn list(
-    viewer: Viewer,
-    Query(query): Query<ListQuery>,
-    State(state): State<ConsoleState>,
-) -> Result<Response, Failure> {
-    let path = url::form_urlencoded::Serializer::new("/v1/clients?".to_owned())
-        .append_pair("limit", "50")
-        .finish();
-    let path = match query.cursor.as_str() {
-        "" => path,
-        cursor => format!("{path}&cursor={cursor}"),
+async fn list(viewer: Viewer, asked: Asked, State(state): State<ConsoleState>) -> Result<Response, Failure> {
+    let (q, cursor) = (asked.text("q"), asked.text("cursor"));
+    let (answer, refused) = match found(&viewer.api, q, cursor).await {
+        Ok(answer) => (answer, None),
+        Err(refused) if refused.status == StatusCode::BAD_REQUEST => (Value::Null, Some(refused.detail)),
+        Err(refused) => return Err(refused.into()),
     };
-    let answer = viewer.api.get(&path).await?;
     let clients = items(&answer).iter().map(|client| ClientRow {
         id: text(client, "id").to_owned(),
         name: text(client, "name").to_owned(),
         created: Moment::of(&client["createdAt"], state.now()),
+        health: ClientHealth::of(&client["health"]),
     });
-    Ok(show(&ClientsPage {
-        frame: Frame::new(&viewer, "Clients").done(query.done.as_deref()),
-        clients: clients.collect(),
-        next: answer["nextCursor"].as_str().map(str::to_owned),
-        is_first: query.cursor.is_empty(),
-    }))
+    let clients = clients.collect::<Vec<_>>();
+    let next = answer["nextCursor"].as_str();
+    let status = if refused.is_some() {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    };
+    Ok(show_with(
+        status,
+        &ClientsPage {
+            frame: Frame::new(&viewer, "Clients").done(asked.given("done")),
+            has_health: clients.iter().any(|client| client.health.is_some()),
+            clients,
+            next: next.map(|next| with_query("/admin/clients", [("q", q), ("cursor", next)])),
+            is_first: cursor.is_empty(),
+            q: q.to_owned(),
+            refused,
+        },
+    ))
+}
+
+/// With each client's health; without it where the API doesn't tell that.
+async fn found(api: &Api, q: &str, cursor: &str) -> Result<Value, Refused> {
+    let pairs = [("q", q), ("cursor", cursor), ("limit", "50")];
+    let path = |more| with_query("/v1/clients", pairs.into_iter().chain([more]));
+    match api.get(&path(("health", "true"))).await {
+        Err(refused) if refused.detail.contains("health") => api.get(&path(("health", ""))).await,
+        answered => answered,
+    }
 }
 
 async fn new(viewer: Viewer) -> Response {

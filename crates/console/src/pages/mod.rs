@@ -4,12 +4,14 @@ use axum::Router;
 
 use crate::state::ConsoleState;
 
+mod audit;
 pub(crate) mod below;
 pub(crate) mod clients;
 mod deliveries;
 mod delivery;
 mod lead;
 mod leads;
+mod operator;
 mod overview;
 mod recoveries;
 mod redeliver_many;
@@ -37,5 +39,7 @@ fn log_routes() -> Router<ConsoleState> {
         .merge(delivery::routes())
         .merge(redeliver_many::routes())
         .merge(recoveries::routes())
+        .merge(operator::routes())
+        .merge(audit::routes())
         .merge(crate::live::routes())
 }

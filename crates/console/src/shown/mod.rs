@@ -1,15 +1,17 @@
 //! Answers of the API as the delivery log shows them. What an answer lacks is shown as absent.
 
 mod attempt;
+mod client;
 mod delivery;
 mod destination;
 mod label;
 mod lead;
 mod recovery;
 
-pub(crate) use attempt::AttemptShown;
+pub(crate) use attempt::{AttemptShown, duration};
+pub(crate) use client::ClientHealth;
 pub(crate) use delivery::{DeliveryShown, sentence};
-pub(crate) use destination::Destinations;
+pub(crate) use destination::{Destinations, shown_name};
 pub(crate) use label::Label;
 pub(crate) use lead::LeadShown;
 pub(crate) use recovery::RecoveryShown;

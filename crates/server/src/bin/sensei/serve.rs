@@ -44,7 +44,11 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         "the console is at http://{address}/admin (sign in with an admin key)"
     )
     .ok();
-    let served = listening::serve(listener, sensei.router(), signals.asked_to_end()).await;
+    let stop = async {
+        signals.asked_to_end().await;
+        sensei.end_streams();
+    };
+    let served = listening::serve(listener, sensei.router(), stop).await;
     tokio::select! {
         () = sensei.shutdown() => info!("ended"),
         () = signals.asked_to_end() => warn!("ended at once: attempts in flight are made again at the next start"),

@@ -1,0 +1,248 @@
+//! A client's leads and deliveries as they happen.
+
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
+use futures_util::StreamExt as _;
+use sensei_domain::{Outcome, Verdict};
+use sensei_persistence::{AttemptRecord, Claim, Recording};
+use serde_json::Value;
+
+use crate::app::{TestApp, TestClient, lead, text};
+
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A stream as its reader sees it.
+struct Events {
+    body: BodyDataStream,
+    text: String,
+}
+
+#[derive(Debug)]
+struct Event {
+    name: String,
+    id: String,
+    data: Value,
+}
+
+impl Events {
+    async fn of(app: &TestApp, client: &TestClient, last: Option<&str>) -> Self {
+        let mut call = app.get(format!("{}/stream", client.path));
+        if let Some(last) = last {
+            call = call.header("last-event-id", last);
+        }
+        let response = call.open().await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        Self {
+            body: response.into_body().into_data_stream(),
+            text: String::new(),
+        }
+    }
+
+    /// The next event; nothing when the stream has ended.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                let field = |name: &str| {
+                    let mut lines = event.lines();
+                    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                    value.map(str::to_owned)
+                };
+                if let Some(name) = field("event") {
+                    return Some(Event {
+                        name,
+                        id: field("id").expect("each event has a position"),
+                        data: serde_json::from_str(&field("data").expect("data")).expect("JSON"),
+                    });
+                }
+            }
+            let piece = tokio::time::timeout(PATIENCE, self.body.next())
+                .await
+                .expect("in time")?;
+            self.text
+                .push_str(std::str::from_utf8(&piece.expect("no error")).expect("text"));
+        }
+    }
+
+    /// The first event for which this holds.
+    async fn find(&mut self, what: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.next().await.expect("the stream goes on");
+            if what(&event) {
+                return event;
+            }
+        }
+    }
+
+    async fn lead(&mut self, id: &str) -> Event {
+        self.find(|event| event.name == "lead" && event.data["id"] == id).await
+    }
+
+    async fn ends(mut self) {
+        while self.next().await.is_some() {}
+    }
+}
+
+async fn capture(app: &TestApp, client: &TestClient) -> String {
+    text(&app.post(client.leads(), &lead()).send().await.expect(201), "/id")
+}
+
+async fn a_lead_and_its_delivery_are_seen_as_they_happen(app: TestApp) {
+    let (client, other) = (app.client("Acme Corp").await, app.client("Other Inc").await);
+    let mut events = Events::of(&app, &client, None).await;
+    let elsewhere = capture(&app, &other).await;
+    let id = capture(&app, &client).await;
+    let seen = events.lead(&id).await;
+    let listed = app.get(client.leads()).send().await.expect(200);
+    assert_eq!(seen.data, listed["items"][0], "as the list shows it");
+    let seen = events
+        .find(|event| event.name == "delivery" && event.data["leadId"] == *id)
+        .await;
+    let log = format!("{}/deliveries", client.path);
+    assert_eq!(seen.data, app.get(&*log).send().await.expect(200)["items"][0]);
+
+    let destination_id = text(&seen.data, "/destinationId").parse().expect("an id");
+    let claim = Claim {
+        destination_id,
+        room: 1,
+    };
+    let claimed = app.store.claim(&[claim], |_| false, |_, _| Some(())).await;
+    let (job, ()) = claimed.expect("claimed").remove(0).jobs.remove(0);
+    // Long after it was made: what is looked through for new ones hasn't it any more.
+    app.clock.advance(Duration::from_secs(30));
+    let (place, stored) = tokio::sync::oneshot::channel::<()>();
+    app.store.record(Recording {
+        delivery_id: job.delivery_id,
+        lease: job.lease,
+        known: job.known(),
+        attempt: AttemptRecord {
+            trigger: job.trigger,
+            started_at: app.store.now(),
+            duration: Duration::from_millis(3),
+            outcome: Outcome::Delivered,
+            status_code: Some(204),
+            error: None,
+            response_snippet: None,
+            request_url: None,
+        },
+        verdict: Verdict::Succeeded,
+        place: Box::new(place),
+    });
+    stored.await.expect_err("a place is dropped, never answered");
+    let is_done = |event: &Event| event.name == "delivery" && event.data["state"] == "succeeded";
+    let done = events.find(is_done).await;
+    assert_eq!(done.data, app.get(log).send().await.expect(200)["items"][0]);
+    assert_eq!(done.data["lastAttempt"]["statusCode"], 204);
+    // Who was away since before that sees it as well, without the other's leads.
+    let mut again = Events::of(&app, &client, Some(&seen.id)).await;
+    assert_eq!(again.find(is_done).await.data, done.data);
+    assert!(!again.text.contains(&elsewhere));
+}
+
+#[tokio::test]
+async fn a_lead_and_its_delivery_are_seen_as_they_happen_on_sqlite() {
+    a_lead_and_its_delivery_are_seen_as_they_happen(TestApp::new().await).await;
+}
+
+#[tokio::test]
+async fn a_lead_and_its_delivery_are_seen_as_they_happen_on_postgres() {
+    if let Some(app) = TestApp::on_postgres().await {
+        a_lead_and_its_delivery_are_seen_as_they_happen(app).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_resumes_without_a_gap() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut events = Events::of(&app, &client, None).await;
+    let first = capture(&app, &client).await;
+    let last = events.lead(&first).await.id;
+    drop(events);
+    let mut missed = Vec::new();
+    for _ in 0..5 {
+        app.clock.advance(Duration::from_mins(2));
+        missed.push(capture(&app, &client).await);
+    }
+    let mut events = Events::of(&app, &client, Some(&last)).await;
+    for id in &missed {
+        events.lead(id).await;
+    }
+    let live = capture(&app, &client).await;
+    events.lead(&live).await;
+}
+
+#[tokio::test]
+async fn who_was_away_for_too_long_begins_anew() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut events = Events::of(&app, &client, None).await;
+    let id = capture(&app, &client).await;
+    let last = events.lead(&id).await.id;
+    app.clock.advance(Duration::from_hours(2));
+    for position in [&*last, "nonsense", "1-"] {
+        let mut events = Events::of(&app, &client, Some(position)).await;
+        let reset = events.next().await.expect("an event");
+        assert_eq!(reset.name, "reset", "{position}");
+        let live = capture(&app, &client).await;
+        events.lead(&live).await;
+    }
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_cut_off_and_resumes() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut slow = Events::of(&app, &client, None).await;
+    let mut quick = Events::of(&app, &client, None).await;
+    let first = capture(&app, &client).await;
+    let last = slow.lead(&first).await.id;
+    let mut captured = Vec::new();
+    for _ in 0..20 {
+        let id = capture(&app, &client).await;
+        // By now it has been sent to the other as well.
+        quick.lead(&id).await;
+        captured.push(id);
+    }
+    slow.ends().await;
+    let mut slow = Events::of(&app, &client, Some(&last)).await;
+    for id in &captured {
+        slow.lead(id).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_right_to_see_it() {
+    let app = TestApp::new().await;
+    let (acme, other) = (app.client("Acme Corp").await, app.client("Other Inc").await);
+    app.get(format!("{}/stream", other.path))
+        .key(&other.publishable_key)
+        .refused(403, "forbidden")
+        .await;
+    let new = serde_json::json!({"name": "theirs", "clientId": acme.id, "kind": "secret"});
+    let created = app.post("/v1/keys", &new).send().await.expect(201);
+    let key = text(&created, "/key");
+    app.get(format!("{}/stream", other.path))
+        .key(&key)
+        .refused(404, "not-found")
+        .await;
+    let response = app.get(format!("{}/stream", acme.path)).key(&key).open().await;
+    let theirs = Events {
+        body: response.into_body().into_data_stream(),
+        text: String::new(),
+    };
+    let of_deleted = Events::of(&app, &other, None).await;
+    let revoked = app.delete(format!("/v1/keys/{}", text(&created, "/id"))).send().await;
+    assert_eq!(revoked.status, 204);
+    assert_eq!(app.delete(&*other.path).send().await.status, 204);
+    theirs.ends().await;
+    of_deleted.ends().await;
+    let last = Events::of(&app, &acme, None).await;
+    app.state.end_streams();
+    last.ends().await;
+}
