@@ -70,6 +70,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::stats::routes())
         .merge(crate::recoveries::routes())
         .merge(crate::keys::routes())
+        .merge(crate::sign_in_links::routes())
         .merge(crate::health::routes())
         .routes(routes!(document))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use sensei_domain::{ClientId, DestinationId, Fields, Timestamp, WebhookUrl};
+use sensei_domain::{ClientId, DestinationId, Fields, Timestamp, WebOrigin, WebhookUrl};
 use sensei_persistence::{Settings, SettingsChange};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,9 +11,13 @@ use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
 use crate::body::JsonBody;
+use crate::origins;
 use crate::problem::Problem;
 use crate::query::NoQuery;
 use crate::state::ApiState;
+
+/// Products that show a client's view in their pages.
+const ANCESTORS_MAX: usize = 20;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read, change))
@@ -35,6 +39,9 @@ struct SettingsChangeBody {
     /// Whether the client's destinations also hear of their own troubles. Takes an admin's key.
     #[schema(nullable = false)]
     operational_events: Option<bool>,
+    /// Origins of the pages that may embed the client's own view of the console; empty or null: none. Takes an admin's key.
+    #[schema(max_items = 20, example = json!(["https://app.acme.example"]))]
+    frame_ancestors: Option<Vec<String>>,
 }
 
 /// A client's settings.
@@ -54,6 +61,9 @@ pub(crate) struct SettingsView {
     include_custom_fields: bool,
     /// Whether the client's destinations also hear of their own troubles.
     operational_events: bool,
+    /// Origins of the pages that may embed the client's own view of the console.
+    #[schema(value_type = Vec<String>, example = json!(["https://app.acme.example"]))]
+    frame_ancestors: Vec<WebOrigin>,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
@@ -66,6 +76,7 @@ impl From<Settings> for SettingsView {
             destination_id,
             include_custom_fields,
             operational_events,
+            frame_ancestors,
             updated_at,
         } = settings;
         Self {
@@ -74,6 +85,7 @@ impl From<Settings> for SettingsView {
             destination_id,
             include_custom_fields,
             operational_events,
+            frame_ancestors,
             updated_at,
         }
     }
@@ -105,13 +117,16 @@ async fn change(
     body: JsonBody,
 ) -> Result<Json<SettingsView>, Problem> {
     let mut fields = Fields::new(&body.value)?;
-    if fields.is_present("operationalEvents") {
+    if fields.is_present("operationalEvents") || fields.is_present("frameAncestors") {
         access.require_admin()?;
     }
     let is_url_changed = fields.is_present("leadWebhookUrl");
     let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
     let include_custom_fields = fields.optional_bool("includeCustomFields");
     let operational_events = fields.optional_bool("operationalEvents");
+    let frame_ancestors = fields.value("frameAncestors");
+    let frame_ancestors = frame_ancestors.map(|list| origins::read(list, "/frameAncestors", ANCESTORS_MAX));
+    let frame_ancestors = frame_ancestors.and_then(|list| fields.nested(list));
     fields.finish()?;
 
     let lead_webhook_url = is_url_changed.then_some(lead_webhook_url);
@@ -119,6 +134,7 @@ async fn change(
         lead_webhook_url,
         include_custom_fields,
         operational_events,
+        frame_ancestors,
     };
     let settings = state
         .store()

@@ -37,6 +37,7 @@ mod judge;
 mod lead;
 mod named;
 mod operational;
+mod origin;
 mod outcome;
 mod rate_limit;
 mod recovery;
@@ -63,6 +64,7 @@ pub use judge::{FailureReason, Jitter, OURS_GIVEN_UP_AFTER, Standing, Verdict, j
 pub use lead::NewLead;
 pub use named::UnknownName;
 pub use operational::{DestinationEvent, DestinationEventData, HealthChange};
+pub use origin::{WebOrigin, WebOriginError};
 pub use outcome::Outcome;
 pub use rate_limit::{RateLimit, RateUnit};
 pub use recovery::{RecoveryKind, RecoveryState};

@@ -175,6 +175,7 @@ async fn create(
         name: new.name.as_str().to_owned(),
         include_custom_fields: false,
         operational_events: false,
+        frame_ancestors: String::new(),
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
     };

@@ -5,7 +5,7 @@
 //! new destination. Saving what is there already changes nothing.
 
 use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait};
-use sensei_domain::{ClientId, DestinationId, Timestamp, WebhookUrl};
+use sensei_domain::{ClientId, DestinationId, Timestamp, WebOrigin, WebhookUrl};
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub include_custom_fields: bool,
     /// Whether its destinations also hear of their own troubles.
     pub operational_events: bool,
+    /// Whose pages may embed its own view of the console.
+    pub frame_ancestors: Vec<WebOrigin>,
     /// When the client last changed.
     pub updated_at: Timestamp,
 }
@@ -40,6 +42,8 @@ pub struct SettingsChange {
     pub include_custom_fields: Option<bool>,
     /// Whether its destinations also hear of their own troubles.
     pub operational_events: Option<bool>,
+    /// Whose pages may embed its own view of the console.
+    pub frame_ancestors: Option<Vec<WebOrigin>>,
 }
 
 /// What became of a change.
@@ -59,6 +63,12 @@ impl Store {
         let webhook = destinations::lead_webhook(reader, client).await?;
         let webhook = webhook.as_ref().map(behind).transpose()?;
         Ok(Some(settings(&row, webhook)))
+    }
+
+    /// Whose pages may embed a client's own view of the console; nobody's when there is no such client.
+    pub async fn frame_ancestors(&self, client: ClientId) -> Result<Vec<WebOrigin>, StoreError> {
+        let row = Entity::find_by_id(client.as_uuid()).one(&self.connections().reader).await?;
+        Ok(row.map(|row| origins(&row.frame_ancestors)).unwrap_or_default())
     }
 
     /// Changes a client's settings, for what is captured or attempted from now on. `None` when there
@@ -119,6 +129,10 @@ pub(crate) async fn apply(
     let mut wanted = client.clone();
     wanted.include_custom_fields = change.include_custom_fields.unwrap_or(client.include_custom_fields);
     wanted.operational_events = change.operational_events.unwrap_or(client.operational_events);
+    if let Some(ancestors) = &change.frame_ancestors {
+        let ancestors = ancestors.iter().map(WebOrigin::as_str);
+        wanted.frame_ancestors = ancestors.collect::<Vec<_>>().join(" ");
+    }
     let is_other = wanted != *client;
     if is_other || after != before {
         wanted.updated_at = now.as_millis();
@@ -126,6 +140,7 @@ pub(crate) async fn apply(
             id: ActiveValue::Unchanged(client.id),
             include_custom_fields: ActiveValue::Set(wanted.include_custom_fields),
             operational_events: ActiveValue::Set(wanted.operational_events),
+            frame_ancestors: ActiveValue::Set(wanted.frame_ancestors.clone()),
             updated_at: ActiveValue::Set(wanted.updated_at),
             ..Default::default()
         };
@@ -148,8 +163,15 @@ fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Set
         destination_id,
         include_custom_fields: client.include_custom_fields,
         operational_events: client.operational_events,
+        frame_ancestors: origins(&client.frame_ancestors),
         updated_at: Timestamp::from_millis(client.updated_at),
     }
+}
+
+/// As they were joined; only what was parsed before is ever written.
+fn origins(joined: &str) -> Vec<WebOrigin> {
+    let origins = joined.split_ascii_whitespace();
+    origins.filter_map(|origin| origin.parse().ok()).collect()
 }
 
 /// The destination and its URL, as a row has them.

@@ -10,6 +10,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
     pub(crate) operational_events: bool,
+    /// Origins separated by spaces.
+    pub(crate) frame_ancestors: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }
