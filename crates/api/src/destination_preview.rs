@@ -1,11 +1,13 @@
 //! `/v1/clients/{clientId}/destinations/{destinationId}/preview`: the request that a sample lead would be, without sending it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use sensei_dispatcher::{Preview, PreviewedRequest};
 use sensei_domain::DestinationId;
+use sensei_persistence::{Client, Destination};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// What a sample lead would be.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DestinationPreview)]
-struct PreviewView {
+pub(crate) struct PreviewView {
     /// The request, if there would be one; of several the first, since the others hang on its answer.
     #[schema(required)]
     request: Option<RequestView>,
@@ -90,7 +92,12 @@ async fn preview(
     let client = state.client(access.client_id).await?;
     let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
-    let sample = destination_test::sample(&state, &client, destination);
+    Ok(Json(of(&state, &client, destination).await))
+}
+
+/// The request that a sample lead of this client would be.
+pub(crate) async fn of(state: &ApiState, client: &Client, destination: impl Into<Arc<Destination>>) -> PreviewView {
+    let sample = destination_test::sample(state, client, destination.into());
     let preview = match state.tester().preview(sample).await {
         Ok(preview) => preview,
         // Accepted once, and not any more.
@@ -100,5 +107,5 @@ async fn preview(
             error: Some(error.to_string()),
         },
     };
-    Ok(Json(preview.into()))
+    preview.into()
 }

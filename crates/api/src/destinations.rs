@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use sensei_domain::{ClientId, DestinationId, DestinationStatus, RateLimit, RetryPolicy, Timestamp};
 use sensei_persistence::{Destination, Health};
 use serde::Serialize;
@@ -16,7 +16,9 @@ use crate::auth::ClientAccess;
 use crate::body::JsonBody;
 use crate::destination_fields;
 use crate::destination_health::HealthView;
+use crate::destination_preview::PreviewView;
 use crate::destination_template;
+use crate::dry_run::{self, DryRun};
 use crate::filter_schema::FilterSchema;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
@@ -170,6 +172,15 @@ impl DestinationView {
     }
 }
 
+/// What a change answers.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = DestinationChanged)]
+enum ChangedView {
+    Changed(Box<DestinationView>),
+    Preview(PreviewView),
+}
+
 /// The path that idempotency keys of new destinations are kept under.
 fn path(client_id: ClientId) -> String {
     format!("/v1/clients/{client_id}/destinations")
@@ -180,20 +191,25 @@ fn path(client_id: ClientId) -> String {
 /// What is captured from now on is sent there too. It signs with a secret of its own, see `…/secret`.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/destinations", tag = "destinations",
     operation_id = "createDestination",
-    params(("clientId" = Uuid, Path, description = "Whose destination")),
+    params(("clientId" = Uuid, Path, description = "Whose destination"), DryRun),
     request_body = NewDestinationBody,
     responses((status = CREATED, description = "The destination", body = DestinationView),
+        (status = OK, description = "Of a dry run: what a sample lead would be", body = PreviewView),
         (status = CONFLICT, description = "Another destination of the client has this name, or it has as many as it may (100)", body = ProblemView,
             content_type = "application/problem+json")))]
 async fn create(
     access: ClientAccess,
-    _: NoQuery,
+    DryRun { is_dry }: DryRun,
     key: IdempotencyKey,
     State(state): State<ApiState>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let new = destination_fields::new_destination(&body.value, &state)?;
     destination_template::check(&new.kind, new.template.as_ref(), &state).await?;
+    if is_dry {
+        let preview = dry_run::of_new(&state, access.client_id, new).await?;
+        return Ok(Json(preview).into_response());
+    }
     let request = key.request(path(access.client_id), || body.fingerprint());
     let answer =
         |made: &Destination| idempotency::answer(StatusCode::CREATED, &DestinationView::of(made, None, &state));
@@ -254,28 +270,34 @@ async fn read(
 #[utoipa::path(patch, path = "/v1/clients/{clientId}/destinations/{destinationId}", tag = "destinations",
     operation_id = "changeDestination",
     params(("clientId" = Uuid, Path, description = "Whose destination"),
-        ("destinationId" = Uuid, Path, description = "The destination")),
+        ("destinationId" = Uuid, Path, description = "The destination"), DryRun),
     request_body = DestinationChangeBody,
-    responses((status = OK, description = "The destination as it is now", body = DestinationView),
+    responses((status = OK, description = "The destination as it is now; of a dry run what a sample lead would be",
+            body = ChangedView),
         (status = CONFLICT, description = "The name is another destination's, or can't be changed", body = ProblemView,
             content_type = "application/problem+json")))]
 async fn change(
     access: ClientAccess,
     PathId(destination_id): PathId<DestinationId>,
-    _: NoQuery,
+    DryRun { is_dry }: DryRun,
     State(state): State<ApiState>,
     body: JsonBody,
-) -> Result<Json<DestinationView>, Problem> {
+) -> Result<Json<ChangedView>, Problem> {
     let destination = state.store().destination(access.client_id, destination_id).await?;
     let destination = destination.ok_or_else(|| Problem::not_found("destination"))?;
     let change = destination_fields::destination_change(&body.value, &destination, &state)?;
     let template = change.template.as_ref().and_then(Option::as_ref);
     destination_template::check(&destination.kind, template, &state).await?;
+    if is_dry {
+        let preview = dry_run::of_change(&state, &destination, change).await?;
+        return Ok(Json(ChangedView::Preview(preview)));
+    }
     let changed = state
         .store()
         .change_destination(access.client_id, destination_id, &change, &access.actor())
         .await?;
-    Ok(Json(DestinationView::with_health(&changed, &state).await?))
+    let view = DestinationView::with_health(&changed, &state).await?;
+    Ok(Json(ChangedView::Changed(Box::new(view))))
 }
 
 /// Delete a destination

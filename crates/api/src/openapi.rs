@@ -73,6 +73,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::stream::routes())
         .merge(crate::recoveries::routes())
         .merge(crate::keys::routes())
+        .merge(crate::sign_in_links::routes())
         .merge(crate::health::routes())
         .routes(routes!(document))
 }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use sensei_domain::{
     ClientId, DestinationId, Fault, Faults, Fields, LeadForm, Timestamp, WebOrigin, WebOriginError, WebhookUrl,
 };
+use sensei_domain::{ClientId, DestinationId, Fields, Timestamp, WebOrigin, WebhookUrl};
 use sensei_persistence::{Settings, SettingsChange};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,12 +16,15 @@ use utoipa_axum::routes;
 use crate::auth::ClientAccess;
 use crate::body::JsonBody;
 use crate::form_schema::LeadFormSchema;
+use crate::origins;
 use crate::problem::Problem;
 use crate::query::NoQuery;
 use crate::state::ApiState;
 
 /// Sites of one client.
 const ORIGINS_MAX: usize = 50;
+/// Products that show a client's view in their pages.
+const ANCESTORS_MAX: usize = 20;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read, change))
@@ -48,6 +52,9 @@ struct SettingsChangeBody {
     allowed_origins: Option<Vec<String>>,
     /// Another lead form, whole; null: the default one.
     form: Option<LeadFormSchema>,
+    /// Origins of the pages that may embed the client's own view of the console; empty or null: none. Takes an admin's key.
+    #[schema(max_items = 20, example = json!(["https://app.acme.example"]))]
+    frame_ancestors: Option<Vec<String>>,
 }
 
 /// A client's settings.
@@ -73,6 +80,9 @@ pub(crate) struct SettingsView {
     /// The lead form, with all its parts.
     #[schema(value_type = LeadFormSchema)]
     form: LeadForm,
+    /// Origins of the pages that may embed the client's own view of the console.
+    #[schema(value_type = Vec<String>, example = json!(["https://app.acme.example"]))]
+    frame_ancestors: Vec<WebOrigin>,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
@@ -87,6 +97,7 @@ impl From<Settings> for SettingsView {
             operational_events,
             allowed_origins,
             form,
+            frame_ancestors,
             updated_at,
         } = settings;
         Self {
@@ -97,6 +108,7 @@ impl From<Settings> for SettingsView {
             operational_events,
             allowed_origins,
             form,
+            frame_ancestors,
             updated_at,
         }
     }
@@ -128,7 +140,7 @@ async fn change(
     body: JsonBody,
 ) -> Result<Json<SettingsView>, Problem> {
     let mut fields = Fields::new(&body.value)?;
-    if fields.is_present("operationalEvents") {
+    if fields.is_present("operationalEvents") || fields.is_present("frameAncestors") {
         access.require_admin()?;
     }
     let is_url_changed = fields.is_present("leadWebhookUrl");
@@ -139,6 +151,9 @@ async fn change(
     let allowed_origins = allowed_origins.and_then(|origins| fields.nested(origins));
     let form = fields.value("form").map(|form| LeadForm::from_json_at(form, "/form"));
     let form = form.and_then(|form| fields.nested(form));
+    let frame_ancestors = fields.value("frameAncestors");
+    let frame_ancestors = frame_ancestors.map(|list| origins::read(list, "/frameAncestors", ANCESTORS_MAX));
+    let frame_ancestors = frame_ancestors.and_then(|list| fields.nested(list));
     fields.finish()?;
 
     let lead_webhook_url = is_url_changed.then_some(lead_webhook_url);
@@ -148,6 +163,7 @@ async fn change(
         operational_events,
         allowed_origins,
         form,
+        frame_ancestors,
     };
     let settings = state
         .store()

@@ -4,13 +4,14 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sensei_domain::WebOrigin;
 use sensei_persistence::{Access, BegunSession, KeyKind, Scope};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ use crate::api::Api;
 use crate::assets;
 use crate::failure::Failure;
 use crate::form::{Form, is_from_here};
+use crate::headers::allow_framing;
 use crate::page::{show, show_with};
 use crate::state::ConsoleState;
 
@@ -62,6 +64,7 @@ impl FromRequestParts<ConsoleState> for Viewer {
         };
         let token = token(&parts.headers).ok_or_else(signed_out)?;
         let access = state.store().session(&token).await?.ok_or_else(signed_out)?;
+        allow_framing(&parts.extensions, ancestors(state, access).await?);
         let digest = Sha256::new().chain_update(CSRF_CONTEXT).chain_update(&token).finalize();
         Ok(Self {
             api: Api::new(state.api(), access),
@@ -132,13 +135,14 @@ async fn sign_in(
         return refused("This is a publishable key, which may only capture leads. A secret key begins with sk_.");
     }
     let session = state.store().begin_session(access).await?;
-    Ok(enter(&headers, &session, &next))
+    Ok(enter(&headers, &session, &next, Embedding::Never))
 }
 
 /// A link that the product or the operator has made for somebody.
 async fn open_link(
     State(state): State<ConsoleState>,
     headers: HeaderMap,
+    extensions: Extensions,
     Path(token): Path<String>,
     Query(Next { next }): Query<Next>,
 ) -> Result<Response, Failure> {
@@ -150,8 +154,23 @@ async fn open_link(
         };
         return Ok(show_with(StatusCode::FORBIDDEN, &page));
     };
+    let ancestors = ancestors(&state, access).await?;
     let session = state.store().begin_session(access).await?;
-    Ok(enter(&headers, &session, &next))
+    let embedding = if ancestors.is_empty() {
+        Embedding::Never
+    } else {
+        Embedding::Allowed
+    };
+    allow_framing(&extensions, ancestors);
+    Ok(enter(&headers, &session, &next, embedding))
+}
+
+/// Whose pages may embed what this session sees: only a client's own view is ever embedded.
+async fn ancestors(state: &ConsoleState, access: Access) -> Result<Vec<WebOrigin>, Failure> {
+    match access.scope {
+        Scope::Admin => Ok(Vec::new()),
+        Scope::Client(client) => Ok(state.store().frame_ancestors(client).await?),
+    }
 }
 
 async fn sign_out(State(state): State<ConsoleState>, headers: HeaderMap, _: Form) -> Result<Response, Failure> {
@@ -169,15 +188,29 @@ async fn sign_out(State(state): State<ConsoleState>, headers: HeaderMap, _: Form
     Ok((jar, Redirect::to("/admin/sign-in")).into_response())
 }
 
+/// Whether a session's pages may stand within those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Embedding {
+    Never,
+    Allowed,
+}
+
 /// Keeps the session in the browser and goes where it was wanted. Each signing in is a session of its own, whatever cookie came along.
-fn enter(headers: &HeaderMap, session: &BegunSession, next: &str) -> Response {
+fn enter(headers: &HeaderMap, session: &BegunSession, next: &str, embedding: Embedding) -> Response {
     let is_secure = is_https(headers);
     let name = if is_secure { SECURE_COOKIE } else { COOKIE };
-    let cookie = Cookie::build((name, session.token.clone()))
+    let is_embedded = is_secure && embedding == Embedding::Allowed;
+    let mut cookie = Cookie::build((name, session.token.clone()))
         .path("/")
         .http_only(true)
         .secure(is_secure)
-        .same_site(SameSite::Lax);
+        .same_site(SameSite::Lax)
+        .build();
+    if is_embedded {
+        // Within another site's page a browser sends no other; partitioned, it is of that site's pages alone.
+        cookie.set_same_site(SameSite::None);
+        cookie.set_partitioned(true);
+    }
     (CookieJar::new().add(cookie), Redirect::to(within(next))).into_response()
 }
 

@@ -178,6 +178,7 @@ async fn create(
         operational_events: false,
         allowed_origins: "[]".to_owned(),
         form: None,
+        frame_ancestors: String::new(),
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
     };

@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::entities::sessions::{self, Column};
 use crate::entities::{api_keys, clients};
-use crate::error::StoreError;
+use crate::error::{ChangeError, StoreError};
+use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::keys::{Access, KeyKind, Scope, hash};
 use crate::master_key::SealedPlace;
 use crate::store::Store;
@@ -113,6 +114,26 @@ impl Store {
         };
         let plain = serde_json::to_vec(&link).expect("ids and numbers become JSON");
         URL_SAFE_NO_PAD.encode(self.shared().directory.master_keys().seal(&LINK, &plain))
+    }
+
+    /// As [`Store::sign_in_link`], one link for all requests with the same key.
+    pub async fn sign_in_link_once(
+        &self,
+        key: KeyId,
+        scope: Scope,
+        valid_for: Duration,
+        request: Option<&KeyedRequest>,
+        answer: impl FnOnce(&String) -> Answer,
+    ) -> Result<Once<String>, ChangeError> {
+        let client = match scope {
+            Scope::Admin => None,
+            Scope::Client(client) => Some(client),
+        };
+        let transaction = self.connections().begin().await?;
+        let effect = Box::pin(async { Ok::<_, ChangeError>(self.sign_in_link(key, scope, valid_for)) });
+        let once = idempotency::once(&transaction, self.shared(), client, request, effect, answer).await?;
+        transaction.commit().await?;
+        Ok(once)
     }
 
     /// What a link reaches; `None` when it isn't ours, has expired, or its key was revoked.

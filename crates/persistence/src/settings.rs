@@ -6,6 +6,7 @@
 
 use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait};
 use sensei_domain::{ClientId, DestinationId, LeadForm, Timestamp, WebOrigin, WebhookUrl};
+use sensei_domain::{ClientId, DestinationId, Timestamp, WebOrigin, WebhookUrl};
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub allowed_origins: Vec<WebOrigin>,
     /// Its lead form.
     pub form: LeadForm,
+    /// Whose pages may embed its own view of the console.
+    pub frame_ancestors: Vec<WebOrigin>,
     /// When the client last changed.
     pub updated_at: Timestamp,
 }
@@ -57,6 +60,8 @@ pub struct PublicForm {
     pub allowed_origins: Vec<WebOrigin>,
     /// The form.
     pub form: LeadForm,
+    /// Whose pages may embed its own view of the console.
+    pub frame_ancestors: Option<Vec<WebOrigin>>,
 }
 
 /// What became of a change.
@@ -84,6 +89,12 @@ impl Store {
             .one(&self.connections().reader)
             .await?;
         row.as_ref().map(public_form).transpose()
+    }
+
+    /// Whose pages may embed a client's own view of the console; nobody's when there is no such client.
+    pub async fn frame_ancestors(&self, client: ClientId) -> Result<Vec<WebOrigin>, StoreError> {
+        let row = Entity::find_by_id(client.as_uuid()).one(&self.connections().reader).await?;
+        Ok(row.map(|row| origins(&row.frame_ancestors)).unwrap_or_default())
     }
 
     /// Changes a client's settings, for what is captured or attempted from now on. `None` when there
@@ -151,6 +162,9 @@ pub(crate) async fn apply(
         // The default isn't kept, so that it may become better.
         let is_own = *form != LeadForm::default();
         wanted.form = is_own.then(|| serde_json::to_string(form).expect("texts become JSON"));
+    if let Some(ancestors) = &change.frame_ancestors {
+        let ancestors = ancestors.iter().map(WebOrigin::as_str);
+        wanted.frame_ancestors = ancestors.collect::<Vec<_>>().join(" ");
     }
     let is_other = wanted != *client;
     if is_other || after != before {
@@ -161,6 +175,7 @@ pub(crate) async fn apply(
             operational_events: ActiveValue::Set(wanted.operational_events),
             allowed_origins: ActiveValue::Set(wanted.allowed_origins.clone()),
             form: ActiveValue::Set(wanted.form.clone()),
+            frame_ancestors: ActiveValue::Set(wanted.frame_ancestors.clone()),
             updated_at: ActiveValue::Set(wanted.updated_at),
             ..Default::default()
         };
@@ -186,6 +201,7 @@ fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Res
         operational_events: client.operational_events,
         allowed_origins,
         form,
+        frame_ancestors: origins(&client.frame_ancestors),
         updated_at: Timestamp::from_millis(client.updated_at),
     })
 }
@@ -205,6 +221,12 @@ fn public_form(client: &Model) -> Result<PublicForm, StoreError> {
             .unwrap_or_else(|| Some(LeadForm::default()))
             .ok_or(StoreError::Unreadable { what: "lead form" })?,
     })
+}
+
+/// As they were joined; only what was parsed before is ever written.
+fn origins(joined: &str) -> Vec<WebOrigin> {
+    let origins = joined.split_ascii_whitespace();
+    origins.filter_map(|origin| origin.parse().ok()).collect()
 }
 
 /// The destination and its URL, as a row has them.

@@ -14,6 +14,8 @@ pub(crate) struct Model {
     pub(crate) allowed_origins: String,
     /// The lead form as JSON; `None`: the default one.
     pub(crate) form: Option<String>,
+    /// Origins separated by spaces.
+    pub(crate) frame_ancestors: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use sensei::config::{Config, ConfigError, Sources};
-use sensei_domain::SigningSecret;
+use sensei_domain::{ClientId, SigningSecret};
+use url::Url;
 
 /// Captures leads and delivers them to webhooks.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     /// Look after the secrets in the database
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Print a link that signs in to the console of a running server, with the key in SENSEI_ADMIN_KEY
+    SignInLink(SignInLinkArguments),
     /// Receive webhooks: print each request and verify its signature
     Receiver(ReceiverArguments),
     /// Show the whole journey of a lead on a throw-away database
@@ -155,6 +158,22 @@ impl SettingFlags {
             .collect();
         Sources::of_process(self.config, flags)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignInLinkArguments {
+    /// Whose own view it opens, and nothing else [default: everything]
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<ClientId>,
+    /// Where the server is reached, as the browser will
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: Url,
+    /// For how long it opens: 1s to 1h
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) expires_in: String,
+    /// A file that holds a secret key, instead of SENSEI_ADMIN_KEY
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

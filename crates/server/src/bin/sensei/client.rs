@@ -1,4 +1,4 @@
-//! A client of our own API on loopback, for the demo.
+//! A client of our own API, for the demo and for links that sign in.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, RequestBuilder};
@@ -15,11 +15,15 @@ pub(crate) struct ApiClient {
 impl ApiClient {
     /// A client of the API at this URL (`http://…`, no slash at the end).
     pub(crate) fn new(url: String, key: String) -> Result<Self> {
+        let mut roots = rustls::RootCertStore::empty();
+        if url.starts_with("https:") {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
         // Never used on http, but reqwest wants to know it; without it the process's default would be asked.
         let provider = rustls::crypto::ring::default_provider();
         let tls = rustls::ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_root_certificates(roots)
             .with_no_client_auth();
         let client = Client::builder().no_proxy().tls_backend_preconfigured(tls).build()?;
         Ok(Self { client, url, key })

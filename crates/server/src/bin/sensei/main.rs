@@ -11,6 +11,7 @@ mod receive;
 mod rotate;
 mod serve;
 mod show_config;
+mod sign_in_link;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ async fn run(cli: Cli) -> Result<()> {
         Some(Command::Migrate(settings)) => migrate(settings.load()?).await,
         Some(Command::Config(settings)) => show_config::run(&settings.sources()),
         Some(Command::Secrets(SecretsCommand::Rotate(settings))) => rotate::run(settings.load()?).await,
+        Some(Command::SignInLink(arguments)) => sign_in_link::run(arguments).await,
         Some(Command::Receiver(arguments)) => receive::run(arguments).await,
         Some(Command::Demo(arguments)) => demo::run(arguments).await,
         Some(Command::Openapi) => print_openapi(),
