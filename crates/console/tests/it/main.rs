@@ -3,4 +3,5 @@
 mod app;
 mod assets;
 mod clients;
+mod lead_form;
 mod session;
