@@ -16,7 +16,9 @@ pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr>
     let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
     let mut address = peer.ip().to_canonical();
     let said = parts.headers.get_all(FORWARDED_FOR).iter().rev();
-    let said = said.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
+    let said = said
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.rsplit(','));
     for before in said {
         if !is_trusted(address, trusted) {
             break;
@@ -74,7 +76,11 @@ mod tests {
             (Some(proxy), &["198.51.100.1"], Some("198.51.100.1")),
             // What the visitor wrote himself stands before what our proxy has added.
             (Some(proxy), &["1.1.1.1, 198.51.100.1"], Some("198.51.100.1")),
-            (Some(proxy), &["1.1.1.1", "198.51.100.1, 10.9.9.9"], Some("198.51.100.1")),
+            (
+                Some(proxy),
+                &["1.1.1.1", "198.51.100.1, 10.9.9.9"],
+                Some("198.51.100.1"),
+            ),
             (Some(proxy), &["10.0.0.1,10.0.0.2"], Some("10.0.0.1")),
             (Some(proxy), &["198.51.100.1:8080"], Some("198.51.100.1")),
             (Some(proxy), &["[2001:db8::1]:443"], Some("2001:db8::1")),

@@ -29,7 +29,8 @@ pub(crate) async fn preflight(
 ) -> Result<Response, Problem> {
     let asked = parts.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD).is_some();
     let Some(origin) = gate::origin_of(&parts).filter(|_| asked) else {
-        let detail = "this is for browsers, which ask here by Origin and Access-Control-Request-Method before they send a lead";
+        let detail =
+            "this is for browsers, which ask here by Origin and Access-Control-Request-Method before they send a lead";
         return Err(Problem::new(ProblemKind::InvalidRequest, detail));
     };
     gate::is_allowed(&parts, &state, client).await?;

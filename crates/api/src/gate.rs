@@ -72,7 +72,11 @@ pub(crate) struct Judged {
 impl Page {
     /// What speaks against several leads at once: a form is for one.
     pub(crate) fn judge_many(&self) -> Vec<Suspicion> {
-        if self.is_named { Vec::new() } else { vec![Suspicion::NoForm] }
+        if self.is_named {
+            Vec::new()
+        } else {
+            vec![Suspicion::NoForm]
+        }
     }
 }
 
@@ -109,15 +113,28 @@ impl Gate {
     }
 
     /// Waits until nobody is capturing the same lead.
-    pub(crate) async fn turn(&self, page: &Page, lead: &NewLead, suspicions: &[Suspicion], now: Timestamp) -> Option<Turn> {
+    pub(crate) async fn turn(
+        &self,
+        page: &Page,
+        lead: &NewLead,
+        suspicions: &[Suspicion],
+        now: Timestamp,
+    ) -> Option<Turn> {
         let is_suspected = !suspicions.is_empty();
         self.seen.leads.turn(page.client, lead, is_suspected, now).await
     }
 
     /// Notes that a form is being sent: a form is for one lead.
     pub(crate) fn send(&self, page: &Page, mut suspicions: Vec<Suspicion>, now: Timestamp) -> Judged {
-        let Some(token) = page.token.as_ref().filter(|_| !suspicions.contains(&Suspicion::ForeignForm)) else {
-            return Judged { suspicions, noted: None };
+        let Some(token) = page
+            .token
+            .as_ref()
+            .filter(|_| !suspicions.contains(&Suspicion::ForeignForm))
+        else {
+            return Judged {
+                suspicions,
+                noted: None,
+            };
         };
         let is_first = self.seen.forms.note(token, now.after(FORM_VALID), now);
         if !is_first {
@@ -161,8 +178,12 @@ pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> 
 pub(crate) async fn is_allowed(parts: &Parts, state: &ApiState, client: ClientId) -> Result<bool, Problem> {
     let public = state.store().public_form(client).await?;
     let allowed = public.ok_or_else(Problem::unknown_client)?.allowed_origins;
-    let Some(origin) = origin_of(parts) else { return Ok(false) };
-    let is_named = allowed.iter().any(|allowed| allowed.as_str().as_bytes() == origin.as_bytes());
+    let Some(origin) = origin_of(parts) else {
+        return Ok(false);
+    };
+    let is_named = allowed
+        .iter()
+        .any(|allowed| allowed.as_str().as_bytes() == origin.as_bytes());
     if is_named || allowed.is_empty() || is_our_own(parts, origin) {
         return Ok(is_named);
     }

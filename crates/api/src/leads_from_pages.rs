@@ -37,7 +37,11 @@ async fn answer(new: NewCapture, page: &Page, state: &ApiState) -> Result<Respon
     }
     let judged = gate.send(page, suspicions, now);
     let (request, answer) = new.request(&judged.suspicions, now);
-    match state.store().capture_suspected(request, judged.suspicions.clone()).await {
+    match state
+        .store()
+        .capture_suspected(request, judged.suspicions.clone())
+        .await
+    {
         Ok(captured) => {
             if let (Captured::Now, Some(turn)) = (&captured, turn) {
                 turn.done(answer.clone(), now);

@@ -47,6 +47,9 @@ async fn release(
     _: IdempotencyKey,
     State(state): State<ApiState>,
 ) -> Result<(StatusCode, Json<LeadView>), Problem> {
-    let lead = state.store().release_lead(access.client_id, lead_id, &access.actor()).await?;
+    let lead = state
+        .store()
+        .release_lead(access.client_id, lead_id, &access.actor())
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(lead.into())))
 }

@@ -168,7 +168,12 @@ fn origins(value: &Value) -> Result<Vec<WebOrigin>, Faults> {
             let detail = format!("must hold at most {ORIGINS_MAX} origins, not {}", list.len());
             return Err(Faults::one(POINTER, detail));
         }
-        _ => return Err(Faults::one(POINTER, "must be an array of origins, e.g. https://www.example.com")),
+        _ => {
+            return Err(Faults::one(
+                POINTER,
+                "must be an array of origins, e.g. https://www.example.com",
+            ));
+        }
     };
     let (mut origins, mut faults) = (Vec::<WebOrigin>::new(), Vec::new());
     for (index, value) in list.iter().enumerate() {

@@ -140,8 +140,10 @@ fn read_fields(list: &Value, pointer: &str) -> Result<Vec<FormField>, Faults> {
 /// Letters, then groups of letters and digits; what the groups mean is not looked at.
 fn is_language_tag(text: &str) -> bool {
     let mut groups = text.split('-');
-    let is_language = |group: &str| (2..=8).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_more = |group: &str| (1..=8).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_language =
+        |group: &str| (2..=8).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_more =
+        |group: &str| (1..=8).contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_alphanumeric());
     groups.next().is_some_and(is_language) && groups.all(is_more)
 }
 
@@ -162,7 +164,11 @@ mod tests {
         let default = LeadForm::default();
         let written = serde_json::to_value(&default).expect("JSON");
         assert_eq!(LeadForm::from_json_at(&written, "").as_ref(), Ok(&default));
-        for empty in [json!({}), json!(null), json!({"fields": null, "texts": null, "theme": {}})] {
+        for empty in [
+            json!({}),
+            json!(null),
+            json!({"fields": null, "texts": null, "theme": {}}),
+        ] {
             assert_eq!(LeadForm::from_json_at(&empty, "").as_ref(), Ok(&default));
         }
 
@@ -179,7 +185,10 @@ mod tests {
         });
         let form = LeadForm::from_json_at(&own, "/form").expect("a form");
         assert!(!form.is_enabled() && form.lang() == "pt-BR");
-        let shown = form.fields().iter().map(|field| (field.name(), field.kind(), field.is_required()));
+        let shown = form
+            .fields()
+            .iter()
+            .map(|field| (field.name(), field.kind(), field.is_required()));
         let expected = [
             ("email", FormFieldKind::Email, true),
             ("name", FormFieldKind::Text, true),
@@ -187,7 +196,10 @@ mod tests {
             ("consent", FormFieldKind::Checkbox, true),
         ];
         assert!(shown.eq(expected));
-        assert_eq!((&*form.texts().title, &*form.texts().retry), ("Fale conosco", "Try again"));
+        assert_eq!(
+            (&*form.texts().title, &*form.texts().retry),
+            ("Fale conosco", "Try again")
+        );
         assert_eq!(form.theme().accent, "#0a7f5a");
         let written = serde_json::to_value(&form).expect("JSON");
         assert_eq!(LeadForm::from_json_at(&written, "/form"), Ok(form));
@@ -230,7 +242,10 @@ mod tests {
     fn a_form_asks_for_what_a_lead_must_have_and_for_nothing_twice() {
         assert_eq!(
             faults(&json!({"fields": [{"name": "name", "label": "N"}]})),
-            [("/form/fields".to_owned(), "must hold a field named email: a lead has one".to_owned())]
+            [(
+                "/form/fields".to_owned(),
+                "must hold a field named email: a lead has one".to_owned()
+            )]
         );
         let twice = json!({"fields": [{"name": "email", "label": "E"}, {"name": "email", "label": "E"}]});
         assert_eq!(faults(&twice)[0].0, "/form/fields/1/name");

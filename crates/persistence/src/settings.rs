@@ -80,7 +80,9 @@ impl Store {
 
     /// Reads a client's lead form. `None` when there is no such client.
     pub async fn public_form(&self, client: ClientId) -> Result<Option<PublicForm>, StoreError> {
-        let row = Entity::find_by_id(client.as_uuid()).one(&self.connections().reader).await?;
+        let row = Entity::find_by_id(client.as_uuid())
+            .one(&self.connections().reader)
+            .await?;
         row.as_ref().map(public_form).transpose()
     }
 
@@ -196,8 +198,12 @@ fn public_form(client: &Model) -> Result<PublicForm, StoreError> {
         LeadForm::from_json_at(&form, "").ok()
     });
     Ok(PublicForm {
-        allowed_origins: origins.ok_or(StoreError::Unreadable { what: "allowed origins" })?,
-        form: form.unwrap_or_else(|| Some(LeadForm::default())).ok_or(StoreError::Unreadable { what: "lead form" })?,
+        allowed_origins: origins.ok_or(StoreError::Unreadable {
+            what: "allowed origins",
+        })?,
+        form: form
+            .unwrap_or_else(|| Some(LeadForm::default()))
+            .ok_or(StoreError::Unreadable { what: "lead form" })?,
     })
 }
 

@@ -67,10 +67,9 @@ impl Sensei {
             store: store.clone(),
             dispatcher: dispatcher.watch(),
         });
-        let api =
-            ApiState::new(store.clone(), egress, registry, Arc::clone(&clock))
-                .with_breakers(dispatcher.breakers())
-                .with_trusted_proxies(config.trusted_proxies.clone());
+        let api = ApiState::new(store.clone(), egress, registry, Arc::clone(&clock))
+            .with_breakers(dispatcher.breakers())
+            .with_trusted_proxies(config.trusted_proxies.clone());
         let api_router = sensei_api::router(api.clone());
         let console = sensei_console::router(ConsoleState::new(store.clone(), api_router.clone(), clock));
         Ok(Self {

@@ -66,7 +66,10 @@ impl Limits {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.prune(now);
         let of_address = address.map(|address| buckets.known(Source::Address(network(address))));
-        let sources = [of_address.map(|source| (source, OF_ADDRESS)), Some((Source::Client(client), OF_CLIENT))];
+        let sources = [
+            of_address.map(|source| (source, OF_ADDRESS)),
+            Some((Source::Client(client), OF_CLIENT)),
+        ];
         let mut filled = Vec::with_capacity(sources.len());
         for (source, bucket) in sources.into_iter().flatten() {
             filled.push((source, buckets.after(source, bucket, leads, now)?));
@@ -98,7 +101,9 @@ impl Buckets {
     }
 
     fn prune(&mut self, now: Timestamp) {
-        let is_late = self.pruned_at.is_none_or(|pruned_at| now.since(pruned_at) >= PRUNE_EVERY || pruned_at > now);
+        let is_late = self
+            .pruned_at
+            .is_none_or(|pruned_at| now.since(pruned_at) >= PRUNE_EVERY || pruned_at > now);
         if self.full_at.len() >= KEPT && is_late {
             self.full_at.retain(|_, full_at| *full_at > now);
             self.pruned_at = Some(now);
@@ -171,7 +176,10 @@ mod tests {
     fn many_at_once_are_paid_for_afterwards() {
         let (limits, client) = (Limits::default(), ClientId::new(at(0)));
         assert_eq!(limits.take(address("10.0.0.1"), client, 100, at(0)), Ok(()));
-        assert_eq!(limits.take(address("10.0.0.1"), client, 1, at(0)), Err(Duration::from_secs(142)));
+        assert_eq!(
+            limits.take(address("10.0.0.1"), client, 1, at(0)),
+            Err(Duration::from_secs(142))
+        );
     }
 
     #[test]
@@ -190,7 +198,9 @@ mod tests {
         let known = limits.take(address("10.0.0.0"), client(0), 1, at(0));
         assert_eq!(known, Ok(()), "the known keep their turn");
         // Once they are full again, they are forgotten.
-        limits.take(address("192.0.2.1"), client(0), 1, at(600_000)).expect("there is room again");
+        limits
+            .take(address("192.0.2.1"), client(0), 1, at(600_000))
+            .expect("there is room again");
         assert_eq!(kept(), 2);
     }
 

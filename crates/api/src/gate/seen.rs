@@ -66,17 +66,27 @@ struct Recent {
 
 impl RecentLeads {
     /// Waits until nobody is capturing this lead. `None` when there are too many to compare.
-    pub(super) async fn turn(&self, client: ClientId, lead: &NewLead, is_suspected: bool, now: Timestamp) -> Option<Turn> {
+    pub(super) async fn turn(
+        &self,
+        client: ClientId,
+        lead: &NewLead,
+        is_suspected: bool,
+        now: Timestamp,
+    ) -> Option<Turn> {
         let place = self.place(hash(client, lead, is_suspected), now)?;
         Some(Turn(place.lock_owned().await))
     }
 
     fn place(&self, hash: Hash, now: Timestamp) -> Option<Arc<tokio::sync::Mutex<Option<Known>>>> {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_late = recent.pruned_at.is_none_or(|pruned_at| now.since(pruned_at) >= SAME_WITHIN || pruned_at > now);
+        let is_late = recent
+            .pruned_at
+            .is_none_or(|pruned_at| now.since(pruned_at) >= SAME_WITHIN || pruned_at > now);
         if is_late {
             // Who waits for a turn holds a part of it too.
-            recent.leads.retain(|_, (place, until)| *until > now || Arc::strong_count(place) > 1);
+            recent
+                .leads
+                .retain(|_, (place, until)| *until > now || Arc::strong_count(place) > 1);
             recent.pruned_at = Some(now);
         }
         if recent.leads.len() >= LEADS_KEPT && !recent.leads.contains_key(&hash) {
@@ -109,7 +119,12 @@ fn hash(client: ClientId, lead: &NewLead, is_suspected: bool) -> Hash {
     let mut hash = Sha256::new();
     hash.update(client.as_uuid().as_bytes());
     hash.update([u8::from(is_suspected)]);
-    let texts = [Some(lead.name()), Some(lead.email().as_str()), lead.phone(), lead.message()];
+    let texts = [
+        Some(lead.name()),
+        Some(lead.email().as_str()),
+        lead.phone(),
+        lead.message(),
+    ];
     for text in texts.map(Option::unwrap_or_default) {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text);

@@ -149,10 +149,15 @@ async fn with_a_publishable_key_every_route_but_capture_is_as_without() {
             // Ids that are well formed, so that nothing else is wrong with the request.
             let url = path.replace("{clientId}", &acme.id);
             let url = url.replace("{kind}", "webhook");
-            let url = url.split('/').map(|part| if part.starts_with('{') { &*acme.id } else { part });
+            let url = url
+                .split('/')
+                .map(|part| if part.starts_with('{') { &*acme.id } else { part });
             let url = url.collect::<Vec<_>>().join("/");
             let counts = app.counts().await;
-            let call = app.call(method.clone(), url).key(&acme.publishable_key).json(&json!({}));
+            let call = app
+                .call(method.clone(), url)
+                .key(&acme.publishable_key)
+                .json(&json!({}));
             let answer = call.send().await;
             assert_eq!(app.counts().await, counts, "{method} {path}");
             match answer.status {
@@ -169,7 +174,10 @@ async fn with_a_publishable_key_every_route_but_capture_is_as_without() {
     }
     assert_eq!(
         captures,
-        ["POST /v1/clients/{clientId}/leads", "POST /v1/clients/{clientId}/leads/batch"]
+        [
+            "POST /v1/clients/{clientId}/leads",
+            "POST /v1/clients/{clientId}/leads/batch"
+        ]
     );
     assert!(refused >= 37, "only {refused} routes refuse it");
 }

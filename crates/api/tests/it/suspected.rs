@@ -53,7 +53,10 @@ async fn a_person_who_takes_three_seconds_passes_and_a_script_does_not() {
     let path = format!("{}/batch", client.leads());
     let opened = token(&app, &client).await;
     app.clock.advance(Duration::from_secs(3));
-    let call = app.post(path, &batch).key(&client.publishable_key).header("sensei-form-token", &opened);
+    let call = app
+        .post(path, &batch)
+        .key(&client.publishable_key)
+        .header("sensei-form-token", &opened);
     let answer = call.send().await.expect(200);
     assert_eq!(answer["items"][1]["lead"]["suspected"]["reasons"], json!(["no-form"]));
     assert_eq!((app.count("leads").await, app.count("deliveries").await), (11, 2));
@@ -68,7 +71,11 @@ async fn a_form_that_could_not_be_sent_can_be_sent_again() {
     let faulty = json!({"name": "Jane", "email": "jane"});
     let call = send(&app, &client, &faulty).header("sensei-form-token", &opened);
     call.send().await.problem(422, "invalid-body");
-    let call = || send(&app, &client, &lead()).header("sensei-form-token", &opened).header("idempotency-key", "k");
+    let call = || {
+        send(&app, &client, &lead())
+            .header("sensei-form-token", &opened)
+            .header("idempotency-key", "k")
+    };
     let first = call().send().await;
     assert_eq!(first.expect(201)["suspected"], Value::Null);
     // The answer was lost: the page sends it again, after minutes too.
@@ -87,15 +94,21 @@ async fn the_same_lead_twice_within_a_minute_is_one() {
         let change = json!({"allowedOrigins": ["https://acme.example"]});
         app.patch(client.settings(), &change).send().await.expect(200);
     }
-    let from_page = |client: &TestClient, lead: &Value| send(&app, client, lead).header("origin", "https://acme.example");
+    let from_page =
+        |client: &TestClient, lead: &Value| send(&app, client, lead).header("origin", "https://acme.example");
     let calls = (0..5).map(|_| from_page(&client, &lead()).send());
     let answers = futures_util::future::join_all(calls).await;
     let first = text(&answers[0].expect(201), "/id");
     assert!(answers.iter().all(|answer| text(&answer.expect(201), "/id") == first));
-    let replayed = answers.iter().filter(|answer| answer.header("idempotency-replayed") == Some("true"));
+    let replayed = answers
+        .iter()
+        .filter(|answer| answer.header("idempotency-replayed") == Some("true"));
     assert_eq!(replayed.count(), 4);
     let with_more = json!({"name": "John Doe", "email": "john@example.com", "custom": {"a": 1}});
-    assert_eq!(text(&from_page(&client, &with_more).send().await.expect(201), "/id"), first);
+    assert_eq!(
+        text(&from_page(&client, &with_more).send().await.expect(201), "/id"),
+        first
+    );
     assert_eq!((app.count("leads").await, app.count("deliveries").await), (1, 1));
 
     // Another one, another client's, a server's, one that is suspected, and the same one later, are not the same.
@@ -112,7 +125,10 @@ async fn the_same_lead_twice_within_a_minute_is_one() {
 
 #[tokio::test]
 async fn a_suspected_lead_is_listed_and_delivered_once_it_is_released() {
-    for app in [Some(TestApp::new().await), TestApp::on_postgres().await].into_iter().flatten() {
+    for app in [Some(TestApp::new().await), TestApp::on_postgres().await]
+        .into_iter()
+        .flatten()
+    {
         let client = app.client("Acme Corp").await;
         let trusted = text(&app.post(client.leads(), &lead()).send().await.expect(201), "/id");
         let with_all = json!({"name": "Jane", "email": "jane@example.com", "phone": "1", "message": "m", "sessionId": "s",
@@ -133,7 +149,9 @@ async fn a_suspected_lead_is_listed_and_delivered_once_it_is_released() {
         assert_eq!(read, kept, "as it was answered");
         assert_eq!(read["suspected"]["at"], read["createdAt"]);
         assert_eq!(app.count("deliveries").await, 1);
-        app.get(format!("{}?suspected=maybe", client.leads())).refused(400, "invalid-request").await;
+        app.get(format!("{}?suspected=maybe", client.leads()))
+            .refused(400, "invalid-request")
+            .await;
 
         app.clock.advance(Duration::from_mins(5));
         let release = || app.call(axum::http::Method::POST, format!("{path}/release"));
@@ -145,15 +163,27 @@ async fn a_suspected_lead_is_listed_and_delivered_once_it_is_released() {
         release().send().await.expect(202);
         assert_eq!((app.count("deliveries").await, app.count("events").await), (2, 2));
         let read = app.get(&*path).send().await.expect(200);
-        assert_eq!((&read["suspected"], &read["createdAt"]), (&Value::Null, &kept["createdAt"]));
+        assert_eq!(
+            (&read["suspected"], &read["createdAt"]),
+            (&Value::Null, &kept["createdAt"])
+        );
         assert!(ids("?suspected=true").await.is_empty());
-        let deliveries = app.get(format!("{}/deliveries?leadId={id}", client.path)).send().await.expect(200);
+        let deliveries = app
+            .get(format!("{}/deliveries?leadId={id}", client.path))
+            .send()
+            .await
+            .expect(200);
         assert_eq!(deliveries["items"][0]["state"], "pending");
 
-        let never = app.call(axum::http::Method::POST, format!("{}/{trusted}/release", client.leads()));
+        let never = app.call(
+            axum::http::Method::POST,
+            format!("{}/{trusted}/release", client.leads()),
+        );
         never.refused(409, "conflict").await;
         let unknown = format!("{}/{}/release", client.leads(), client.id);
-        app.call(axum::http::Method::POST, unknown).refused(404, "not-found").await;
+        app.call(axum::http::Method::POST, unknown)
+            .refused(404, "not-found")
+            .await;
     }
 }
 
@@ -165,6 +195,8 @@ async fn an_erased_lead_is_released_no_more() {
     let path = format!("{}/{id}", client.leads());
     app.delete(&*path).send().await.expect(204);
     assert_eq!(app.get(&*path).send().await.expect(200)["suspected"], Value::Null);
-    app.call(axum::http::Method::POST, format!("{path}/release")).refused(409, "conflict").await;
+    app.call(axum::http::Method::POST, format!("{path}/release"))
+        .refused(409, "conflict")
+        .await;
     assert_eq!(app.count("deliveries").await, 0);
 }

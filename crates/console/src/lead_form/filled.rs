@@ -38,7 +38,11 @@ pub(super) fn fill(form: &mut Form, sent: &Sent) -> Option<Value> {
         if !is_offered || typed.chars().count() > field.longest() {
             field.wrong = Some(form.texts.invalid.clone());
         }
-        let value = if field.kind == "checkbox" { Value::Bool(true) } else { typed.into() };
+        let value = if field.kind == "checkbox" {
+            Value::Bool(true)
+        } else {
+            typed.into()
+        };
         let part = if field.is_of_lead() { &mut lead } else { &mut custom };
         part.insert(field.name.clone(), value);
     }
@@ -66,7 +70,9 @@ mod tests {
     use super::*;
 
     fn form() -> Form {
-        let texts = ["title", "intro", "submit", "sent", "failed", "wrong", "required", "invalid", "optional"];
+        let texts = [
+            "title", "intro", "submit", "sent", "failed", "wrong", "required", "invalid", "optional",
+        ];
         let texts = texts.iter().map(|name| ((*name).to_owned(), Value::from(*name)));
         Form::read(json!({
             "lang": "en", "token": "t", "texts": texts.collect::<Map<_, _>>(),
@@ -101,7 +107,9 @@ mod tests {
     #[test]
     fn what_is_wrong_stands_at_its_field() {
         let expected = |faults: &[(&str, &str)]| {
-            let faults = faults.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned()));
+            let faults = faults
+                .iter()
+                .map(|(name, words)| ((*name).to_owned(), (*words).to_owned()));
             faults.collect::<Vec<_>>()
         };
         let all = [("name", "required"), ("email", "required"), ("terms", "required")];
@@ -110,7 +118,10 @@ mod tests {
             wrong("f-name=Z&f-email=zoe&f-size=M&f-terms=on"),
             expected(&[("email", "invalid"), ("size", "invalid")])
         );
-        assert_eq!(wrong("f-name=Z&f-email=zoe%40example.com"), expected(&[("terms", "required")]));
+        assert_eq!(
+            wrong("f-name=Z&f-email=zoe%40example.com"),
+            expected(&[("terms", "required")])
+        );
         let long = format!("f-name=Z&f-email=z%40example.com&f-terms=1&f-phone={}", "1".repeat(41));
         assert_eq!(wrong(&long), expected(&[("phone", "invalid")]));
     }

@@ -25,7 +25,8 @@ const LOOKED_AT: [HeaderName; 4] = [
     HeaderName::from_static("x-forwarded-for"),
 ];
 /// Nothing but styles of ours; sent to ourselves; no frame around it.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -50,7 +51,9 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
 
 /// Reads a client's form; nothing if there is none.
 pub(super) async fn form(api: Router, client: &str) -> Result<Option<Value>, StatusCode> {
-    let request = Request::builder().uri(format!("/v1/forms/{client}")).body(Body::empty());
+    let request = Request::builder()
+        .uri(format!("/v1/forms/{client}"))
+        .body(Body::empty());
     // A path that is none: nothing is there.
     let Ok(request) = request else { return Ok(None) };
     let (status, form) = ask(api, request).await;

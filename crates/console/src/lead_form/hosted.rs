@@ -78,7 +78,10 @@ pub(super) async fn send(
         None => StatusCode::UNPROCESSABLE_ENTITY,
         Some(lead) => {
             // Sent twice, it is one.
-            let key = Sha256::new().chain_update(&form.token).chain_update([0]).chain_update(lead.to_string());
+            let key = Sha256::new()
+                .chain_update(&form.token)
+                .chain_update([0])
+                .chain_update(lead.to_string());
             let key = URL_SAFE_NO_PAD.encode(key.finalize());
             let headers = [
                 ("sensei-form-token", &*form.token),

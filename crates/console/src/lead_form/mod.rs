@@ -22,7 +22,9 @@ use crate::state::ConsoleState;
 /// The script that puts a form into a page, less what only its readers need.
 static EMBED: LazyLock<String> = LazyLock::new(|| {
     let lines = include_str!("../../assets/embed.js").lines().map(str::trim_start);
-    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).fold(String::new(), |all, line| all + line + "\n")
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .fold(String::new(), |all, line| all + line + "\n")
 });
 /// How that form looks.
 const EMBED_STYLE: &str = include_str!("../../assets/embed.css");
@@ -43,7 +45,10 @@ pub(crate) fn routes(state: ConsoleState) -> Router {
             "/embed.js",
             get(async || anybodys("text/javascript; charset=utf-8", EMBED.as_str())),
         )
-        .route("/embed.css", get(async || anybodys("text/css; charset=utf-8", EMBED_STYLE)))
+        .route(
+            "/embed.css",
+            get(async || anybodys("text/css; charset=utf-8", EMBED_STYLE)),
+        )
 }
 
 /// Any page may load it, and check what it loads (`integrity`).
@@ -67,7 +72,17 @@ mod tests {
         let embed = EMBED.as_str();
         assert!(embed.len() < 6 * 1000, "{} bytes", embed.len());
         assert!(!EMBED_STYLE.contains("url(") && !EMBED_STYLE.contains("@import"));
-        for word in ["eval", "Function(", "cookie", "localStorage", "sessionStorage", "import", "innerHTML", "http:", "https:"] {
+        for word in [
+            "eval",
+            "Function(",
+            "cookie",
+            "localStorage",
+            "sessionStorage",
+            "import",
+            "innerHTML",
+            "http:",
+            "https:",
+        ] {
             assert!(!embed.contains(word), "{word}");
         }
     }

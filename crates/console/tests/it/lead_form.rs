@@ -21,16 +21,23 @@ async fn client(console: &TestConsole) -> String {
 }
 
 async fn set(console: &TestConsole, client: &str, change: Value) {
-    console.api(Method::PATCH, &format!("/v1/clients/{client}/settings"), Some(&change)).await;
+    console
+        .api(Method::PATCH, &format!("/v1/clients/{client}/settings"), Some(&change))
+        .await;
 }
 
 async fn leads(console: &TestConsole, client: &str) -> Vec<Value> {
-    let list = console.api(Method::GET, &format!("/v1/clients/{client}/leads"), None).await;
+    let list = console
+        .api(Method::GET, &format!("/v1/clients/{client}/leads"), None)
+        .await;
     list["items"].as_array().expect("items").clone()
 }
 
 fn hidden(page: &Page, name: &str) -> String {
-    let (_, rest) = page.body.split_once(&format!("name=\"{name}\" value=\"")).expect("a hidden field");
+    let (_, rest) = page
+        .body
+        .split_once(&format!("name=\"{name}\" value=\""))
+        .expect("a hidden field");
     rest.split('"').next().expect("its end").to_owned()
 }
 
@@ -45,7 +52,9 @@ async fn fill(console: &TestConsole, client: &str, seconds: u64, fields: &[(&str
 async fn send(browser: &Browser<'_>, client: &str, token: &str, fields: &[(&str, &str)]) -> Page {
     let all = [&[("token", token)], fields].concat();
     let headers = [("origin", "https://console.example"), ("sec-fetch-site", "same-origin")];
-    browser.send_with(Method::POST, &format!("/forms/{client}"), &all, &headers).await
+    browser
+        .send_with(Method::POST, &format!("/forms/{client}"), &all, &headers)
+        .await
 }
 
 #[tokio::test]
@@ -61,9 +70,14 @@ async fn a_person_fills_in_the_form_and_is_told_that_it_is_sent() {
     let leads = leads(&console, &client).await;
     let lead = &leads[0];
     assert_eq!((leads.len(), &lead["name"]), (1, &json!("Zoë <b>")));
-    assert_eq!((&lead["message"], &lead["phone"]), (&json!("Two\r\nlines & \"quotes\""), &Value::Null));
+    assert_eq!(
+        (&lead["message"], &lead["phone"]),
+        (&json!("Two\r\nlines & \"quotes\""), &Value::Null)
+    );
     assert_eq!(lead["suspected"], Value::Null);
-    let deliveries = console.api(Method::GET, &format!("/v1/clients/{client}/deliveries"), None).await;
+    let deliveries = console
+        .api(Method::GET, &format!("/v1/clients/{client}/deliveries"), None)
+        .await;
     assert_eq!(deliveries["items"].as_array().map(Vec::len), Some(1));
 }
 
@@ -75,12 +89,22 @@ async fn what_is_wrong_stands_beside_its_field_and_what_was_typed_stays() {
     let opened = browser.get(&format!("/forms/{client}")).await;
     let token = hidden(&opened, "token");
     console.clock.advance(Duration::from_secs(1));
-    let wrong = [("f-name", " "), ("f-email", "zoe@"), ("f-message", "</textarea><script>alert(1)</script>")];
+    let wrong = [
+        ("f-name", " "),
+        ("f-email", "zoe@"),
+        ("f-message", "</textarea><script>alert(1)</script>"),
+    ];
     let page = send(&browser, &client, &token, &wrong).await;
     let body = page.expect(422);
     assert!(body.contains("Please correct the marked fields."), "{body}");
-    assert!(body.contains(r#"id="f-name-wrong"><span aria-hidden="true">⚠ </span>Please fill this in."#), "{body}");
-    assert!(body.contains(r#"id="f-email-wrong"><span aria-hidden="true">⚠ </span>Please check this."#), "{body}");
+    assert!(
+        body.contains(r#"id="f-name-wrong"><span aria-hidden="true">⚠ </span>Please fill this in."#),
+        "{body}"
+    );
+    assert!(
+        body.contains(r#"id="f-email-wrong"><span aria-hidden="true">⚠ </span>Please check this."#),
+        "{body}"
+    );
     assert!(body.contains(r#"value="zoe@""#) && !body.contains("<script"), "{body}");
     assert_eq!(body.matches("aria-invalid").count(), 2);
     assert!(leads(&console, &client).await.is_empty());
@@ -113,13 +137,25 @@ async fn programs_are_told_the_same_and_their_leads_kept_back() {
     let client = client(&console).await;
     let trapped = [&WHOLE[..], &[("link", "https://spam.example")]].concat();
     fill(&console, &client, 3, &trapped).await.leads_to();
-    fill(&console, &client, 1, &[("f-name", "Fast"), ("f-email", "fast@example.com")]).await.leads_to();
+    fill(
+        &console,
+        &client,
+        1,
+        &[("f-name", "Fast"), ("f-email", "fast@example.com")],
+    )
+    .await
+    .leads_to();
     let none = [("f-name", "None"), ("f-email", "none@example.com")];
     send(&console.browser(), &client, "", &none).await.leads_to();
-    let reasons = leads(&console, &client).await.into_iter().map(|lead| lead["suspected"]["reasons"].clone());
+    let reasons = leads(&console, &client)
+        .await
+        .into_iter()
+        .map(|lead| lead["suspected"]["reasons"].clone());
     let expected = [json!(["no-form"]), json!(["too-fast"]), json!(["hidden-field-filled"])];
     assert_eq!(reasons.collect::<Vec<_>>(), expected);
-    let deliveries = console.api(Method::GET, &format!("/v1/clients/{client}/deliveries"), None).await;
+    let deliveries = console
+        .api(Method::GET, &format!("/v1/clients/{client}/deliveries"), None)
+        .await;
     assert_eq!(deliveries["items"], json!([]));
 }
 
@@ -136,7 +172,10 @@ async fn who_sends_too_much_keeps_what_he_typed() {
     }
     let last = last.expect("a page");
     let body = last.expect(429);
-    assert!(body.contains("Nothing you typed is lost") && body.contains("zoe600@example.com"), "{body}");
+    assert!(
+        body.contains("Nothing you typed is lost") && body.contains("zoe600@example.com"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -167,11 +206,18 @@ async fn fields_words_and_looks_are_the_clients() {
         assert!(body.contains(part), "{part} in {body}");
     }
     let style = console.browser().get(&format!("{path}/style.css")).await;
-    assert!(style.expect(200).starts_with(":root { --accent: #ffd400; --on-accent: #000000; --radius: 12px; }"));
+    assert!(
+        style
+            .expect(200)
+            .starts_with(":root { --accent: #ffd400; --on-accent: #000000; --radius: 12px; }")
+    );
     let fields = [("f-name", "Zoë"), ("f-email", "zoe@example.com"), ("f-size", "<S>")];
     let page = fill(&console, &client, 3, &fields).await;
     let body = page.expect(422);
-    assert!(body.contains("Bitte ausfüllen.") && body.contains("<option selected>&#60;S&#62;</option>"), "{body}");
+    assert!(
+        body.contains("Bitte ausfüllen.") && body.contains("<option selected>&#60;S&#62;</option>"),
+        "{body}"
+    );
     let fields = [&fields[..], &[("f-terms", "on")]].concat();
     let answer = fill(&console, &client, 3, &fields).await;
     let sent = console.browser().get(answer.leads_to()).await;
@@ -194,7 +240,10 @@ async fn where_there_is_no_form_it_is_said() {
         "/forms/%20%3Cscript%3E".to_owned(),
     ] {
         let page = console.browser().get(&path).await;
-        assert!(page.expect(404).contains("No form here") && !page.body.contains("<script"), "{path}");
+        assert!(
+            page.expect(404).contains("No form here") && !page.body.contains("<script"),
+            "{path}"
+        );
     }
     send(&console.browser(), &client, "", &WHOLE).await.expect(404);
     assert!(leads(&console, &client).await.is_empty());
@@ -204,13 +253,26 @@ async fn where_there_is_no_form_it_is_said() {
 async fn a_form_is_framed_nowhere_and_runs_nothing() {
     let console = TestConsole::new().await;
     let client = client(&console).await;
-    for path in [format!("/forms/{client}"), format!("/forms/{client}/sent"), "/forms/nonsense".to_owned()] {
+    for path in [
+        format!("/forms/{client}"),
+        format!("/forms/{client}/sent"),
+        "/forms/nonsense".to_owned(),
+    ] {
         let page = console.browser().get(&path).await;
         let policy = page.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
         assert!(!policy.contains("script-src") && !policy.contains("unsafe"), "{policy}");
-        assert_eq!((page.header("x-frame-options"), page.header("cache-control")), ("DENY", "no-store"));
-        assert_eq!((page.header("x-content-type-options"), page.header("set-cookie")), ("nosniff", ""));
+        assert_eq!(
+            (page.header("x-frame-options"), page.header("cache-control")),
+            ("DENY", "no-store")
+        );
+        assert_eq!(
+            (page.header("x-content-type-options"), page.header("set-cookie")),
+            ("nosniff", "")
+        );
         for word in ["<script", " style=", "javascript:", "onload="] {
             assert!(!page.body.contains(word), "{word}");
         }
@@ -220,9 +282,16 @@ async fn a_form_is_framed_nowhere_and_runs_nothing() {
 #[tokio::test]
 async fn any_page_may_load_the_script() {
     let console = TestConsole::new().await;
-    for (path, kind) in [("/embed.js", "text/javascript; charset=utf-8"), ("/embed.css", "text/css; charset=utf-8")] {
+    for (path, kind) in [
+        ("/embed.js", "text/javascript; charset=utf-8"),
+        ("/embed.css", "text/css; charset=utf-8"),
+    ] {
         let file = console.browser().get(path).await;
-        assert!(!file.expect(200).is_empty() && file.body.len() < 6_000, "{path}: {} bytes", file.body.len());
+        assert!(
+            !file.expect(200).is_empty() && file.body.len() < 6_000,
+            "{path}: {} bytes",
+            file.body.len()
+        );
         assert_eq!(file.header("content-type"), kind);
         assert_eq!(file.header("access-control-allow-origin"), "*");
         assert_eq!(file.header("cross-origin-resource-policy"), "cross-origin");

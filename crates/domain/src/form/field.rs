@@ -74,10 +74,17 @@ impl FormField {
 
     pub(super) fn from_json_at(value: &Value, pointer: &str) -> Result<Self, Faults> {
         let mut fields = Fields::at(value, pointer)?;
-        let name = fields.required_text("name", TextRule::line(NAME_MAX)).unwrap_or_default();
-        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let name = fields
+            .required_text("name", TextRule::line(NAME_MAX))
+            .unwrap_or_default();
+        let is_name = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name {
-            fields.fault("name", "must be letters, digits, - and _: it is the field's key in the lead");
+            fields.fault(
+                "name",
+                "must be letters, digits, - and _: it is the field's key in the lead",
+            );
         }
         let label = fields.required_text("label", LABEL).unwrap_or_default().to_owned();
         // A lead without them can't be captured, whatever the settings say.
@@ -157,7 +164,10 @@ impl FormField {
 
 fn read_options(fields: &mut Fields<'_>, options: &[Value]) -> Vec<String> {
     if !(1..=OPTIONS_MAX).contains(&options.len()) {
-        fields.fault("options", format!("must hold 1 to {OPTIONS_MAX} texts, not {}", options.len()));
+        fields.fault(
+            "options",
+            format!("must hold 1 to {OPTIONS_MAX} texts, not {}", options.len()),
+        );
         return Vec::new();
     }
     let texts = options.iter().map(|option| {

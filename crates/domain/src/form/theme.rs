@@ -50,9 +50,9 @@ impl FormTheme {
         let mut theme = Self::default();
         let mut fields = Fields::at(value, pointer)?;
         if let Some(accent) = fields.optional_text("accent", TextRule::line(20)) {
-            let is_colour = accent.strip_prefix('#').is_some_and(|digits| {
-                digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-            });
+            let is_colour = accent
+                .strip_prefix('#')
+                .is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
             if is_colour {
                 theme.accent = accent.to_ascii_lowercase();
             } else {

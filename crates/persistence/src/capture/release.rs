@@ -49,14 +49,19 @@ impl Store {
         let shared = self.shared();
         let transaction = self.connections().begin().await?;
         // Locks the client, so that it and its destinations are as they are, and the lead isn't erased meanwhile.
-        let addressees = shared.directory.addressees(&transaction, &[client], Reading::Committed).await?;
+        let addressees = shared
+            .directory
+            .addressees(&transaction, &[client], Reading::Committed)
+            .await?;
         let addressee = addressees.get(&client).ok_or(ReleaseError::Unknown)?;
         let query = leads::Entity::find_by_id(id.as_uuid()).filter(leads::Column::ClientId.eq(client.as_uuid()));
         let found = query.one(&transaction).await?.ok_or(ReleaseError::Unknown)?;
         if found.erased_at.is_some() {
             return Err(ReleaseError::Erased);
         }
-        let mark = suspected_leads::Entity::find_by_id(id.as_uuid()).one(&transaction).await?;
+        let mark = suspected_leads::Entity::find_by_id(id.as_uuid())
+            .one(&transaction)
+            .await?;
         mark.ok_or(ReleaseError::NeverSuspected)?;
         let released = lead(found)?;
         let values = [now.as_millis().into(), id.as_uuid().into()];

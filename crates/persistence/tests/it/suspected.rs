@@ -52,7 +52,9 @@ async fn suspected_lead_is_kept_and_not_delivered(database: &TestDatabase) {
     }
     assert_eq!(database.captured_rows().await, [20, 10, 10, 0]);
     let leads = store.leads(client.id, ALL).await.expect("listed");
-    let (suspected, trusted) = leads.into_iter().partition::<Vec<_>, _>(|lead| lead.suspected.is_some());
+    let (suspected, trusted) = leads
+        .into_iter()
+        .partition::<Vec<_>, _>(|lead| lead.suspected.is_some());
     assert_eq!((suspected.len(), trusted.len()), (10, 10));
     let expected = Suspected {
         reasons: REASONS.to_vec(),
@@ -63,7 +65,9 @@ async fn suspected_lead_is_kept_and_not_delivered(database: &TestDatabase) {
     for (is_suspected, expected) in [(true, suspected), (false, trusted)] {
         let (mut listed, mut before) = (Vec::new(), None);
         loop {
-            let page = store.leads_by_suspicion(client.id, is_suspected, Page { limit: 4, before }).await;
+            let page = store
+                .leads_by_suspicion(client.id, is_suspected, Page { limit: 4, before })
+                .await;
             let page = page.expect("listed");
             let Some(last) = page.last() else { break };
             before = Some(last.id.as_uuid());
@@ -111,7 +115,10 @@ async fn released_lead_takes_its_place_in_a_lane(database: &TestDatabase) {
     let delivery = deliveries(&store, client.id).await.remove(0);
     assert_eq!((job.delivery_id, delivery.lead_id), (delivery.id, Some(first)));
     let body = serde_json::from_slice::<serde_json::Value>(&job.body).expect("JSON");
-    assert_eq!((&body["event"], &body["data"]["name"]), (&"lead.created".into(), &"John Doe".into()));
+    assert_eq!(
+        (&body["event"], &body["data"]["name"]),
+        (&"lead.created".into(), &"John Doe".into())
+    );
     // There is no place left: the row is enough.
     release(&store, client.id, second).await.expect("released");
     assert_eq!(states(&store, client.id).await, [DeliveryState::Pending; 2]);
@@ -122,9 +129,15 @@ async fn suspected_lead_is_erased_forgotten_and_deleted(database: &TestDatabase)
     let client = acme(&store).await;
     let marks = "SELECT count(*) FROM suspected_leads";
     let erased = suspect(&store, client.id).await;
-    store.erase_lead(client.id, erased, &Actor::System).await.expect("erased");
+    store
+        .erase_lead(client.id, erased, &Actor::System)
+        .await
+        .expect("erased");
     assert_eq!(database.number(marks).await, 0);
-    assert!(matches!(release(&store, client.id, erased).await, Err(ReleaseError::Erased)));
+    assert!(matches!(
+        release(&store, client.id, erased).await,
+        Err(ReleaseError::Erased)
+    ));
 
     suspect(&store, client.id).await;
     database.clock.advance(Duration::from_hours(48));
@@ -165,7 +178,10 @@ async fn suspected_request_takes_effect_once(database: &TestDatabase) {
     // Repeated, it looks otherwise to the gate: it is the same all the same.
     let mut again = request(client.id, store.now(), 1);
     again.idempotency = Some(keyed());
-    let again = store.capture_suspected(again, REASONS.to_vec()).await.expect("captured");
+    let again = store
+        .capture_suspected(again, REASONS.to_vec())
+        .await
+        .expect("captured");
     assert_eq!(again, Captured::Before(answer));
     assert_eq!(database.captured_rows().await, [1, 1, 1, 1]);
     assert_eq!(database.number("SELECT count(*) FROM suspected_leads").await, 0);
@@ -175,10 +191,19 @@ async fn only_what_is_kept_back_is_released(database: &TestDatabase) {
     let store = database.open().await;
     let (client, other) = (acme(&store).await, acme(&store).await);
     let (trusted, suspected) = (capture(&store, client.id).await, suspect(&store, client.id).await);
-    assert!(matches!(release(&store, client.id, trusted).await, Err(ReleaseError::NeverSuspected)));
-    assert!(matches!(release(&store, other.id, suspected).await, Err(ReleaseError::Unknown)));
+    assert!(matches!(
+        release(&store, client.id, trusted).await,
+        Err(ReleaseError::NeverSuspected)
+    ));
+    assert!(matches!(
+        release(&store, other.id, suspected).await,
+        Err(ReleaseError::Unknown)
+    ));
     let none = LeadId::new(store.now());
-    assert!(matches!(release(&store, client.id, none).await, Err(ReleaseError::Unknown)));
+    assert!(matches!(
+        release(&store, client.id, none).await,
+        Err(ReleaseError::Unknown)
+    ));
     assert_eq!(database.captured_rows().await, [2, 1, 1, 0]);
     // Without a destination there is an event, for a replay to one that comes later.
     let nowhere = create(&store, "Nowhere Inc", None).await.client;
