@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::cors;
-use crate::form_schema::{FormFieldSchema, FormTextsSchema, FormThemeSchema};
+use crate::form_schema::{FormFieldSchema, FormTextsSchema};
 use crate::gate;
 use crate::path_id::PathId;
 use crate::problem::Problem;
@@ -25,6 +25,22 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .route("/v1/forms/{clientId}", options(cors::preflight))
         // Here, since it isn't a way to anything.
         .route("/v1/clients/{clientId}/leads", options(cors::preflight))
+}
+
+/// How a form looks.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PublicFormTheme)]
+struct ThemeView {
+    #[schema(example = "#1d4ed8")]
+    accent: String,
+    /// What can be read on the accent.
+    #[schema(example = "#ffffff")]
+    on_accent: &'static str,
+    radius: u32,
+    /// `auto`, `light` or `dark`.
+    #[schema(example = "auto")]
+    scheme: &'static str,
 }
 
 /// A client's lead form, to be filled in once.
@@ -41,21 +57,25 @@ struct FormView {
     fields: serde_json::Value,
     #[schema(value_type = FormTextsSchema)]
     texts: serde_json::Value,
-    #[schema(value_type = FormThemeSchema)]
-    theme: serde_json::Value,
+    theme: ThemeView,
     /// To be sent with the lead as `sensei-form-token`: good for one lead, from 2 seconds on to 12 hours.
     token: String,
 }
 
 impl FormView {
     fn new(client_id: ClientId, form: &LeadForm, token: String) -> Self {
-        let json = |part| serde_json::to_value(part).expect("texts and numbers become JSON");
+        let theme = form.theme();
         Self {
             client_id,
             lang: form.lang().to_owned(),
             fields: serde_json::to_value(form.fields()).expect("texts become JSON"),
-            texts: json(form.texts()),
-            theme: serde_json::to_value(form.theme()).expect("texts and numbers become JSON"),
+            texts: serde_json::to_value(form.texts()).expect("texts become JSON"),
+            theme: ThemeView {
+                accent: theme.accent.clone(),
+                on_accent: theme.on_accent(),
+                radius: theme.radius,
+                scheme: theme.scheme.name(),
+            },
             token,
         }
     }

@@ -16,6 +16,7 @@ mod failure;
 mod form;
 mod headers;
 mod json_text;
+mod lead_form;
 mod live;
 mod mend;
 mod moment;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, Select, Statement,
+};
 use sensei_domain::{ClientId, LeadId, Suspicion, Timestamp};
 use uuid::Uuid;
 
@@ -75,6 +77,7 @@ impl Store {
             .filter(Column::LeadId.is_in(ids))
             .filter(Column::ReleasedAt.is_null());
         let rows = query.all(&self.connections().reader).await?;
+        let rows = marks(ids).all(&self.connections().reader).await?;
         if rows.is_empty() {
             return Ok(leads);
         }
@@ -87,6 +90,13 @@ impl Store {
         }
         Ok(leads)
     }
+}
+
+/// Why those of these leads are kept back that are.
+pub(crate) fn marks(leads: impl Iterator<Item = Uuid>) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::LeadId.is_in(leads))
+        .filter(Column::ReleasedAt.is_null())
 }
 
 fn suspected(row: &Model) -> Result<Suspected, StoreError> {

@@ -57,6 +57,8 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("POST", format!("{client}/leads/batch")),
         ("GET", format!("{client}/leads/{{leadId}}")),
         ("DELETE", format!("{client}/leads/{{leadId}}")),
+        ("POST", format!("{client}/leads/{{leadId}}/release")),
+        ("GET", "/v1/forms/{clientId}".to_owned()),
         ("GET", format!("{client}/destinations")),
         ("POST", format!("{client}/destinations")),
         ("GET", format!("{client}/destinations/{{destinationId}}")),
@@ -337,7 +339,8 @@ async fn bodies_take_the_documented_fields() {
             (
                 Method::PATCH,
                 client.settings(),
-                json!({"leadWebhookUrl": url, "includeCustomFields": true, "operationalEvents": false}),
+                json!({"leadWebhookUrl": url, "includeCustomFields": true, "operationalEvents": false,
+                    "allowedOrigins": ["https://acme.example"], "form": {"lang": "de"}}),
             ),
         ),
         (

@@ -3,6 +3,7 @@
 mod app;
 mod assets;
 mod clients;
+mod lead_form;
 mod log;
 mod session;
 mod settings;

@@ -27,5 +27,6 @@ mod resealing;
 mod retention;
 mod secrets;
 mod settings;
+mod suspected;
 mod tallies;
 mod test_sends;
