@@ -2,13 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use sensei_domain::{
-    ClientId, DestinationId, Fault, Faults, Fields, LeadForm, Timestamp, WebOrigin, WebOriginError, WebhookUrl,
-};
-use sensei_domain::{ClientId, DestinationId, Fields, Timestamp, WebOrigin, WebhookUrl};
+use sensei_domain::{ClientId, DestinationId, Fields, LeadForm, Timestamp, WebOrigin, WebhookUrl};
 use sensei_persistence::{Settings, SettingsChange};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -147,8 +143,9 @@ async fn change(
     let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
     let include_custom_fields = fields.optional_bool("includeCustomFields");
     let operational_events = fields.optional_bool("operationalEvents");
-    let allowed_origins = fields.value("allowedOrigins").map(origins);
-    let allowed_origins = allowed_origins.and_then(|origins| fields.nested(origins));
+    let allowed_origins = fields.value("allowedOrigins");
+    let allowed_origins = allowed_origins.map(|list| origins::read(list, "/allowedOrigins", ORIGINS_MAX));
+    let allowed_origins = allowed_origins.and_then(|list| fields.nested(list));
     let form = fields.value("form").map(|form| LeadForm::from_json_at(form, "/form"));
     let form = form.and_then(|form| fields.nested(form));
     let frame_ancestors = fields.value("frameAncestors");
@@ -172,36 +169,4 @@ async fn change(
     settings
         .map(|settings| Json(settings.into()))
         .ok_or_else(Problem::unknown_client)
-}
-
-/// Reads origins, each once, in the order given.
-fn origins(value: &Value) -> Result<Vec<WebOrigin>, Faults> {
-    const POINTER: &str = "/allowedOrigins";
-    let list = match value {
-        Value::Null => return Ok(Vec::new()),
-        Value::Array(list) if list.len() <= ORIGINS_MAX => list,
-        Value::Array(list) => {
-            let detail = format!("must hold at most {ORIGINS_MAX} origins, not {}", list.len());
-            return Err(Faults::one(POINTER, detail));
-        }
-        _ => {
-            return Err(Faults::one(
-                POINTER,
-                "must be an array of origins, e.g. https://www.example.com",
-            ));
-        }
-    };
-    let (mut origins, mut faults) = (Vec::<WebOrigin>::new(), Vec::new());
-    for (index, value) in list.iter().enumerate() {
-        let read = value.as_str().map(|text| text.trim().parse::<WebOrigin>());
-        match read.unwrap_or(Err(WebOriginError::NotAnOrigin)) {
-            Ok(origin) if origins.contains(&origin) => {}
-            Ok(origin) => origins.push(origin),
-            Err(error) => faults.push(Fault {
-                pointer: format!("{POINTER}/{index}"),
-                detail: error.to_string(),
-            }),
-        }
-    }
-    Faults::of(faults).map_or(Ok(origins), Err)
 }

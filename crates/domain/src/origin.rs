@@ -91,9 +91,6 @@ mod tests {
             let parsed = text
                 .parse::<WebOrigin>()
                 .unwrap_or_else(|error| panic!("{text}: {error}"));
-            let parsed = text
-                .parse::<WebOrigin>()
-                .unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(parsed.as_str(), origin);
         }
     }

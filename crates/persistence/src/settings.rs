@@ -6,7 +6,6 @@
 
 use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait};
 use sensei_domain::{ClientId, DestinationId, LeadForm, Timestamp, WebOrigin, WebhookUrl};
-use sensei_domain::{ClientId, DestinationId, Timestamp, WebOrigin, WebhookUrl};
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -51,6 +50,8 @@ pub struct SettingsChange {
     pub allowed_origins: Option<Vec<WebOrigin>>,
     /// Another lead form.
     pub form: Option<LeadForm>,
+    /// Whose pages may embed its own view of the console.
+    pub frame_ancestors: Option<Vec<WebOrigin>>,
 }
 
 /// What anybody may know of a client: its lead form, and where that may stand.
@@ -60,8 +61,6 @@ pub struct PublicForm {
     pub allowed_origins: Vec<WebOrigin>,
     /// The form.
     pub form: LeadForm,
-    /// Whose pages may embed its own view of the console.
-    pub frame_ancestors: Option<Vec<WebOrigin>>,
 }
 
 /// What became of a change.
@@ -93,7 +92,9 @@ impl Store {
 
     /// Whose pages may embed a client's own view of the console; nobody's when there is no such client.
     pub async fn frame_ancestors(&self, client: ClientId) -> Result<Vec<WebOrigin>, StoreError> {
-        let row = Entity::find_by_id(client.as_uuid()).one(&self.connections().reader).await?;
+        let row = Entity::find_by_id(client.as_uuid())
+            .one(&self.connections().reader)
+            .await?;
         Ok(row.map(|row| origins(&row.frame_ancestors)).unwrap_or_default())
     }
 
@@ -162,6 +163,7 @@ pub(crate) async fn apply(
         // The default isn't kept, so that it may become better.
         let is_own = *form != LeadForm::default();
         wanted.form = is_own.then(|| serde_json::to_string(form).expect("texts become JSON"));
+    }
     if let Some(ancestors) = &change.frame_ancestors {
         let ancestors = ancestors.iter().map(WebOrigin::as_str);
         wanted.frame_ancestors = ancestors.collect::<Vec<_>>().join(" ");

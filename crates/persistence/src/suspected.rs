@@ -73,10 +73,6 @@ impl Store {
             return Ok(leads);
         }
         let ids = leads.iter().map(|lead| lead.id.as_uuid());
-        let query = Entity::find()
-            .filter(Column::LeadId.is_in(ids))
-            .filter(Column::ReleasedAt.is_null());
-        let rows = query.all(&self.connections().reader).await?;
         let rows = marks(ids).all(&self.connections().reader).await?;
         if rows.is_empty() {
             return Ok(leads);

@@ -259,19 +259,11 @@ impl Call<'_> {
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().expect("a path");
         *request.headers_mut() = self.headers;
-        let answered = self.app.router.clone().oneshot(request).await;
-        answered.expect("the router always answers")
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
-        let response = self
-            .app
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("the router always answers");
-        Answer::read(response).await
+        let answered = self.app.router.clone().oneshot(request).await;
+        answered.expect("the router always answers")
     }
 
     /// Sends the request, and checks that it met this problem and that nothing was written.
