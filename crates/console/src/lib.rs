@@ -14,6 +14,7 @@ mod headers;
 mod moment;
 mod page;
 mod pages;
+mod prose;
 mod router;
 mod session;
 mod state;
