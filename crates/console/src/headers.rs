@@ -42,7 +42,10 @@ pub(crate) async fn protect(mut request: Request, next: Next) -> Response {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     } else {
         let policy = HeaderValue::try_from(format!("{POLICY} 'none'"));
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy.expect("the policy is plain text"));
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            policy.expect("the policy is plain text"),
+        );
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
     for (name, value) in HEADERS {

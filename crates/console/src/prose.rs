@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn a_guide_is_read_as_it_is_meant() {
         let text = |text: &str| Piece::Text(text.to_owned());
-        let guide = "1. Open <https://api.slack.com/apps> and choose *Create New App*.\n2. That is `url`.\n\nNo <script> & *.";
+        let guide =
+            "1. Open <https://api.slack.com/apps> and choose *Create New App*.\n2. That is `url`.\n\nNo <script> & *.";
         assert_eq!(
             blocks(guide),
             [

@@ -88,7 +88,9 @@ mod tests {
             ("http://127.0.0.1:5500", "http://127.0.0.1:5500"),
             ("http://[::1]:80", "http://[::1]"),
         ] {
-            let parsed = text.parse::<WebOrigin>().unwrap_or_else(|error| panic!("{text}: {error}"));
+            let parsed = text
+                .parse::<WebOrigin>()
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(parsed.as_str(), origin);
         }
     }

@@ -67,7 +67,9 @@ impl Store {
 
     /// Whose pages may embed a client's own view of the console; nobody's when there is no such client.
     pub async fn frame_ancestors(&self, client: ClientId) -> Result<Vec<WebOrigin>, StoreError> {
-        let row = Entity::find_by_id(client.as_uuid()).one(&self.connections().reader).await?;
+        let row = Entity::find_by_id(client.as_uuid())
+            .one(&self.connections().reader)
+            .await?;
         Ok(row.map(|row| origins(&row.frame_ancestors)).unwrap_or_default())
     }
 

@@ -17,6 +17,7 @@ mod outage;
 mod recovery;
 mod secrets;
 mod settings;
+mod sign_in_links;
 mod stats;
 mod templates;
 mod test_send;

@@ -3,5 +3,7 @@
 mod app;
 mod assets;
 mod clients;
+mod destinations;
+mod embedding;
 mod session;
 mod settings;

@@ -44,7 +44,10 @@ struct ConfirmPage {
 
 async fn pause(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
     let (_, destination) = below::destination(&form.viewer, &client, &destination, "Pause").await?;
-    form.viewer.api.patch(&destination.api, &json!({"status": "paused"})).await?;
+    form.viewer
+        .api
+        .patch(&destination.api, &json!({"status": "paused"}))
+        .await?;
     Ok(Redirect::to(&format!("{}?done=paused", destination.page)).into_response())
 }
 
@@ -88,7 +91,10 @@ async fn ask_to_discard(
 
 async fn discard(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
     let (_, destination) = below::destination(&form.viewer, &client, &destination, "Discard").await?;
-    form.viewer.api.post(&format!("{}/discard", destination.api), &json!({})).await?;
+    form.viewer
+        .api
+        .post(&format!("{}/discard", destination.api), &json!({}))
+        .await?;
     Ok(Redirect::to(&format!("{}?done=discarding", destination.page)).into_response())
 }
 

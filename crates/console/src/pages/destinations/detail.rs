@@ -138,7 +138,10 @@ async fn page(
     let (mut frame, destination) = below::destination(&viewer, &client, &destination, "Destination").await?;
     let view = &destination.view;
     let name = text(view, "name").to_owned();
-    let client = frame.client.as_ref().map_or_else(String::new, |client| client.id.clone());
+    let client = frame
+        .client
+        .as_ref()
+        .map_or_else(String::new, |client| client.id.clone());
     if let Some(client) = &frame.client {
         frame.title = format!("{name} · {}", client.name);
     }
@@ -165,7 +168,12 @@ async fn page(
         rate: if rate.is_null() {
             "none".to_owned()
         } else {
-            format!("{} a {}, {} at once", rate["requests"], text(rate, "per"), rate["burst"])
+            format!(
+                "{} a {}, {} at once",
+                rate["requests"],
+                text(rate, "per"),
+                rate["burst"]
+            )
         },
         ordered: view["ordered"].as_bool().unwrap_or_default(),
         has_filter: !view["filter"].is_null(),

@@ -4,7 +4,7 @@ mod fields;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path};
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -27,7 +27,10 @@ pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
         .route("/clients/{client}/destinations/new/{kind}", get(new).post(create))
         .route("/clients/{client}/destinations/new/{kind}/check", post(check_new))
-        .route("/clients/{client}/destinations/{destination}/edit", get(edit).post(change))
+        .route(
+            "/clients/{client}/destinations/{destination}/edit",
+            get(edit).post(change),
+        )
         .route("/clients/{client}/destinations/{destination}/check", post(check_change))
 }
 
@@ -122,7 +125,10 @@ impl Subject {
         let page = FormPage {
             title: self.title(),
             is_new: self.saved.is_none(),
-            is_name_fixed: self.saved.as_ref().is_some_and(|saved| text(saved, "name") == "lead-webhook"),
+            is_name_fixed: self
+                .saved
+                .as_ref()
+                .is_some_and(|saved| text(saved, "name") == "lead-webhook"),
             frame: self.frame,
             kind: self.kind,
             action: self.action,

@@ -74,7 +74,10 @@ impl FilterFields {
         });
         Self {
             mode: form.text("filterMode").to_owned(),
-            rows: with_blank(rows.filter(|row| !row.path.is_empty() || !row.value.is_empty()).collect()),
+            rows: with_blank(
+                rows.filter(|row| !row.path.is_empty() || !row.value.is_empty())
+                    .collect(),
+            ),
             json: form.text("filterJson").to_owned(),
             wrong: None,
         }

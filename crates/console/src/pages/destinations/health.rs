@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn a_query_of_a_url_is_not_shown() {
         let of = |config: Value| aim(&json!({"config": config}));
-        assert_eq!(of(json!({"url": "https://a.example/x?token=1"})), "https://a.example/x?…");
+        assert_eq!(
+            of(json!({"url": "https://a.example/x?token=1"})),
+            "https://a.example/x?…"
+        );
         assert_eq!(of(json!({"host": "smtp.a.example", "to": ["b"]})), "smtp.a.example");
         assert_eq!(of(json!({"token": "********"})), "");
     }

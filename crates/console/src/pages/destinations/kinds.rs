@@ -44,7 +44,9 @@ impl Kind {
             name: text("name"),
             description: text("description"),
             // Only a link that is one.
-            docs_url: Some(text("docsUrl")).filter(|url| url.starts_with("https://")).unwrap_or_default(),
+            docs_url: Some(text("docsUrl"))
+                .filter(|url| url.starts_with("https://"))
+                .unwrap_or_default(),
             guide: prose::blocks(&text("setupGuide")),
             view: view.clone(),
         }

@@ -48,7 +48,10 @@ pub(crate) enum Control {
         max: Option<u64>,
     },
     /// Never shown; kept if it stays as it is.
-    Secret { value: String, example: String },
+    Secret {
+        value: String,
+        example: String,
+    },
     Number {
         value: String,
         min: Option<i64>,
@@ -57,9 +60,15 @@ pub(crate) enum Control {
     Tick(bool),
     Choice(Vec<ChoiceOption>),
     /// One text a line.
-    Lines { value: String, example: String },
+    Lines {
+        value: String,
+        example: String,
+    },
     /// Names and their values.
-    Pairs { rows: Vec<(String, String)>, is_secret: bool },
+    Pairs {
+        rows: Vec<(String, String)>,
+        is_secret: bool,
+    },
     /// What no other control can hold, as JSON.
     Json(String),
 }
@@ -81,7 +90,9 @@ impl Control {
             | Self::Lines { value, .. }
             | Self::Json(value) => value.is_empty(),
             Self::Pairs { rows, .. } => rows.iter().all(|(name, value)| name.is_empty() && value.is_empty()),
-            Self::Choice(options) => options.iter().all(|option| !option.is_chosen || option.value.is_empty()),
+            Self::Choice(options) => options
+                .iter()
+                .all(|option| !option.is_chosen || option.value.is_empty()),
             Self::Tick(_) => false,
         }
     }
@@ -98,7 +109,10 @@ pub(crate) struct ChoiceOption {
 enum Shape<'a> {
     Object,
     /// One of these objects by its tag, or none.
-    OneOf { tag: &'a str, variants: Vec<(&'a str, &'a Value)> },
+    OneOf {
+        tag: &'a str,
+        variants: Vec<(&'a str, &'a Value)>,
+    },
     Choice(Vec<&'a str>),
     Flag,
     Number,
@@ -152,7 +166,11 @@ fn shape(schema: &Value) -> Shape<'_> {
     if is_type(schema, "integer") || is_type(schema, "number") {
         return Shape::Number;
     }
-    if is_type(schema, "string") { Shape::Text } else { Shape::Other }
+    if is_type(schema, "string") {
+        Shape::Text
+    } else {
+        Shape::Other
+    }
 }
 
 /// The fields of an object's schema: what must be given comes first.

@@ -21,10 +21,10 @@ pub(crate) async fn run(arguments: SignInLinkArguments) -> Result<()> {
         key_file,
     } = arguments;
     let key = match key_file {
-        Some(file) => {
-            std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?
+        Some(file) => std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?,
+        None => {
+            std::env::var(KEY).with_context(|| format!("set {KEY} to a secret key, or name a file by --key-file"))?
         }
-        None => std::env::var(KEY).with_context(|| format!("set {KEY} to a secret key, or name a file by --key-file"))?,
     };
     ensure!(
         url.scheme() == "https" || is_here(&url),

@@ -66,12 +66,20 @@ impl Fields {
     }
 
     fn of(kind: &Kind, view: &Value, filter: FilterFields, refused: Option<&Refused>) -> Self {
-        let slots = kind.view["templateSlots"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let slots = kind.view["templateSlots"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let slots = slots.iter().map(|slot| SlotField::of(slot, &view["template"], refused));
         Self {
             version: view["version"].to_string(),
             name: text(view, "name").to_owned(),
-            parts: schema::parts(&kind.view["configSchema"], &view["config"], &kind.view["example"], refused),
+            parts: schema::parts(
+                &kind.view["configSchema"],
+                &view["config"],
+                &kind.view["example"],
+                refused,
+            ),
             slots: slots.collect(),
             retry: RetryFields::of(&view["retry"]),
             rate: RateFields::of(&view["rateLimit"]),
@@ -112,7 +120,10 @@ impl Fields {
         let mut all = vec![
             ("name".to_owned(), at("/name", self.name.is_empty())),
             ("retry".to_owned(), at("/retry", self.retry.delays.is_empty())),
-            ("requests".to_owned(), at("/rateLimit/requests", rate.requests.is_empty())),
+            (
+                "requests".to_owned(),
+                at("/rateLimit/requests", rate.requests.is_empty()),
+            ),
             ("per".to_owned(), at("/rateLimit/per", false)),
             ("burst".to_owned(), at("/rateLimit/burst", rate.burst.is_empty())),
             ("filter".to_owned(), self.filter.wrong.clone()),
@@ -131,7 +142,11 @@ impl Fields {
 
 impl RateFields {
     fn of(limit: &Value) -> Self {
-        let number = |name: &str| limit[name].as_u64().map_or_else(String::new, |number| number.to_string());
+        let number = |name: &str| {
+            limit[name]
+                .as_u64()
+                .map_or_else(String::new, |number| number.to_string())
+        };
         Self {
             requests: number("requests"),
             per: text(limit, "per").to_owned(),
@@ -185,7 +200,10 @@ impl SlotField {
 
 /// The templates that are filled; null if none is.
 fn template(kind: &Kind, form: &Form) -> Value {
-    let slots = kind.view["templateSlots"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let slots = kind.view["templateSlots"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let filled = slots.iter().filter_map(|slot| {
         let name = text(slot, "name");
         let field = format!("template/{name}");
@@ -198,5 +216,9 @@ fn template(kind: &Kind, form: &Form) -> Value {
         Some((name.to_owned(), value))
     });
     let filled = filled.collect::<serde_json::Map<_, _>>();
-    if filled.is_empty() { Value::Null } else { Value::Object(filled) }
+    if filled.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(filled)
+    }
 }
