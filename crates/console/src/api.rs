@@ -64,6 +64,27 @@ impl Refused {
         }
     }
 
+    /// What is there isn't any more what was to be changed.
+    pub(crate) fn conflict(words: &str) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            detail: words.to_owned(),
+            errors: Vec::new(),
+            request_id: String::new(),
+        }
+    }
+
+    /// How many things are wrong.
+    pub(crate) fn faults(&self) -> usize {
+        self.errors.len().max(1)
+    }
+
+    /// What is wrong with the field at this very JSON pointer.
+    pub(crate) fn exactly_at(&self, pointer: &str) -> Option<&str> {
+        let error = self.errors.iter().find(|error| error.pointer == pointer);
+        error.map(|error| error.detail.as_str())
+    }
+
     /// What is wrong with the field at this JSON pointer or below it.
     pub(crate) fn at(&self, pointer: &str) -> Option<&str> {
         let is_there = |error: &&FieldError| {

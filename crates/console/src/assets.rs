@@ -30,6 +30,7 @@ static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     let parts = [
         include_str!("../assets/vendored/htmx-2.0.11.min.js"),
         include_str!("../assets/console.js"),
+        include_str!("../assets/forms.js"),
     ];
     Asset::new("console.js", JS, &parts)
 });

@@ -23,6 +23,7 @@ mod moment;
 mod numbers;
 mod page;
 mod pages;
+mod prose;
 mod router;
 mod session;
 mod shown;

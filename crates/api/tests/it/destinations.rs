@@ -494,3 +494,48 @@ async fn each_kind_is_described() {
         .refused(400, "invalid-request")
         .await;
 }
+
+#[tokio::test]
+async fn a_dry_run_tells_what_saving_would_and_saves_nothing() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let list = format!("{}/destinations", client.path);
+    let before = app.counts().await;
+    let mut body = json!({"kind": "slack", "name": "Sales",
+        "config": {"url": "https://hooks.slack.com/services/T00000000/B00000000/SeCrEt"},
+        "template": {"title": "Hello {{ data.name }}"}});
+    let preview = app.post(format!("{list}?dryRun=true"), &body).send().await.expect(200);
+    assert_eq!(preview["rendered"]["title"], "Hello John Doe");
+    assert_eq!(preview["request"]["method"], "POST");
+    assert!(!preview.to_string().contains("SeCrEt"), "{preview}");
+    body["template"]["title"] = json!("{{ data.name");
+    body["filter"] = json!({"all": []});
+    let problem = app
+        .post(format!("{list}?dryRun=true"), &body)
+        .refused(422, "invalid-body")
+        .await;
+    assert!(places(&problem).contains(&"/template/title"), "{problem}");
+    assert_eq!(app.counts().await, before);
+    app.post(format!("{list}?dryRun=perhaps"), &body)
+        .refused(400, "invalid-request")
+        .await;
+
+    let made = app.post(&*list, &new_destination("CRM")).send().await.expect(201);
+    let path = format!("{list}/{}", text(&made, "/id"));
+    let before = app.counts().await;
+    let change = json!({"config": {"url": "http://127.0.0.1:9/other"}, "status": "paused"});
+    let preview = app
+        .patch(format!("{path}?dryRun=true"), &change)
+        .send()
+        .await
+        .expect(200);
+    assert_eq!(preview["request"]["url"], "http://127.0.0.1:9/other");
+    assert_eq!(app.get(&*path).send().await.expect(200), made);
+    assert_eq!(app.counts().await, before);
+    let changed = app
+        .patch(format!("{path}?dryRun=false"), &change)
+        .send()
+        .await
+        .expect(200);
+    assert_eq!((&changed["status"], &changed["version"]), (&json!("paused"), &json!(2)));
+}

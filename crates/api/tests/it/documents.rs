@@ -82,6 +82,8 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("GET", format!("{client}/recoveries")),
         ("GET", format!("{client}/recoveries/{{recoveryId}}")),
         ("POST", format!("{client}/recoveries/{{recoveryId}}/cancel")),
+        ("POST", format!("{client}/sign-in-links")),
+        ("POST", "/v1/sign-in-links".to_owned()),
         ("GET", "/v1/keys".to_owned()),
         ("POST", "/v1/keys".to_owned()),
         ("DELETE", "/v1/keys/{keyId}".to_owned()),

@@ -78,3 +78,16 @@ async fn an_unused_key_shows_no_use() {
         Value::Null
     );
 }
+
+#[tokio::test]
+async fn the_keys_of_one_client_are_listed() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    app.client("Other").await;
+    let path = format!("/v1/keys?clientId={}", client.id);
+    let listed = app.get(&*path).send().await.expect(200);
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(listed["items"][0]["clientId"], client.id);
+    let problem = app.get("/v1/keys?clientId=acme").refused(400, "invalid-request").await;
+    assert_eq!(places(&problem), ["clientId"]);
+}

@@ -18,6 +18,7 @@ mod outage;
 mod recovery;
 mod secrets;
 mod settings;
+mod sign_in_links;
 mod stats;
 mod stream;
 mod suspected;

@@ -142,3 +142,43 @@ async fn operational_events_are_for_admins_to_switch_on() {
     let problem = app.patch(client.settings(), &wrong).refused(422, "invalid-body").await;
     assert_eq!(places(&problem), ["/operationalEvents"]);
 }
+
+#[tokio::test]
+async fn who_may_embed_a_clients_view_is_for_admins_to_say() {
+    for app in [Some(TestApp::new().await), TestApp::on_postgres().await]
+        .into_iter()
+        .flatten()
+    {
+        let client = app.client("Acme Corp").await;
+        let body = json!({"name": "server", "kind": "secret", "clientId": client.id});
+        let key = text(&app.post("/v1/keys", &body).send().await.expect(201), "/key");
+        let origins = json!({"frameAncestors": ["https://App.Acme.example/", "http://localhost:3000", "https://app.acme.example"]});
+        app.patch(client.settings(), &origins)
+            .key(&key)
+            .refused(403, "forbidden")
+            .await;
+        let settings = app.patch(client.settings(), &origins).send().await.expect(200);
+        assert_eq!(
+            settings["frameAncestors"],
+            json!(["https://app.acme.example", "http://localhost:3000"])
+        );
+        let seen = app.get(client.settings()).key(&key).send().await.expect(200);
+        assert_eq!(seen, settings);
+        for (wrong, place) in [
+            (json!(["https://a.example", "http://a.example"]), "/frameAncestors/1"),
+            (json!(["https://a.example/path"]), "/frameAncestors/0"),
+            (json!(["https://*.a.example"]), "/frameAncestors/0"),
+            (json!(["https://a.example; script-src *"]), "/frameAncestors/0"),
+            (json!([5]), "/frameAncestors/0"),
+            (json!("https://a.example"), "/frameAncestors"),
+            (json!(vec!["https://a.example"; 21]), "/frameAncestors"),
+        ] {
+            let wrong = json!({"frameAncestors": wrong});
+            let problem = app.patch(client.settings(), &wrong).refused(422, "invalid-body").await;
+            assert_eq!(places(&problem), [place]);
+        }
+        let none = json!({"frameAncestors": null});
+        let settings = app.patch(client.settings(), &none).send().await.expect(200);
+        assert_eq!(settings["frameAncestors"], json!([]));
+    }
+}

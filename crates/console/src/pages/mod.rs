@@ -9,6 +9,7 @@ pub(crate) mod below;
 pub(crate) mod clients;
 mod deliveries;
 mod delivery;
+pub(crate) mod destinations;
 mod lead;
 mod leads;
 mod operator;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
         .merge(clients::routes())
         .merge(settings::routes())
+        .merge(destinations::routes())
         .merge(secret::routes())
         .merge(test_send::routes())
         .merge(log_routes())

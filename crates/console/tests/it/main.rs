@@ -3,6 +3,8 @@
 mod app;
 mod assets;
 mod clients;
+mod destinations;
+mod embedding;
 mod lead_form;
 mod log;
 mod session;

@@ -14,6 +14,7 @@ mod payload;
 mod peer_faults;
 mod receiver;
 mod shutdown;
+mod sign_in_link;
 mod stand_in;
 mod torture;
 mod vendors;
