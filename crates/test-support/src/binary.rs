@@ -238,11 +238,23 @@ impl Process {
     /// # Errors
     /// If it ends or the time is over, with everything that it has printed.
     pub async fn wait_output(&mut self, text: &str, limit: Duration) -> Result<()> {
+        self.wait_output_after("", text, limit).await
+    }
+
+    /// As [`Process::wait_output`], of a text that comes after another one's first.
+    ///
+    /// # Errors
+    /// If it ends or the time is over, with everything that it has printed.
+    pub async fn wait_output_after(&mut self, first: &str, text: &str, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         loop {
             // Asked before the output is read: what was printed last is then in it, or will be soon.
             let ended = self.child.try_wait()?.is_some();
-            if self.output().contains(text) {
+            if self
+                .output()
+                .split_once(first)
+                .is_some_and(|(_, rest)| rest.contains(text))
+            {
                 return Ok(());
             }
             ensure!(

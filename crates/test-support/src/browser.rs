@@ -248,10 +248,21 @@ impl Browser {
         Ok(STANDARD.decode(captured["data"].as_str().context("a picture")?)?)
     }
 
-    /// What pages have asked for, and what the browser has found wrong with them, since it was last asked.
+    /// What pages have asked for, and what the browser has found wrong with them, since it was last asked. Waits until what was asked for
+    /// has come, but for streams.
     pub async fn seen(&self) -> Result<Seen> {
-        let log = async |kind| self.chromium.call("/se/log", &json!({"type": kind})).await;
-        Ok(gather(&log("performance").await?, &log("browser").await?))
+        let deadline = Instant::now() + LIMIT;
+        let mut entries = Vec::new();
+        loop {
+            let log = self.chromium.call("/se/log", &json!({"type": "performance"})).await?;
+            entries.extend(log.as_array().cloned().unwrap_or_default());
+            let seen = gather(&entries);
+            if seen.is_complete() || Instant::now() >= deadline {
+                let complaints = self.chromium.call("/se/log", &json!({"type": "browser"})).await?;
+                return Ok(seen.with_complaints(&complaints));
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     async fn find(&self, by: By<'_>) -> Result<String> {

@@ -15,12 +15,20 @@ pub struct Seen {
 #[derive(Debug, Clone)]
 pub struct Request {
     id: String,
+    is_over: bool,
     /// Where to.
     pub url: String,
     /// What for, in the browser's words: `Document`, `Script`, `EventSource`.
     pub kind: String,
     /// What came over the network, headers included; 0 for what is still coming.
     pub bytes: u64,
+}
+
+impl Request {
+    /// Whether it is a stream of events, which doesn't end by itself.
+    pub fn is_stream(&self) -> bool {
+        self.kind == "EventSource"
+    }
 }
 
 impl Seen {
@@ -33,12 +41,51 @@ impl Seen {
             .filter(|url| !url.starts_with(&home))
             .collect()
     }
+
+    /// Whether nothing is still coming, but for streams.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.requests
+            .iter()
+            .all(|request| request.is_over || request.is_stream())
+    }
+
+    /// With what the browser's own log has.
+    pub(crate) fn with_complaints(mut self, log: &Value) -> Self {
+        for entry in log.as_array().into_iter().flatten() {
+            if matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")) {
+                self.complaints.push(text(&entry["message"]));
+            }
+        }
+        self
+    }
+
+    fn begin(&mut self, id: String, told: &Value) {
+        // One that is led elsewhere begins again under the same name.
+        self.end(&id, 0);
+        let url = text(&told["request"]["url"]);
+        if url.starts_with("http") || url.starts_with("ws") {
+            self.requests.push(Request {
+                id,
+                is_over: false,
+                url,
+                kind: text(&told["type"]),
+                bytes: 0,
+            });
+        }
+    }
+
+    fn end(&mut self, id: &str, bytes: u64) {
+        let mut named = self.requests.iter_mut().rev().filter(|request| request.id == id);
+        if let Some(request) = named.next() {
+            (request.is_over, request.bytes) = (true, bytes);
+        }
+    }
 }
 
-/// Reads the performance log and the browser's.
-pub(crate) fn gather(performance: &Value, browser: &Value) -> Seen {
+/// Reads entries of the performance log.
+pub(crate) fn gather(performance: &[Value]) -> Seen {
     let mut seen = Seen::default();
-    for entry in list(performance) {
+    for entry in performance {
         let message = entry["message"].as_str().unwrap_or_default();
         let event: Value = serde_json::from_str(message).unwrap_or_default();
         let (method, told) = (&event["message"]["method"], &event["message"]["params"]);
@@ -46,40 +93,16 @@ pub(crate) fn gather(performance: &Value, browser: &Value) -> Seen {
         match method.as_str() {
             Some("Network.requestWillBeSent") => seen.begin(id, told),
             Some("Network.loadingFinished") => {
-                let requests = seen.requests.iter_mut().rev();
-                if let Some(request) = requests.into_iter().find(|request| request.id == id) {
-                    // A number that may be written as a float, of whole bytes.
-                    let bytes = told["encodedDataLength"].to_string();
-                    request.bytes = bytes.split('.').next().unwrap_or_default().parse().unwrap_or_default();
-                }
+                // A number that may be written as a float, of whole bytes.
+                let bytes = told["encodedDataLength"].to_string();
+                let bytes = bytes.split('.').next().unwrap_or_default().parse();
+                seen.end(&id, bytes.unwrap_or_default());
             }
+            Some("Network.loadingFailed") => seen.end(&id, 0),
             _ => {}
         }
     }
-    for entry in list(browser) {
-        if matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")) {
-            seen.complaints.push(text(&entry["message"]));
-        }
-    }
     seen
-}
-
-impl Seen {
-    fn begin(&mut self, id: String, told: &Value) {
-        let url = text(&told["request"]["url"]);
-        if url.starts_with("http") || url.starts_with("ws") {
-            self.requests.push(Request {
-                id,
-                url,
-                kind: text(&told["type"]),
-                bytes: 0,
-            });
-        }
-    }
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 fn text(value: &Value) -> String {

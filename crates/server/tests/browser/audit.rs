@@ -66,7 +66,7 @@ impl View {
         // A page that answers a form was opened before; what came then counts no more.
         let shown = seen.requests.iter().rposition(|request| request.kind == "Document");
         let view = &seen.requests[shown.unwrap_or_default()..];
-        let view: Vec<_> = view.iter().filter(|request| request.kind != "EventSource").collect();
+        let view: Vec<_> = view.iter().filter(|request| !request.is_stream()).collect();
         let bytes: u64 = view.iter().map(|request| request.bytes).sum();
         if view.is_empty() || bytes == 0 {
             faults.push("nothing was seen of its requests".to_owned());

@@ -86,7 +86,7 @@ async fn a_lead_is_seen_live_in_the_log_and_redelivered() -> Result<()> {
     let jane = json!({"name": "Jane Roe", "email": "jane@example.com"});
     let lead = world.lead(&client, &jane).await?;
     browser.reads_within("Jane Roe", SOON).await?;
-    browser.reads_within("Succeeded", SOON).await?;
+    browser.reads_within("Delivered", SOON).await?;
     ensure!(
         browser.run("return window.neverReloaded", &json!([])).await? == true,
         "it was reloaded"
@@ -143,5 +143,54 @@ async fn a_url_with_a_fault_is_mended_by_following_the_message() -> Result<()> {
     browser.click(By::Button("Redeliver")).await?;
     let received = world.receiver.wait_for(1, crate::world::LIMIT).await?;
     assert_eq!(received[0].json()["data"]["name"], "Jane Roe");
-    browser.reads("Succeeded").await
+    // The page is live: what came of it appears by itself.
+    browser.reads("Delivered").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slack_destination_is_made_by_its_form_and_tried() -> Result<()> {
+    let slack = sensei_test_support::Receiver::start();
+    slack.set_body("ok");
+    let vendors = format!("http://{}", slack.address());
+    let Some(world) = World::start_with(|binary| binary.env("SENSEI_VENDORS_AT", vendors)).await? else {
+        return Ok(());
+    };
+    let client = world.client("Acme Corp", None).await?;
+    let browser = &world.browser;
+    world.sign_in().await?;
+    world.open(&format!("/admin/clients/{client}")).await?;
+    browser.click(By::Link("Destinations")).await?;
+    browser.click(By::Link("New destination")).await?;
+    browser.click(By::Link("Slack")).await?;
+    browser.fill(By::Field("Name"), "Sales channel").await?;
+    // A page of Slack, as people copy it: what is wrong stands at the field, and what was typed stays.
+    let url = By::Css("input[name='config/url'], input[name='url'], input[type=password]");
+    browser.fill(url, "https://app.slack.com/client/T0/C0").await?;
+    browser.click(By::Button("Create destination")).await?;
+    browser.reads("must be an incoming webhook's URL").await?;
+    ensure!(browser.value(By::Field("Name")).await? == "Sales channel");
+    browser
+        .fill(
+            url,
+            "https://hooks.slack.com/services/T00000000/B00000000/5ec7e75ec7e75ec7e75ec7e7",
+        )
+        .await?;
+    browser.click(By::Button("Create destination")).await?;
+    browser.reads("Created.").await?;
+    browser.click(By::Button("Send test lead")).await?;
+    slack.wait_for(1, crate::world::LIMIT).await?;
+    let jane = json!({"name": "Jane Roe", "email": "jane@example.com", "message": "A quote, please"});
+    world.lead(&client, &jane).await?;
+    let received = slack.wait_for(2, crate::world::LIMIT).await?;
+    let message = String::from_utf8_lossy(&received[1].body).into_owned();
+    ensure!(
+        message.contains("Jane Roe") && message.contains("A quote, please"),
+        "{message}"
+    );
+    ensure!(
+        received[1].uri.path().contains("/services/T00000000/B00000000/"),
+        "{}",
+        received[1].uri
+    );
+    Ok(())
 }

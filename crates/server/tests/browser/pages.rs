@@ -14,7 +14,7 @@ const HOSTILE: &str =
 /// A page, and how it is come by.
 struct Page {
     /// What its pictures are called.
-    name: &'static str,
+    name: String,
     path: String,
     /// Filled and sent, by a button's words: the page is what answers then.
     form: Option<Sent>,
@@ -27,9 +27,9 @@ struct Sent {
 }
 
 impl Page {
-    fn new(name: &'static str, path: impl Into<String>) -> Self {
+    fn new(name: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             path: path.into(),
             form: None,
             status: 200,
@@ -40,14 +40,14 @@ impl Page {
         Self { status, ..self }
     }
 
-    fn sent(self, name: &'static str, fields: &[(&'static str, &str)], button: &'static str) -> Self {
+    fn sent(self, name: &str, fields: &[(&'static str, &str)], button: &'static str) -> Self {
         let fields = fields
             .iter()
             .map(|(label, text)| (*label, (*text).to_owned()))
             .collect();
         let form = Some(Sent { fields, button });
         Self {
-            name,
+            name: name.to_owned(),
             form,
             status: 422,
             ..self
@@ -159,16 +159,18 @@ fn admin(seed: &Seed) -> Vec<Page> {
         new().sent("client-new-wrong", &wrong, "Create client"),
         Page::new("nowhere", "/admin/nowhere").status(404),
         Page::new("operator", "/admin/operator"),
+        Page::new("audit", "/admin/operator/audit"),
     ];
     pages.extend(log(seed));
     pages.extend(settings(seed));
+    pages.extend(forms(seed));
     pages
 }
 
 /// What comes and goes.
 fn log(seed: &Seed) -> Vec<Page> {
-    let busy = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
-    let quiet = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.quiet));
+    let busy = |name: &str, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
+    let quiet = |name: &str, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.quiet));
     let (lead, succeeded, failed) = (&seed.lead, &seed.succeeded, &seed.failed);
     vec![
         busy("overview", ""),
@@ -184,6 +186,7 @@ fn log(seed: &Seed) -> Vec<Page> {
         busy("delivery", &format!("/deliveries/{succeeded}")),
         busy("delivery-failed", &format!("/deliveries/{failed}")),
         busy("delivery-response", &format!("/deliveries/{failed}?tab=response")),
+        busy("deliveries-wrong", "/deliveries?statusCode=9999").status(400),
         busy("redeliver-many", "/deliveries/redeliver?state=failed"),
         busy("recoveries", "/recoveries"),
         quiet("recoveries-none", "/recoveries"),
@@ -192,10 +195,10 @@ fn log(seed: &Seed) -> Vec<Page> {
 
 /// What is set.
 fn settings(seed: &Seed) -> Vec<Page> {
-    let busy = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
-    let quiet = |name, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.quiet));
+    let busy = |name: &str, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
+    let quiet = |name: &str, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.quiet));
     let (webhook, slack) = (&seed.destination, &seed.slack);
-    vec![
+    let mut pages = vec![
         busy("settings", "/settings"),
         quiet("settings-none", "/settings"),
         busy("settings", "/settings").sent(
@@ -207,14 +210,52 @@ fn settings(seed: &Seed) -> Vec<Page> {
         busy("secret", &format!("/destinations/{webhook}/secret")),
         busy("destinations", "/destinations"),
         quiet("destinations-none", "/destinations"),
+        busy("destination-kinds", "/destinations/new"),
         busy("destination", &format!("/destinations/{webhook}")),
         busy("destination-slack", &format!("/destinations/{slack}")),
+        busy("destination-edit", &format!("/destinations/{webhook}/edit")),
+        busy("destination-preview", &format!("/destinations/{slack}/preview")),
+        busy("destination-delete", &format!("/destinations/{slack}/delete")),
+        busy("destination-discard", &format!("/destinations/{slack}/discard")),
+        busy("slack", "/destinations/new/slack").sent("slack-wrong", &[("Name", HOSTILE)], "Create destination"),
+    ];
+    // Between them they have every sort of field.
+    for kind in ["webhook", "slack", "salesforce", "email", "jira"] {
+        pages.push(busy(
+            &format!("destination-new-{kind}"),
+            &format!("/destinations/new/{kind}"),
+        ));
+    }
+    pages
+}
+
+/// What visitors see.
+fn forms(seed: &Seed) -> Vec<Page> {
+    let form = |name: &str| Page::new(name, format!("/forms/{}", seed.busy));
+    let empty = [("Your name", ""), ("Email address", "nobody")];
+    let filled = [
+        ("Your name", HOSTILE),
+        ("Email address", "jane@example.com"),
+        ("Message", HOSTILE),
+    ];
+    vec![
+        form("form"),
+        form("form").sent("form-wrong", &empty, "Send"),
+        form("form").sent("form-sent", &filled, "Send").status(200),
+        Page::new("form-none", "/forms/d454991a-eddb-4e81-959d-87c868e050ca").status(404),
     ]
 }
 
-/// A client's own view: what it may not see.
-fn forbidden() -> Vec<Page> {
-    vec![Page::new("forbidden", "/admin/clients").status(403)]
+/// A client's own view, and what it may not see.
+fn own(seed: &Seed) -> Vec<Page> {
+    let busy = |name: &str, rest: &str| Page::new(name, format!("/admin/clients/{}{rest}", seed.busy));
+    vec![
+        busy("own-overview", ""),
+        busy("own-settings", "/settings"),
+        Page::new("forbidden", "/admin/clients").status(403),
+        Page::new("forbidden-operator", "/admin/operator").status(403),
+        Page::new("forbidden-client", format!("/admin/clients/{}", seed.quiet)).status(404),
+    ]
 }
 
 /// Looks at each page in one view, and fails with all that is wrong with any.
@@ -232,7 +273,7 @@ async fn every_page(view: View) -> Result<()> {
     let key = json!({"kind": "secret", "name": "Acme's own", "clientId": seed.busy});
     let key = text(&world.make("/v1/keys", &key).await?, "key")?;
     world.sign_in_with(&key).await?;
-    faults.extend(look(&world, view, &forbidden()).await?);
+    faults.extend(look(&world, view, &own(&seed)).await?);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
@@ -254,7 +295,7 @@ async fn look(world: &World, view: View, pages: &[Page]) -> Result<Vec<String>> 
             browser.click(By::Button(button)).await?;
         }
         let seen = browser.seen().await?;
-        view.keep(browser, &folder, page.name).await?;
+        view.keep(browser, &folder, &page.name).await?;
         let found = view.faults(browser, &world.origin, page.status, &seen).await;
         let found = found.with_context(|| page.path.clone())?;
         faults.extend(

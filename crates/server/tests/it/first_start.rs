@@ -28,10 +28,12 @@ async fn first_start_prints_an_admin_key_and_later_ones_do_not() -> Result<()> {
         .get(link.context("a link that signs in is printed")?)
         .send()
         .await?;
+    // Without the cookie that it sets, one is asked again for the page that it leads to.
     assert_eq!(
-        entered.url().query(),
-        Some("next=%2Fadmin"),
-        "the link is good, and without cookies one is asked again"
+        entered.url().query().map(|query| query.starts_with("next=%2Fadmin")),
+        Some(true),
+        "{}",
+        entered.url()
     );
     assert_eq!(Api::new(address, "sk_another").get("/v1/clients").await?.status, 401);
     process.kill();

@@ -59,6 +59,8 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<()> {
 
     let shown = show(&sensei, &addresses, requests, arguments.once).await;
 
+    // A browser that watches the log would be waited for.
+    sensei.end_streams();
     drop(end);
     for task in serving {
         task.await??;
