@@ -116,15 +116,7 @@ fn file_may_use_numbers_truths_and_lists() {
     assert_eq!(networks, ["127.0.0.0/8", "::1/128"]);
     assert!(config.egress.allow_http);
     assert_eq!(config.limits.lane_concurrency, 8);
-    let config = Config::load(&env(&[
-        (
-            "SENSEI_TRUSTED_PROXIES",
-            "10.0.0.0/33",
-            "must be networks in CIDR notation",
-        ),
-        ("SENSEI_EGRESS_ALLOW", "127.0.0.0/8, 10.0.0.0/8"),
-    ]))
-    .expect("valid");
+    let config = Config::load(&env(&[("SENSEI_EGRESS_ALLOW", "127.0.0.0/8, 10.0.0.0/8")])).expect("valid");
     assert_eq!(config.egress.allow.len(), 2);
 }
 
@@ -193,6 +185,11 @@ fn values_that_cannot_be_used_are_faults() {
         ),
         ("SENSEI_MASTER_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
         ("SENSEI_PREVIOUS_MASTER_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
+        (
+            "SENSEI_TRUSTED_PROXIES",
+            "10.0.0.0/33",
+            "must be networks in CIDR notation",
+        ),
         ("SENSEI_EGRESS_ALLOW", "localhost", "must be networks in CIDR notation"),
         (
             "SENSEI_EGRESS_ALLOW",
