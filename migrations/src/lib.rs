@@ -12,6 +12,7 @@ mod m20261126_000001_filters;
 mod m20261126_000002_checkpoints;
 mod m20261126_000003_templates;
 mod m20261126_000004_sessions;
+mod m20261126_000005_form_gate;
 mod m20261126_000008_frame_ancestors;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000002_checkpoints::Migration),
             Box::new(m20261126_000003_templates::Migration),
             Box::new(m20261126_000004_sessions::Migration),
+            Box::new(m20261126_000005_form_gate::Migration),
             Box::new(m20261126_000008_frame_ancestors::Migration),
         ]
     }

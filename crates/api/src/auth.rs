@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use sensei_domain::{ClientId, DestinationId, KeyId};
 use sensei_persistence::{Access, Actor, KeyKind, Scope};
 
+use crate::gate::{self, Page};
 use crate::path_id::PathId;
 use crate::problem::Problem;
 use crate::problem_kind::ProblemKind;
@@ -29,9 +30,11 @@ pub(crate) struct ClientAccess {
     is_admin: bool,
 }
 
-/// The right to capture leads of the client of the path: any key that reaches it.
+/// The right to capture leads of the client of the path: any key that reaches it. What comes with a publishable one has passed the gate.
 pub(crate) struct CaptureAccess {
     pub(crate) client_id: ClientId,
+    /// With a publishable key: the web page that the request seems to come from.
+    pub(crate) page: Option<Box<Page>>,
 }
 
 impl AdminAccess {
@@ -96,9 +99,14 @@ impl FromRequestParts<ApiState> for CaptureAccess {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
-        let access = authenticate(parts, state).await?;
+        let authenticated = authenticate(parts, state).await;
+        let access = authenticated.map_err(|problem| problem.readable_by(gate::origin_of(parts)))?;
         let client_id = client_within(&access, parts, state).await?;
-        Ok(Self { client_id })
+        let page = match access.kind {
+            KeyKind::Secret => None,
+            KeyKind::Publishable => Some(Box::new(gate::admit(parts, state, client_id).await?)),
+        };
+        Ok(Self { client_id, page })
     }
 }
 

@@ -63,6 +63,11 @@ pub(crate) fn respond_captured(captured: Captured, answer: Answer) -> Response {
     }
 }
 
+/// An answer that an equal request got before.
+pub(crate) fn respond_before(answer: Answer) -> Response {
+    response(answer, true)
+}
+
 fn response(answer: Answer, is_replayed: bool) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];

@@ -1,11 +1,14 @@
 //! `/v1/clients/{clientId}/leads`: capturing one lead, and what was captured.
 
+use std::str::FromStr;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
-use axum::response::Response;
-use sensei_domain::{ClientId, LeadId, NewLead, Timestamp};
-use sensei_persistence::{CaptureLead, CaptureRequest, Idempotency, Lead};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse as _, Response};
+use sensei_domain::{ClientId, LeadId, NewLead, Suspicion, Timestamp};
+use sensei_persistence::{Answer, CaptureLead, CaptureRequest, Idempotency, KeyedRequest, Lead, Suspected};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -15,10 +18,11 @@ use utoipa_axum::routes;
 use crate::auth::{CaptureAccess, ClientAccess};
 use crate::body::JsonBody;
 use crate::idempotency::{self, IdempotencyKey};
+use crate::leads_from_pages;
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
-use crate::query::NoQuery;
+use crate::query::{NoQuery, Parameters};
 use crate::state::ApiState;
 
 /// Named, because the documentation refers to it by a plain name.
@@ -82,6 +86,22 @@ pub(crate) struct LeadView {
     /// When its personal data was erased.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     erased_at: Option<Timestamp>,
+    /// Why it is kept back instead of being delivered; null: it isn't, or was released.
+    #[schema(required)]
+    suspected: Option<SuspectedView>,
+}
+
+/// Why a lead is kept back: it may be no person's.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SuspectedLead)]
+pub(crate) struct SuspectedView {
+    /// `hidden-field-filled`, `too-fast`, `no-form`, `foreign-form`, `form-expired`, `form-reused`.
+    #[schema(value_type = Vec<String>, example = json!(["too-fast"]))]
+    reasons: Vec<Suspicion>,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
 }
 
 impl LeadView {
@@ -97,7 +117,17 @@ impl LeadView {
             session_id: lead.session_id().map(str::to_owned),
             custom: lead.custom().cloned(),
             erased_at: None,
+            suspected: None,
         }
+    }
+
+    /// The same lead, kept back for these reasons, if there are any.
+    pub(crate) fn suspected(mut self, reasons: &[Suspicion], at: Timestamp) -> Self {
+        self.suspected = (!reasons.is_empty()).then(|| SuspectedView {
+            reasons: reasons.to_vec(),
+            at,
+        });
+        self
     }
 }
 
@@ -113,6 +143,7 @@ impl From<Lead> for LeadView {
             custom,
             created_at,
             erased_at,
+            suspected,
             ..
         } = lead;
         let is_kept = erased_at.is_none();
@@ -127,7 +158,82 @@ impl From<Lead> for LeadView {
             session_id,
             custom,
             erased_at,
+            suspected: suspected.map(|Suspected { reasons, at }| SuspectedView { reasons, at }),
         }
+    }
+}
+
+/// A lead as it came in a request.
+pub(crate) struct NewCapture {
+    client_id: ClientId,
+    pub(crate) lead: NewLead,
+    keyed: Option<KeyedRequest>,
+}
+
+impl NewCapture {
+    /// Reads a request; what can't be read of it is told in the order in which it is looked at.
+    fn read(
+        client_id: ClientId,
+        query: Result<NoQuery, Problem>,
+        key: Result<IdempotencyKey, Problem>,
+        body: Result<JsonBody, Problem>,
+    ) -> Result<Self, Problem> {
+        query?;
+        let (key, body) = (key?, body?);
+        Ok(Self {
+            client_id,
+            lead: NewLead::from_json(&body.value)?,
+            keyed: key.request(path(client_id), || body.fingerprint()),
+        })
+    }
+
+    /// What is asked of the store, and what is answered once it is done.
+    pub(crate) fn request(self, suspicions: &[Suspicion], captured_at: Timestamp) -> (CaptureRequest, Answer) {
+        let Self { client_id, lead, keyed } = self;
+        let id = LeadId::new(captured_at);
+        let view = LeadView::of_new(id, captured_at, &lead).suspected(suspicions, captured_at);
+        let answer = idempotency::answer(StatusCode::CREATED, &view);
+        let idempotency = keyed.map(|request| Idempotency {
+            request,
+            answer: answer.clone(),
+        });
+        let request = CaptureRequest {
+            client_id,
+            leads: vec![CaptureLead { id, lead }],
+            captured_at,
+            idempotency,
+        };
+        (request, answer)
+    }
+}
+
+/// Which leads are listed.
+struct LeadQuery {
+    suspected: Option<bool>,
+    paging: Paging,
+}
+
+impl FromRequestParts<ApiState> for LeadQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        let mut parameters = Parameters::of(&parts.uri)?;
+        let query = Self {
+            suspected: parameters.parsed::<Truth>("suspected").map(|Truth(truth)| truth),
+            paging: Paging::read(&mut parameters),
+        };
+        parameters.finish()?;
+        Ok(query)
+    }
+}
+
+struct Truth(bool);
+
+impl FromStr for Truth {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "must be true or false")
     }
 }
 
@@ -140,33 +246,32 @@ fn path(client_id: ClientId) -> String {
 ///
 /// The lead and its deliveries are on disk when this answers, and the webhook is on its way. With an
 /// `Idempotency-Key` the request can be repeated safely for 24 hours: an equal one gets the first one's answer, with the
-/// header `idempotency-replayed: true`. A publishable key is enough.
+/// header `idempotency-replayed: true`.
+///
+/// A publishable key is enough, from a page of an origin that the client allows. Such leads are limited per address and per client (429); the
+/// same lead twice within a minute is one; and those that seem to be no person's are kept and marked (`suspected`), and not delivered until
+/// they are released. Send the token of the form as `sensei-form-token`, and as `sensei-form-trap` what was filled into a field that people don't see.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "captureLead",
     params(("clientId" = Uuid, Path, description = "Whose lead it is")),
     request_body = NewLeadBody,
     responses((status = CREATED, description = "The lead, durable", body = LeadView)))]
 async fn capture(
-    CaptureAccess { client_id }: CaptureAccess,
-    _: NoQuery,
-    key: IdempotencyKey,
+    CaptureAccess { client_id, page }: CaptureAccess,
+    query: Result<NoQuery, Problem>,
+    key: Result<IdempotencyKey, Problem>,
     State(state): State<ApiState>,
-    body: JsonBody,
-) -> Result<Response, Problem> {
-    let lead = NewLead::from_json(&body.value)?;
-    let captured_at = state.now();
-    let id = LeadId::new(captured_at);
-    let answer = idempotency::answer(StatusCode::CREATED, &LeadView::of_new(id, captured_at, &lead));
-    let idempotency = key.request(path(client_id), || body.fingerprint());
-    let idempotency = idempotency.map(|request| Idempotency {
-        request,
-        answer: answer.clone(),
-    });
-    let request = CaptureRequest {
-        client_id,
-        leads: vec![CaptureLead { id, lead }],
-        captured_at,
-        idempotency,
+    body: Result<JsonBody, Problem>,
+) -> Response {
+    let new = NewCapture::read(client_id, query, key, body);
+    let captured = match page {
+        None => capture_at_once(new, &state).await,
+        Some(page) => leads_from_pages::capture(new, page, state).await,
     };
+    captured.unwrap_or_else(Problem::into_response)
+}
+
+async fn capture_at_once(new: Result<NewCapture, Problem>, state: &ApiState) -> Result<Response, Problem> {
+    let (request, answer) = new?.request(&[], state.now());
     Ok(idempotency::respond_captured(
         state.store().capture(request).await?,
         answer,
@@ -177,11 +282,20 @@ async fn capture(
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "listLeads",
-    params(("clientId" = Uuid, Path, description = "Whose leads"), Paging),
+    params(("clientId" = Uuid, Path, description = "Whose leads"),
+        ("suspected" = Option<bool>, Query, description = "Only those that are kept back as suspected (`true`), or only the others"), Paging),
     responses((status = OK, description = "A page of leads", body = LeadList)))]
-async fn list(access: ClientAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<LeadList>, Problem> {
+async fn list(
+    access: ClientAccess,
+    LeadQuery { suspected, paging }: LeadQuery,
+    State(state): State<ApiState>,
+) -> Result<Json<LeadList>, Problem> {
     state.client(access.client_id).await?;
-    let leads = state.store().leads(access.client_id, paging.page()).await?;
+    let (store, client, page) = (state.store(), access.client_id, paging.page());
+    let leads = match suspected {
+        None => store.leads(client, page).await?,
+        Some(is_suspected) => store.leads_by_suspicion(client, is_suspected, page).await?,
+    };
     Ok(Json(paging.list(leads, |lead| lead.id.as_uuid())))
 }
 

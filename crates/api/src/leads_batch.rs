@@ -82,13 +82,13 @@ fn path(client_id: ClientId) -> String {
 ///
 /// Up to 1,000 at once. The valid ones are captured, durable together when this answers; the others are reported,
 /// each with what is wrong, so look at `rejected`. Correct and send those again by themselves. With an `Idempotency-Key` the whole request
-/// can be repeated safely for 24 hours. A publishable key is enough.
+/// can be repeated safely for 24 hours. A publishable key is enough, under the conditions of a single lead.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/leads/batch", tag = "leads", operation_id = "captureLeads",
     params(("clientId" = Uuid, Path, description = "Whose leads they are")),
     request_body = LeadBatchBody,
     responses((status = OK, description = "One answer a lead", body = BatchView)))]
 async fn capture(
-    CaptureAccess { client_id }: CaptureAccess,
+    CaptureAccess { client_id, page }: CaptureAccess,
     _: NoQuery,
     key: IdempotencyKey,
     State(state): State<ApiState>,
@@ -96,12 +96,17 @@ async fn capture(
 ) -> Result<Response, Problem> {
     let values = leads_of(&body.value)?;
     let captured_at = state.now();
+    let suspicions = page.as_ref().map(|page| {
+        state.gate().count(page, values.len() - 1, captured_at);
+        page.judge_many()
+    });
+    let suspicions = suspicions.unwrap_or_default();
     let mut leads = Vec::with_capacity(values.len());
     let items = values.iter().enumerate().map(|(index, value)| {
         match NewLead::from_json_at(value, &format!("/leads/{index}")) {
             Ok(lead) => {
                 let id = LeadId::new(captured_at);
-                let view = Box::new(LeadView::of_new(id, captured_at, &lead));
+                let view = Box::new(LeadView::of_new(id, captured_at, &lead).suspected(&suspicions, captured_at));
                 leads.push(CaptureLead { id, lead });
                 BatchItem::Captured {
                     status: StatusCode::CREATED.as_u16(),
@@ -134,7 +139,7 @@ async fn capture(
         idempotency,
     };
     Ok(idempotency::respond_captured(
-        state.store().capture(request).await?,
+        state.store().capture_suspected(request, suspicions).await?,
         answer,
     ))
 }

@@ -9,7 +9,9 @@
 
 mod auth;
 mod body;
+mod client_address;
 mod clients;
+mod cors;
 mod deliveries;
 mod destination_fields;
 mod destination_health;
@@ -23,6 +25,9 @@ mod docs_page;
 mod dry_run;
 mod exchange;
 mod filter_schema;
+mod form_schema;
+mod forms;
+mod gate;
 mod health;
 mod hooks;
 mod idempotency;
@@ -30,6 +35,8 @@ mod keys;
 mod keys_under_way;
 mod leads;
 mod leads_batch;
+mod leads_from_pages;
+mod leads_release;
 mod openapi;
 mod origins;
 mod page;

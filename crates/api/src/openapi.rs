@@ -60,6 +60,8 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::settings::routes())
         .merge(crate::leads::routes())
         .merge(crate::leads_batch::routes())
+        .merge(crate::leads_release::routes())
+        .merge(crate::forms::routes())
         .merge(crate::destinations::routes())
         .merge(crate::destination_secrets::routes())
         .merge(crate::destination_test::routes())

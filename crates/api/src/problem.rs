@@ -12,6 +12,7 @@ use sensei_persistence::{CaptureError, ChangeError, KeyReused, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::cors;
 use crate::problem_kind::ProblemKind;
 use crate::request_id::RequestId;
 
@@ -28,6 +29,8 @@ pub(crate) struct Problem {
     errors: Vec<ProblemError>,
     retry_after: Option<u16>,
     is_wrong_key: bool,
+    /// The web page that may read it.
+    reader: Option<HeaderValue>,
 }
 
 /// One thing that is wrong with a request, and where it stands.
@@ -81,6 +84,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             is_wrong_key: false,
+            reader: None,
         }
     }
 
@@ -110,6 +114,14 @@ impl Problem {
         Self {
             is_wrong_key,
             ..Self::new(ProblemKind::Unauthorized, detail)
+        }
+    }
+
+    /// Lets a web page of this origin read it.
+    pub(crate) fn readable_by(self, origin: Option<&HeaderValue>) -> Self {
+        Self {
+            reader: origin.cloned(),
+            ..self
         }
     }
 
@@ -217,6 +229,9 @@ impl Problem {
                 "Bearer"
             };
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.reader.is_some() {
+            cors::readable(&mut headers, self.reader.as_ref());
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use sensei_domain::{ClientId, DestinationId, Fields, Timestamp, WebOrigin, WebhookUrl};
+use sensei_domain::{ClientId, DestinationId, Fields, LeadForm, Timestamp, WebOrigin, WebhookUrl};
 use sensei_persistence::{Settings, SettingsChange};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,11 +11,14 @@ use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
 use crate::body::JsonBody;
+use crate::form_schema::LeadFormSchema;
 use crate::origins;
 use crate::problem::Problem;
 use crate::query::NoQuery;
 use crate::state::ApiState;
 
+/// Sites of one client.
+const ORIGINS_MAX: usize = 50;
 /// Products that show a client's view in their pages.
 const ANCESTORS_MAX: usize = 20;
 
@@ -39,6 +42,12 @@ struct SettingsChangeBody {
     /// Whether the client's destinations also hear of their own troubles. Takes an admin's key.
     #[schema(nullable = false)]
     operational_events: Option<bool>,
+    /// Where web pages may come from that capture leads with a publishable key; empty or null: anywhere, but then only our own form's leads
+    /// are delivered without being looked at.
+    #[schema(max_items = 50, example = json!(["https://www.acme.example"]))]
+    allowed_origins: Option<Vec<String>>,
+    /// Another lead form, whole; null: the default one.
+    form: Option<LeadFormSchema>,
     /// Origins of the pages that may embed the client's own view of the console; empty or null: none. Takes an admin's key.
     #[schema(max_items = 20, example = json!(["https://app.acme.example"]))]
     frame_ancestors: Option<Vec<String>>,
@@ -61,6 +70,12 @@ pub(crate) struct SettingsView {
     include_custom_fields: bool,
     /// Whether the client's destinations also hear of their own troubles.
     operational_events: bool,
+    /// Where web pages may come from that capture leads with a publishable key.
+    #[schema(value_type = Vec<String>, example = json!(["https://www.acme.example"]))]
+    allowed_origins: Vec<WebOrigin>,
+    /// The lead form, with all its parts.
+    #[schema(value_type = LeadFormSchema)]
+    form: LeadForm,
     /// Origins of the pages that may embed the client's own view of the console.
     #[schema(value_type = Vec<String>, example = json!(["https://app.acme.example"]))]
     frame_ancestors: Vec<WebOrigin>,
@@ -76,6 +91,8 @@ impl From<Settings> for SettingsView {
             destination_id,
             include_custom_fields,
             operational_events,
+            allowed_origins,
+            form,
             frame_ancestors,
             updated_at,
         } = settings;
@@ -85,6 +102,8 @@ impl From<Settings> for SettingsView {
             destination_id,
             include_custom_fields,
             operational_events,
+            allowed_origins,
+            form,
             frame_ancestors,
             updated_at,
         }
@@ -124,6 +143,11 @@ async fn change(
     let lead_webhook_url = state.webhook_url(&mut fields, "leadWebhookUrl");
     let include_custom_fields = fields.optional_bool("includeCustomFields");
     let operational_events = fields.optional_bool("operationalEvents");
+    let allowed_origins = fields.value("allowedOrigins");
+    let allowed_origins = allowed_origins.map(|list| origins::read(list, "/allowedOrigins", ORIGINS_MAX));
+    let allowed_origins = allowed_origins.and_then(|list| fields.nested(list));
+    let form = fields.value("form").map(|form| LeadForm::from_json_at(form, "/form"));
+    let form = form.and_then(|form| fields.nested(form));
     let frame_ancestors = fields.value("frameAncestors");
     let frame_ancestors = frame_ancestors.map(|list| origins::read(list, "/frameAncestors", ANCESTORS_MAX));
     let frame_ancestors = frame_ancestors.and_then(|list| fields.nested(list));
@@ -134,6 +158,8 @@ async fn change(
         lead_webhook_url,
         include_custom_fields,
         operational_events,
+        allowed_origins,
+        form,
         frame_ancestors,
     };
     let settings = state

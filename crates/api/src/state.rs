@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
 use sensei_domain::{ClientId, Clock, DestinationId, Fault, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, DestinationConfig, Store};
 use serde_json::Value;
 
+use crate::gate::Gate;
 use crate::keys_under_way::KeysUnderWay;
 use crate::problem::Problem;
 
@@ -37,6 +39,7 @@ struct Parts {
     tester: Tester,
     keys_under_way: KeysUnderWay,
     breakers: Option<Breakers>,
+    gate: Gate,
 }
 
 impl ApiState {
@@ -46,6 +49,7 @@ impl ApiState {
             tester: Tester::new(egress.clone(), registry.clone(), Arc::clone(&clock)),
             keys_under_way: KeysUnderWay::default(),
             breakers: None,
+            gate: Gate::default(),
             store,
             egress,
             registry,
@@ -58,6 +62,18 @@ impl ApiState {
     pub fn with_breakers(mut self, breakers: Breakers) -> Self {
         Arc::make_mut(&mut self.0).breakers = Some(breakers);
         self
+    }
+
+    /// Takes these proxies' word (`x-forwarded-for`) for where a web page's request comes from. The router must be served with the peers'
+    /// addresses ([`axum::extract::ConnectInfo`] of a [`std::net::SocketAddr`]); without them, leads of web pages are limited per client alone.
+    #[must_use]
+    pub fn with_trusted_proxies(mut self, proxies: Vec<IpNet>) -> Self {
+        Arc::make_mut(&mut self.0).gate.trust(proxies);
+        self
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -11,6 +11,7 @@ mod assets;
 mod failure;
 mod form;
 mod headers;
+mod lead_form;
 mod moment;
 mod page;
 mod pages;

@@ -7,6 +7,7 @@
 
 mod births;
 mod foregone;
+mod release;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -15,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sea_orm::{DbErr, RuntimeErr};
-use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Timestamp};
+use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Suspicion, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use self::births::Births;
 use self::foregone::Foregone;
+pub use self::release::ReleaseError;
 use crate::directory::{self, Reading};
 use crate::error::StoreError;
 use crate::group_commit::Batched;
@@ -87,24 +89,52 @@ type Answered = Result<Captured, CaptureError>;
 pub(crate) struct Pending {
     request: CaptureRequest,
     foregone: Option<Foregone>,
+    /// Why the leads are kept back; nothing: they aren't.
+    suspicions: Vec<Suspicion>,
     caller: oneshot::Sender<Answered>,
     _room: OwnedSemaphorePermit,
+}
+
+impl Pending {
+    /// Whether it takes more than the leads' own rows.
+    fn is_particular(&self) -> bool {
+        self.request.idempotency.is_some() || !self.suspicions.is_empty()
+    }
 }
 
 impl Store {
     /// Captures leads. They are on disk when this answers, and stay even if the caller stops waiting.
     pub async fn capture(&self, request: CaptureRequest) -> Answered {
+        let foregone = Foregone::judge(&request, &self.shared().directory).await;
+        self.enqueue(request, foregone, Vec::new()).await
+    }
+
+    /// As [`Store::capture`], but the leads are only kept, until somebody [releases](Store::release_lead) them. Without a reason they are
+    /// delivered like any other.
+    pub async fn capture_suspected(&self, request: CaptureRequest, suspicions: Vec<Suspicion>) -> Answered {
+        if suspicions.is_empty() {
+            return self.capture(request).await;
+        }
+        self.enqueue(request, None, suspicions).await
+    }
+
+    async fn enqueue(
+        &self,
+        request: CaptureRequest,
+        foregone: Option<Foregone>,
+        suspicions: Vec<Suspicion>,
+    ) -> Answered {
         let (meters, leads) = (&self.shared().meters, request.leads.len());
         let weight = u32::try_from(leads.max(1)).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(self.room_for_leads()).try_acquire_many_owned(weight) else {
             meters.refused_overload(leads);
             return Err(CaptureError::Overloaded);
         };
-        let foregone = Foregone::judge(&request, &self.shared().directory).await;
         let (caller, answer) = oneshot::channel();
         let pending = Pending {
             request,
             foregone,
+            suspicions,
             caller,
             _room: room,
         };
@@ -152,10 +182,10 @@ impl Captures {
 
     /// Writes a batch in one statement, which is a transaction by itself: on PostgreSQL each is a way to the server and
     /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
-    /// clients that aren't there or have changed since they were read.
+    /// clients that aren't there or have changed since they were read, or leads that are suspected.
     async fn write_at_once(&self, items: &[Pending], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
         let connections = &self.shared.connections;
-        if connections.is_sqlite() || items.iter().any(|item| item.request.idempotency.is_some()) {
+        if connections.is_sqlite() || items.iter().any(Pending::is_particular) {
             return Ok(None);
         }
         let begun = Instant::now();
@@ -242,6 +272,10 @@ impl Batched for Captures {
                 (None, _) => Err(CaptureError::UnknownClient),
                 (_, Standing::Reused) => Err(CaptureError::KeyReused),
                 (_, Standing::Answered(answer)) => Ok(Captured::Before(answer)),
+                (Some(_), Standing::Fresh) if !item.suspicions.is_empty() => {
+                    births.add_suspected(&item.request, &item.suspicions);
+                    Ok(Captured::Now)
+                }
                 (Some(addressee), Standing::Fresh) => {
                     births.add(&item.request, item.foregone.as_ref(), addressee);
                     Ok(Captured::Now)
@@ -250,6 +284,7 @@ impl Batched for Captures {
         }
         let (rows, unmatched) = (std::mem::take(&mut births.rows), std::mem::take(&mut births.unmatched));
         rows::insert(&transaction, rows, unmatched).await?;
+        rows::insert_suspected(&transaction, std::mem::take(&mut births.suspected)).await?;
         transaction.commit().await?;
         Ok(Done::new(answers, births))
     }

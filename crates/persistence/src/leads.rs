@@ -17,13 +17,14 @@ impl Store {
     /// Reads a lead.
     pub async fn lead(&self, client: ClientId, id: LeadId) -> Result<Option<Lead>, StoreError> {
         let query = Entity::find_by_id(id.as_uuid()).filter(Column::ClientId.eq(client.as_uuid()));
-        query.one(&self.connections().reader).await?.map(lead).transpose()
+        let found = query.one(&self.connections().reader).await?.map(lead).transpose()?;
+        Ok(self.marked(found.into_iter().collect()).await?.pop())
     }
 
     /// A client's leads.
     pub async fn leads(&self, client: ClientId, page: Page) -> Result<Vec<Lead>, StoreError> {
         let rows = query(client, page).all(&self.connections().reader).await?;
-        rows.into_iter().map(lead).collect()
+        self.marked(rows.into_iter().map(lead).collect::<Result<_, _>>()?).await
     }
 
     /// Erases a lead: the person's data here, in its events' bodies and in what receivers answered, and cancels
@@ -52,6 +53,9 @@ impl Store {
                 sql,
                 values,
             ))
+            .await?;
+        entities::suspected_leads::Entity::delete_by_id(found.id)
+            .exec(&transaction)
             .await?;
         events::Entity::update_many()
             .col_expr(events::Column::Body, Expr::value(Vec::<u8>::new()))
@@ -91,7 +95,8 @@ pub(crate) fn query(client: ClientId, page: Page) -> Select<Entity> {
     query.order_by_desc(Column::Id).limit(u64::from(page.limit))
 }
 
-fn lead(row: Model) -> Result<Lead, StoreError> {
+/// A lead as its row has it; whether it is suspected stands elsewhere.
+pub(crate) fn lead(row: Model) -> Result<Lead, StoreError> {
     let custom = row.custom.map(|custom| serde_json::from_str(&custom)).transpose();
     Ok(Lead {
         id: LeadId::from_uuid(row.id),
@@ -104,5 +109,6 @@ fn lead(row: Model) -> Result<Lead, StoreError> {
         custom: custom.map_err(|_| StoreError::Unreadable { what: "custom fields" })?,
         created_at: Timestamp::from_millis(row.created_at),
         erased_at: row.erased_at.map(Timestamp::from_millis),
+        suspected: None,
     })
 }

@@ -28,6 +28,7 @@ use crate::stats::STANDING;
 use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
 
+mod form_gate;
 mod housekeeping;
 mod recording;
 
@@ -141,6 +142,7 @@ fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
         hot,
         hot_of_recoveries,
         hot_of_clients,
+        form_gate::hot,
         housekeeping::hot,
         recording::hot,
     ];

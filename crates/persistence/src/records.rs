@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::destination_config::DestinationConfig;
 use crate::destinations::LEAD_WEBHOOK;
 use crate::keys::KeyKind;
+use crate::suspected::Suspected;
 
 /// A piece of a list, newest first.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,8 @@ pub struct Lead {
     pub created_at: Timestamp,
     /// When its personal data was erased.
     pub erased_at: Option<Timestamp>,
+    /// Why it is kept back.
+    pub suspected: Option<Suspected>,
 }
 
 /// Where a client wants events sent.

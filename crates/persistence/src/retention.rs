@@ -111,6 +111,11 @@ pub(crate) const LEADS: Task = Task {
         ),
         concat!("DELETE FROM deliveries WHERE lead_id IN (", forgotten_leads!(), ")"),
         concat!("DELETE FROM events WHERE lead_id IN (", forgotten_leads!(), ")"),
+        concat!(
+            "DELETE FROM suspected_leads WHERE lead_id IN (",
+            forgotten_leads!(),
+            ")"
+        ),
         concat!("DELETE FROM leads WHERE id IN (", forgotten_leads!(), ")"),
     ],
 };

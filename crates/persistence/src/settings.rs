@@ -5,7 +5,7 @@
 //! new destination. Saving what is there already changes nothing.
 
 use sea_orm::{ActiveValue, DatabaseTransaction, EntityTrait};
-use sensei_domain::{ClientId, DestinationId, Timestamp, WebOrigin, WebhookUrl};
+use sensei_domain::{ClientId, DestinationId, LeadForm, Timestamp, WebOrigin, WebhookUrl};
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -27,6 +27,10 @@ pub struct Settings {
     pub include_custom_fields: bool,
     /// Whether its destinations also hear of their own troubles.
     pub operational_events: bool,
+    /// Where web pages may come from that capture its leads; none: anywhere.
+    pub allowed_origins: Vec<WebOrigin>,
+    /// Its lead form.
+    pub form: LeadForm,
     /// Whose pages may embed its own view of the console.
     pub frame_ancestors: Vec<WebOrigin>,
     /// When the client last changed.
@@ -42,8 +46,21 @@ pub struct SettingsChange {
     pub include_custom_fields: Option<bool>,
     /// Whether its destinations also hear of their own troubles.
     pub operational_events: Option<bool>,
+    /// Where web pages may come from that capture its leads.
+    pub allowed_origins: Option<Vec<WebOrigin>>,
+    /// Another lead form.
+    pub form: Option<LeadForm>,
     /// Whose pages may embed its own view of the console.
     pub frame_ancestors: Option<Vec<WebOrigin>>,
+}
+
+/// What anybody may know of a client: its lead form, and where that may stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicForm {
+    /// Where web pages may come from; none: anywhere.
+    pub allowed_origins: Vec<WebOrigin>,
+    /// The form.
+    pub form: LeadForm,
 }
 
 /// What became of a change.
@@ -62,7 +79,15 @@ impl Store {
         };
         let webhook = destinations::lead_webhook(reader, client).await?;
         let webhook = webhook.as_ref().map(behind).transpose()?;
-        Ok(Some(settings(&row, webhook)))
+        Ok(Some(settings(&row, webhook)?))
+    }
+
+    /// Reads a client's lead form. `None` when there is no such client.
+    pub async fn public_form(&self, client: ClientId) -> Result<Option<PublicForm>, StoreError> {
+        let row = Entity::find_by_id(client.as_uuid())
+            .one(&self.connections().reader)
+            .await?;
+        row.as_ref().map(public_form).transpose()
     }
 
     /// Whose pages may embed a client's own view of the console; nobody's when there is no such client.
@@ -131,6 +156,14 @@ pub(crate) async fn apply(
     let mut wanted = client.clone();
     wanted.include_custom_fields = change.include_custom_fields.unwrap_or(client.include_custom_fields);
     wanted.operational_events = change.operational_events.unwrap_or(client.operational_events);
+    if let Some(origins) = &change.allowed_origins {
+        wanted.allowed_origins = serde_json::to_string(origins).expect("texts become JSON");
+    }
+    if let Some(form) = &change.form {
+        // The default isn't kept, so that it may become better.
+        let is_own = *form != LeadForm::default();
+        wanted.form = is_own.then(|| serde_json::to_string(form).expect("texts become JSON"));
+    }
     if let Some(ancestors) = &change.frame_ancestors {
         let ancestors = ancestors.iter().map(WebOrigin::as_str);
         wanted.frame_ancestors = ancestors.collect::<Vec<_>>().join(" ");
@@ -142,6 +175,8 @@ pub(crate) async fn apply(
             id: ActiveValue::Unchanged(client.id),
             include_custom_fields: ActiveValue::Set(wanted.include_custom_fields),
             operational_events: ActiveValue::Set(wanted.operational_events),
+            allowed_origins: ActiveValue::Set(wanted.allowed_origins.clone()),
+            form: ActiveValue::Set(wanted.form.clone()),
             frame_ancestors: ActiveValue::Set(wanted.frame_ancestors.clone()),
             updated_at: ActiveValue::Set(wanted.updated_at),
             ..Default::default()
@@ -152,22 +187,42 @@ pub(crate) async fn apply(
         audit::log(transaction, now, actor, "settings.changed", Some(id), id).await?;
     }
     Ok(Applied {
-        settings: settings(&wanted, after),
+        settings: settings(&wanted, after)?,
         changed,
     })
 }
 
-fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Settings {
+fn settings(client: &Model, webhook: Option<(DestinationId, WebhookUrl)>) -> Result<Settings, StoreError> {
     let (destination_id, lead_webhook_url) = webhook.unzip();
-    Settings {
+    let PublicForm { allowed_origins, form } = public_form(client)?;
+    Ok(Settings {
         client_id: ClientId::from_uuid(client.id),
         lead_webhook_url,
         destination_id,
         include_custom_fields: client.include_custom_fields,
         operational_events: client.operational_events,
+        allowed_origins,
+        form,
         frame_ancestors: origins(&client.frame_ancestors),
         updated_at: Timestamp::from_millis(client.updated_at),
-    }
+    })
+}
+
+fn public_form(client: &Model) -> Result<PublicForm, StoreError> {
+    let texts = serde_json::from_str::<Vec<String>>(&client.allowed_origins).ok();
+    let origins = texts.and_then(|texts| texts.iter().map(|text| text.parse().ok()).collect());
+    let form = client.form.as_ref().map(|form| {
+        let form = serde_json::from_str(form).ok()?;
+        LeadForm::from_json_at(&form, "").ok()
+    });
+    Ok(PublicForm {
+        allowed_origins: origins.ok_or(StoreError::Unreadable {
+            what: "allowed origins",
+        })?,
+        form: form
+            .unwrap_or_else(|| Some(LeadForm::default()))
+            .ok_or(StoreError::Unreadable { what: "lead form" })?,
+    })
 }
 
 /// As they were joined; only what was parsed before is ever written.

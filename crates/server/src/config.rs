@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use sensei_dispatcher::{EgressOptions, Limits};
 use sensei_persistence::{DatabaseUrl, MasterKey, Retention};
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics are served; `None`: nowhere.
     pub admin_listen: Option<AdminListen>,
+    /// Proxies whose word is taken for the address that a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where leads are kept.
     pub database: DatabaseUrl,
     /// For how long a process holds a delivery before another may take it.

@@ -67,8 +67,9 @@ impl Sensei {
             store: store.clone(),
             dispatcher: dispatcher.watch(),
         });
-        let api =
-            ApiState::new(store.clone(), egress, registry, Arc::clone(&clock)).with_breakers(dispatcher.breakers());
+        let api = ApiState::new(store.clone(), egress, registry, Arc::clone(&clock))
+            .with_breakers(dispatcher.breakers())
+            .with_trusted_proxies(config.trusted_proxies.clone());
         let api_router = sensei_api::router(api.clone());
         let console = sensei_console::router(ConsoleState::new(store.clone(), api_router.clone(), clock));
         Ok(Self {
@@ -81,7 +82,9 @@ impl Sensei {
         })
     }
 
-    /// The routes of the API (`/v1/…`, `/healthz`, …) and of the console (`/admin`), to serve or to merge with another router.
+    /// The routes of the API (`/v1/…`, `/healthz`, …), of the console (`/admin`) and of lead forms (`/forms`, `/embed.js`), to serve or to merge
+    /// with another router. Serve it with the peers' addresses (`into_make_service_with_connect_info::<SocketAddr>`), by which leads of web pages
+    /// are limited; without, they are limited per client alone.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -1,10 +1,12 @@
 //! The router on a store of its own, and requests to it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request};
 use bytes::Bytes;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
@@ -22,11 +24,12 @@ pub(crate) const ADMIN: &str = "sk_admin-of-the-tests-0123456789abcdef";
 /// What the egress guard of the tests lets through.
 pub(crate) const RECEIVER: &str = "http://127.0.0.1:9/leads";
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "clients",
     "destinations",
     "destination_health",
     "leads",
+    "suspected_leads",
     "events",
     "deliveries",
     "attempts",
@@ -143,6 +146,7 @@ impl TestApp {
             method,
             path: path.into(),
             headers,
+            peer: None,
             body: Body::empty(),
         }
     }
@@ -210,6 +214,7 @@ pub(crate) struct Call<'a> {
     method: Method,
     path: String,
     headers: HeaderMap,
+    peer: Option<SocketAddr>,
     body: Body,
 }
 
@@ -228,6 +233,12 @@ impl Call<'_> {
         self
     }
 
+    /// As if it came over a connection from this address.
+    pub(crate) fn peer(mut self, address: &str) -> Self {
+        self.peer = Some(SocketAddr::new(address.parse().expect("an address"), 50_000));
+        self
+    }
+
     pub(crate) fn json(self, body: &Value) -> Self {
         self.raw(body.to_string())
     }
@@ -243,6 +254,9 @@ impl Call<'_> {
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().expect("a path");
         *request.headers_mut() = self.headers;
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
         let response = self
             .app
             .router

@@ -57,6 +57,8 @@ fn the_documented_routes_are_those_of_the_contract() {
         ("POST", format!("{client}/leads/batch")),
         ("GET", format!("{client}/leads/{{leadId}}")),
         ("DELETE", format!("{client}/leads/{{leadId}}")),
+        ("POST", format!("{client}/leads/{{leadId}}/release")),
+        ("GET", "/v1/forms/{clientId}".to_owned()),
         ("GET", format!("{client}/destinations")),
         ("POST", format!("{client}/destinations")),
         ("GET", format!("{client}/destinations/{{destinationId}}")),
@@ -340,7 +342,8 @@ async fn bodies_take_the_documented_fields() {
                 Method::PATCH,
                 client.settings(),
                 json!({"leadWebhookUrl": url, "includeCustomFields": true, "operationalEvents": false,
-                    "frameAncestors": ["https://app.acme.example"]}),
+                    "frameAncestors": ["https://app.acme.example"],
+                    "allowedOrigins": ["https://acme.example"], "form": {"lang": "de"}}),
             ),
         ),
         (
@@ -471,5 +474,5 @@ fn every_operation_documents_its_problems() {
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 40);
+    assert_eq!(by_status["401"], 41);
 }

@@ -304,14 +304,20 @@ async fn what_is_wrong_stands_by_its_field_and_what_was_typed_is_kept() {
     // A template that is none.
     let fields = plain(&[
         ("name", "Chat"),
-        ("config/url", "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX"),
+        (
+            "config/url",
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
+        ),
         ("retry", "standard"),
         ("template/text", "{{ data.name"),
     ]);
     let slack = format!("{list}/new/slack");
     let page = submit(&browser, &slack, &slack, &fields).await;
     let body = page.expect(422);
-    assert!(body.contains("id=\"template-text-wrong\">") && body.contains(">{{ data.name</textarea>"), "{body}");
+    assert!(
+        body.contains("id=\"template-text-wrong\">") && body.contains(">{{ data.name</textarea>"),
+        "{body}"
+    );
     // A filter that isn't JSON.
     let fields = plain(&[
         ("name", "CRM"),

@@ -5,5 +5,6 @@ mod assets;
 mod clients;
 mod destinations;
 mod embedding;
+mod lead_form;
 mod session;
 mod settings;

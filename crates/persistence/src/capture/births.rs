@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sea_orm::Value;
 use sensei_domain::{
     ClientId, DeliveryId, DeliveryState, DestinationId, DestinationStatus, EventId, LeadCreated, LeadId, Mismatch,
-    Standing as Schedule, Timestamp, Trigger,
+    Standing as Schedule, Suspicion, Timestamp, Trigger,
 };
 
 use super::foregone::Foregone;
@@ -18,6 +18,7 @@ use crate::checkpoints::Checkpoints;
 use crate::directory::{Addressee, Bound};
 use crate::job::{Handover, Job, Lease, Place};
 use crate::store::Shared;
+use crate::suspected;
 use crate::unmatched;
 
 /// The rows of a batch, and the places that were found for its deliveries.
@@ -32,6 +33,8 @@ pub(super) struct Births {
     pub(super) rows: Vec<Born>,
     /// Deliveries that a filter keeps from being attempted.
     pub(super) unmatched: Vec<[Value; 11]>,
+    /// Leads that are kept back, and why.
+    pub(super) suspected: Vec<([Value; 9], [Value; 4])>,
     pub(super) filled: Vec<(Box<dyn Place>, Job)>,
     pub(super) left_behind: BTreeSet<DestinationId>,
 }
@@ -48,6 +51,7 @@ impl Births {
             checkpoints: Checkpoints::of(Arc::clone(shared)),
             rows: Vec::new(),
             unmatched: Vec::new(),
+            suspected: Vec::new(),
             filled: Vec::new(),
             left_behind: BTreeSet::new(),
         }
@@ -57,35 +61,41 @@ impl Births {
     pub(super) fn add(&mut self, request: &CaptureRequest, foregone: Option<&Foregone>, addressee: &Arc<Addressee>) {
         for (number, lead) in request.leads.iter().enumerate() {
             let said = foregone.and_then(|foregone| foregone.of(number, addressee));
-            self.add_lead(request, lead, said, addressee);
+            self.add_lead(request.client_id, request.captured_at, lead, said, addressee);
         }
+    }
+
+    /// Leads that are kept back: there is no event of them, and no delivery.
+    pub(super) fn add_suspected(&mut self, request: &CaptureRequest, reasons: &[Suspicion]) {
+        let (client, at) = (request.client_id, request.captured_at);
+        for lead in &request.leads {
+            let why = [
+                lead.id.as_uuid().into(),
+                client.as_uuid().into(),
+                suspected::to_column(reasons).into(),
+                at.as_millis().into(),
+            ];
+            self.suspected.push((lead_row(client, at, lead), why));
+        }
+    }
+
+    /// A lead that was kept back, as if it were captured now.
+    pub(super) fn add_released(&mut self, client: ClientId, lead: &CaptureLead, addressee: &Addressee) {
+        self.add_lead(client, self.now, lead, None, addressee);
     }
 
     fn add_lead(
         &mut self,
-        request: &CaptureRequest,
-        CaptureLead { id, lead }: &CaptureLead,
+        client: ClientId,
+        at: Timestamp,
+        captured: &CaptureLead,
         said: Option<&[Option<Mismatch>]>,
         addressee: &Addressee,
     ) {
-        let client = request.client_id;
-        let (event_id, at) = (EventId::new(request.captured_at), request.captured_at);
+        let CaptureLead { id, lead } = captured;
+        let event_id = EventId::new(at);
         let event = LeadCreated::new(*id, at, lead, client, &addressee.name, addressee.include_custom_fields);
         let body = event.to_bytes();
-        let custom = lead
-            .custom()
-            .map(|custom| serde_json::Value::Object(custom.clone()).to_string());
-        let lead_row = [
-            id.as_uuid().into(),
-            client.as_uuid().into(),
-            lead.name().into(),
-            lead.email().as_str().into(),
-            lead.phone().into(),
-            lead.message().into(),
-            lead.session_id().into(),
-            custom.into(),
-            at.as_millis().into(),
-        ];
         let event_row = [
             event_id.as_uuid().into(),
             client.as_uuid().into(),
@@ -109,7 +119,7 @@ impl Births {
             }
         }
         self.rows.push(Born {
-            lead: lead_row,
+            lead: lead_row(client, at, captured),
             event: event_row,
             deliveries,
         });
@@ -185,6 +195,23 @@ impl Births {
         }
         row
     }
+}
+
+fn lead_row(client: ClientId, at: Timestamp, CaptureLead { id, lead }: &CaptureLead) -> [Value; 9] {
+    let custom = lead
+        .custom()
+        .map(|custom| serde_json::Value::Object(custom.clone()).to_string());
+    [
+        id.as_uuid().into(),
+        client.as_uuid().into(),
+        lead.name().into(),
+        lead.email().as_str().into(),
+        lead.phone().into(),
+        lead.message().into(),
+        lead.session_id().into(),
+        custom.into(),
+        at.as_millis().into(),
+    ]
 }
 
 /// Why a destination's filter keeps a lead from it. What filters see of the event is made for the first of them.

@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Value};
 
 use crate::multi_row::{self, LARGEST_CHUNK, Sql, Table, UNLESS_THERE};
+use crate::suspected::SUSPECTED;
 use crate::unmatched::UNMATCHED;
 
 /// A lead's rows.
@@ -55,6 +56,29 @@ pub(super) async fn insert(
     unmatched: Vec<[Value; 11]>,
 ) -> Result<(), DbErr> {
     insert_born(transaction, born).await?;
+    multi_row::insert(transaction, &UNMATCHED, unmatched).await
+}
+
+/// Inserts leads that are kept back, and why.
+pub(super) async fn insert_suspected(
+    transaction: &DatabaseTransaction,
+    suspected: Vec<([Value; 9], [Value; 4])>,
+) -> Result<(), DbErr> {
+    let (leads, reasons) = suspected.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    multi_row::insert(transaction, &LEADS, leads).await?;
+    multi_row::insert(transaction, &SUSPECTED, reasons).await
+}
+
+/// Inserts what leads get that are there already: events, and deliveries.
+pub(super) async fn insert_released(
+    transaction: &DatabaseTransaction,
+    born: Vec<Born>,
+    unmatched: Vec<[Value; 11]>,
+) -> Result<(), DbErr> {
+    for Born { event, deliveries, .. } in born {
+        multi_row::insert(transaction, &EVENTS, [event]).await?;
+        multi_row::insert(transaction, &DELIVERIES, deliveries).await?;
+    }
     multi_row::insert(transaction, &UNMATCHED, unmatched).await
 }
 

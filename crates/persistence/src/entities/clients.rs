@@ -10,6 +10,10 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) include_custom_fields: bool,
     pub(crate) operational_events: bool,
+    /// A JSON array of origins.
+    pub(crate) allowed_origins: String,
+    /// The lead form as JSON; `None`: the default one.
+    pub(crate) form: Option<String>,
     /// Origins separated by spaces.
     pub(crate) frame_ancestors: String,
     pub(crate) created_at: i64,

@@ -26,5 +26,6 @@ mod resealing;
 mod retention;
 mod secrets;
 mod settings;
+mod suspected;
 mod tallies;
 mod test_sends;

@@ -34,6 +34,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     });
     let admin_is_chosen = reader.origin("admin_listen") != DEFAULT_ORIGIN;
     let admin_listen = reader.read("admin_listen", |text| admin_listen(text, admin_is_chosen));
+    let trusted_proxies = reader.read("trusted_proxies", networks);
     let database = reader.read("database_url", |text| {
         text.parse::<DatabaseUrl>().map_err(|error| error.to_string())
     });
@@ -69,6 +70,7 @@ pub(super) fn config(values: &[Given], faults: &mut Vec<ConfigFault>) -> Option<
     Some(Config {
         listen: listen?,
         admin_listen: admin_listen?,
+        trusted_proxies: trusted_proxies?,
         database: database?,
         lease: lease?,
         admin_key,

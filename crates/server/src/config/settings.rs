@@ -32,6 +32,7 @@ impl Setting {
         let text = match self.name {
             "listen" => "127.0.0.1:8080".to_owned(),
             "admin_listen" => "127.0.0.1:9090".to_owned(),
+            "trusted_proxies" => String::new(),
             "database_url" => "sqlite://data/sensei.db".to_owned(),
             "lease" => "60s".to_owned(),
             "queue" => "memory".to_owned(),
@@ -59,6 +60,7 @@ impl Setting {
 pub const SETTINGS: &[Setting] = &[
     plain("listen", "SENSEI_LISTEN"),
     plain("admin_listen", "SENSEI_ADMIN_LISTEN"),
+    list("trusted_proxies", "SENSEI_TRUSTED_PROXIES"),
     plain("database_url", "DATABASE_URL"),
     plain("lease", "SENSEI_LEASE"),
     plain("queue", "SENSEI_QUEUE"),

@@ -115,7 +115,10 @@ impl Row {
             }
             let mut field = json!({"name": text("name"), "label": text("label"), "type": text("type"),
                 "required": form.is_ticked(&format!("field.required.{row}"))});
-            let options = text("options").lines().map(str::trim).filter(|option| !option.is_empty());
+            let options = text("options")
+                .lines()
+                .map(str::trim)
+                .filter(|option| !option.is_empty());
             let options = options.collect::<Vec<_>>();
             // Of other types there are none; what was typed for a select that isn't one any more is dropped.
             if text("type") == "select" {
@@ -165,7 +168,12 @@ pub(super) fn host(headers: &HeaderMap) -> String {
 
 impl FormPage {
     fn of(frame: Frame, client: String, host: String, settings: &Value, refused: Option<Refused>) -> Self {
-        let wrong = |pointer: &str| refused.as_ref().and_then(|refused| refused.at(pointer)).map(str::to_owned);
+        let wrong = |pointer: &str| {
+            refused
+                .as_ref()
+                .and_then(|refused| refused.at(pointer))
+                .map(str::to_owned)
+        };
         let form = &settings["form"];
         let list = |list: &Value| list.as_array().cloned().unwrap_or_default();
         let mut rows = list(&form["fields"]).iter().map(Row::of).collect::<Vec<_>>();
@@ -224,7 +232,11 @@ async fn save(Path(client): Path<String>, headers: HeaderMap, form: Form) -> Res
     let viewer = &form.viewer;
     let (frame, client) = Frame::below(viewer, &client, "settings", "Lead form").await?;
     let settings = typed(&form);
-    match viewer.api.patch(&format!("/v1/clients/{client}/settings"), &settings).await {
+    match viewer
+        .api
+        .patch(&format!("/v1/clients/{client}/settings"), &settings)
+        .await
+    {
         Ok(_) => Ok(Redirect::to(&format!("/admin/clients/{client}/settings/form?done=saved")).into_response()),
         Err(refused) if refused.status == StatusCode::UNPROCESSABLE_ENTITY => {
             Ok(FormPage::of(frame, client, host(&headers), &settings, Some(refused)).show())

@@ -62,6 +62,9 @@ pub(crate) struct SettingFlags {
     /// Where metrics are served, e.g. 127.0.0.1:9090, or off
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
+    /// Proxies before this server whose x-forwarded-for is believed, e.g. 10.0.0.0/8
+    #[arg(long, value_name = "NETWORKS")]
+    trusted_proxies: Option<String>,
     /// Where leads are kept: sqlite://… or postgres://…
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
@@ -129,6 +132,7 @@ impl SettingFlags {
         let flags = [
             ("listen", self.listen),
             ("admin_listen", self.admin_listen),
+            ("trusted_proxies", self.trusted_proxies),
             ("database_url", self.database_url),
             ("lease", self.lease),
             ("queue", self.queue),

@@ -29,7 +29,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
         stream.set_nodelay(true).ok();
     });
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async {
         stopped.await.ok();
     });
     let mut serving = std::pin::pin!(serving.into_future());

@@ -1,0 +1,56 @@
+//! Leads of web pages: looked at by the gate, then captured, and marked where they are suspected.
+
+use axum::response::Response;
+use sensei_persistence::Captured;
+
+use crate::cors;
+use crate::gate::Page;
+use crate::idempotency;
+use crate::leads::NewCapture;
+use crate::problem::Problem;
+use crate::state::ApiState;
+
+/// Captures a lead, and lets the page read what came of it.
+pub(crate) async fn capture(
+    new: Result<NewCapture, Problem>,
+    page: Box<Page>,
+    state: ApiState,
+) -> Result<Response, Problem> {
+    let origin = page.origin.clone();
+    let answered = match new {
+        // A task of its own, so that a page that is closed meanwhile leaves nothing half done.
+        Ok(new) => tokio::spawn(async move { answer(new, &page, &state).await }).await,
+        Err(problem) => Ok(Err(problem)),
+    };
+    let answered = answered.unwrap_or_else(|_| Err(Problem::internal()));
+    let mut response = answered.map_err(|problem| problem.readable_by(origin.as_ref()))?;
+    cors::readable(response.headers_mut(), origin.as_ref());
+    Ok(response)
+}
+
+async fn answer(new: NewCapture, page: &Page, state: &ApiState) -> Result<Response, Problem> {
+    let (gate, now) = (state.gate(), state.now());
+    let suspicions = page.judge(state, now);
+    let turn = gate.turn(page, &new.lead, &suspicions, now).await;
+    if let Some(answer) = turn.as_ref().and_then(|turn| turn.before(now)) {
+        return Ok(idempotency::respond_before(answer));
+    }
+    let judged = gate.send(page, suspicions, now);
+    let (request, answer) = new.request(&judged.suspicions, now);
+    match state
+        .store()
+        .capture_suspected(request, judged.suspicions.clone())
+        .await
+    {
+        Ok(captured) => {
+            if let (Captured::Now, Some(turn)) = (&captured, turn) {
+                turn.done(answer.clone(), now);
+            }
+            Ok(idempotency::respond_captured(captured, answer))
+        }
+        Err(error) => {
+            gate.unsent(&judged);
+            Err(error.into())
+        }
+    }
+}
