@@ -70,6 +70,26 @@ pub(crate) struct Judged {
 }
 
 impl Page {
+    /// What speaks against a lead, but for whether its form was sent before.
+    pub(crate) fn judge(&self, state: &ApiState, now: Timestamp) -> Vec<Suspicion> {
+        let mut suspicions = Vec::new();
+        if self.is_trap_filled {
+            suspicions.push(Suspicion::HiddenFieldFilled);
+        }
+        match self.token.as_deref() {
+            // A page of the client's own, with a form of its own.
+            None if self.is_named => {}
+            None => suspicions.push(Suspicion::NoForm),
+            Some(token) => match state.store().form_opened_at(self.client, token) {
+                None => suspicions.push(Suspicion::ForeignForm),
+                Some(opened_at) if now.since(opened_at) < SHORTEST_FILL => suspicions.push(Suspicion::TooFast),
+                Some(opened_at) if now.since(opened_at) > FORM_VALID => suspicions.push(Suspicion::FormExpired),
+                Some(_) => {}
+            },
+        }
+        suspicions
+    }
+
     /// What speaks against several leads at once: a form is for one.
     pub(crate) fn judge_many(&self) -> Vec<Suspicion> {
         if self.is_named {
@@ -90,26 +110,6 @@ impl Gate {
     pub(crate) fn count(&self, page: &Page, leads: usize, now: Timestamp) {
         // What is too much is refused from the next request on.
         self.seen.limits.take(page.address, page.client, leads, now).ok();
-    }
-
-    /// What speaks against a lead, but for whether its form was sent before.
-    pub(crate) fn judge(&self, state: &ApiState, page: &Page, now: Timestamp) -> Vec<Suspicion> {
-        let mut suspicions = Vec::new();
-        if page.is_trap_filled {
-            suspicions.push(Suspicion::HiddenFieldFilled);
-        }
-        match page.token.as_deref() {
-            // A page of the client's own, with a form of its own.
-            None if page.is_named => {}
-            None => suspicions.push(Suspicion::NoForm),
-            Some(token) => match state.store().form_opened_at(page.client, token) {
-                None => suspicions.push(Suspicion::ForeignForm),
-                Some(opened_at) if now.since(opened_at) < SHORTEST_FILL => suspicions.push(Suspicion::TooFast),
-                Some(opened_at) if now.since(opened_at) > FORM_VALID => suspicions.push(Suspicion::FormExpired),
-                Some(_) => {}
-            },
-        }
-        suspicions
     }
 
     /// Waits until nobody is capturing the same lead.

@@ -30,7 +30,7 @@ pub(crate) async fn capture(
 
 async fn answer(new: NewCapture, page: &Page, state: &ApiState) -> Result<Response, Problem> {
     let (gate, now) = (state.gate(), state.now());
-    let suspicions = gate.judge(state, page, now);
+    let suspicions = page.judge(state, now);
     let turn = gate.turn(page, &new.lead, &suspicions, now).await;
     if let Some(answer) = turn.as_ref().and_then(|turn| turn.before(now)) {
         return Ok(idempotency::respond_before(answer));

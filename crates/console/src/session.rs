@@ -215,7 +215,7 @@ fn enter(headers: &HeaderMap, session: &BegunSession, next: &str, embedding: Emb
 }
 
 /// Whether the browser came by https: it says so in `origin`, else a proxy before us does. Who pretends has a cookie that isn't sent back to him.
-fn is_https(headers: &HeaderMap) -> bool {
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     text(header::ORIGIN.as_str()).is_some_and(|origin| origin.starts_with("https://"))
         || text("x-forwarded-proto") == Some("https")

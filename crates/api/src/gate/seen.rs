@@ -50,6 +50,9 @@ struct Known {
     until: Timestamp,
 }
 
+/// Where one lead's turns are taken, and what it was answered.
+type Place = Arc<tokio::sync::Mutex<Option<Known>>>;
+
 /// One lead's turn: nobody else captures the same meanwhile.
 #[derive(Debug)]
 pub(crate) struct Turn(OwnedMutexGuard<Option<Known>>);
@@ -60,7 +63,8 @@ pub(super) struct RecentLeads(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
-    leads: HashMap<Hash, (Arc<tokio::sync::Mutex<Option<Known>>>, Timestamp)>,
+    /// Each until then.
+    leads: HashMap<Hash, (Place, Timestamp)>,
     pruned_at: Option<Timestamp>,
 }
 
@@ -77,7 +81,7 @@ impl RecentLeads {
         Some(Turn(place.lock_owned().await))
     }
 
-    fn place(&self, hash: Hash, now: Timestamp) -> Option<Arc<tokio::sync::Mutex<Option<Known>>>> {
+    fn place(&self, hash: Hash, now: Timestamp) -> Option<Place> {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_late = recent
             .pruned_at

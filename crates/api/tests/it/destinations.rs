@@ -505,16 +505,21 @@ async fn a_dry_run_tells_what_saving_would_and_saves_nothing() {
         "config": {"url": "https://hooks.slack.com/services/T00000000/B00000000/SeCrEt"},
         "template": {"title": "Hello {{ data.name }}"}});
     let preview = app.post(format!("{list}?dryRun=true"), &body).send().await.expect(200);
-    assert_eq!(preview["rendered"]["title"], "Hello John Doe");
+    assert_eq!(preview["rendered"]["title"], "Hello Sample Lead");
     assert_eq!(preview["request"]["method"], "POST");
     assert!(!preview.to_string().contains("SeCrEt"), "{preview}");
     body["template"]["title"] = json!("{{ data.name");
+    let problem = app
+        .post(format!("{list}?dryRun=true"), &body)
+        .refused(422, "invalid-body")
+        .await;
+    assert_eq!(places(&problem), ["/template/title"]);
     body["filter"] = json!({"all": []});
     let problem = app
         .post(format!("{list}?dryRun=true"), &body)
         .refused(422, "invalid-body")
         .await;
-    assert!(places(&problem).contains(&"/template/title"), "{problem}");
+    assert!(places(&problem).contains(&"/filter/all"), "{problem}");
     assert_eq!(app.counts().await, before);
     app.post(format!("{list}?dryRun=perhaps"), &body)
         .refused(400, "invalid-request")

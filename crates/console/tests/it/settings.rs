@@ -322,3 +322,137 @@ async fn a_client_manages_its_own_and_no_others_settings() {
     let forged = browser.send(Method::POST, &path, &fields).await;
     forged.expect(403);
 }
+
+#[tokio::test]
+async fn who_may_embed_a_clients_view_is_set_by_an_admin() {
+    let console = TestConsole::new().await;
+    let (id, path) = client(&console, "Acme").await;
+    let browser = console.signed_in(ADMIN).await;
+    let set = |origins: &'static str| [("name", "Acme"), ("retry", "none"), ("frameAncestors", origins)];
+    let page = browser
+        .submit(&path, &path, &set("https://a.example\r\nhttp://b.example/\"><script>"))
+        .await;
+    let body = page.expect(422);
+    assert!(body.contains("id=\"ancestors-wrong\">must"), "{body}");
+    assert!(body.contains("https://a.example\nhttp://b.example/&#34;"), "{body}");
+    assert_eq!(settings(&console, &id).await["frameAncestors"], json!([]));
+    browser
+        .submit(&path, &path, &set("https://a.example\r\n\r\nhttps://b.example"))
+        .await
+        .leads_to();
+    let both = json!(["https://a.example", "https://b.example"]);
+    assert_eq!(settings(&console, &id).await["frameAncestors"], both);
+    assert!(
+        browser
+            .get(&path)
+            .await
+            .body
+            .contains(">https://a.example\nhttps://b.example</textarea>")
+    );
+    // Who isn't one neither sees nor changes it.
+    let own = own(&console, &id).await;
+    assert!(!own.get(&path).await.body.contains("frameAncestors"));
+    own.submit(&path, &path, &set("")).await.leads_to();
+    assert_eq!(settings(&console, &id).await["frameAncestors"], both);
+}
+
+#[tokio::test]
+async fn a_lead_form_is_set_by_its_page() {
+    let console = TestConsole::new().await;
+    let (id, path) = client(&console, "Acme").await;
+    let to = format!("{path}/form");
+    let browser = own(&console, &id).await;
+    assert!(browser.get(&path).await.body.contains(&to));
+    let page = browser.get(&to).await;
+    let body = page.expect(200);
+    assert!(
+        body.contains("&lt;script src=\"http://console.example/embed.js\""),
+        "{body}"
+    );
+    assert!(body.contains(&format!("data-client=\"{id}\"")), "{body}");
+    let before = settings(&console, &id).await;
+
+    let fields = [
+        ("enabled", "yes"),
+        ("allowedOrigins", "https://www.acme.example\r\nhttps://acme.example"),
+        ("lang", "de"),
+        ("field.name.0", "email"),
+        ("field.label.0", "E-Mail"),
+        ("field.type.0", "email"),
+        ("field.name.2", "name"),
+        ("field.label.2", "Name"),
+        ("field.type.2", "text"),
+        ("field.options.2", "left over"),
+        ("field.name.3", "budget"),
+        ("field.label.3", "Budget <i>"),
+        ("field.type.3", "select"),
+        ("field.required.3", "yes"),
+        ("field.options.3", "1k\r\n10k"),
+        ("text.title", "Sprechen Sie uns an"),
+        ("text.submit", "Senden"),
+        ("accent", "#0a7f5a"),
+        ("radius", "0"),
+        ("scheme", "dark"),
+    ];
+    let saved = browser.submit(&to, &to, &fields).await;
+    assert_eq!(saved.leads_to(), format!("{to}?done=saved"));
+    let set = settings(&console, &id).await;
+    assert_eq!(
+        set["allowedOrigins"],
+        json!(["https://www.acme.example", "https://acme.example"])
+    );
+    let form = &set["form"];
+    assert_eq!((&form["enabled"], &form["lang"]), (&json!(true), &json!("de")));
+    let names = form["fields"]
+        .as_array()
+        .expect("fields")
+        .iter()
+        .map(|field| &field["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["email", "name", "budget"]);
+    assert_eq!(form["fields"][2]["options"], json!(["1k", "10k"]));
+    assert_eq!(form["texts"]["title"], "Sprechen Sie uns an");
+    assert_eq!(
+        form["theme"],
+        json!({"accent": "#0a7f5a", "radius": 0, "scheme": "dark"})
+    );
+    let body = browser.get(saved.leads_to()).await.body;
+    assert!(
+        body.contains("Saved.") && body.contains("Budget &#60;i&#62;") && body.contains("1k\n10k</textarea>"),
+        "{body}"
+    );
+
+    let mut wrong = fields.to_vec();
+    for (name, value) in &mut wrong {
+        match *name {
+            "allowedOrigins" => *value = "http://acme.example",
+            "field.name.3" => *value = "na me",
+            "lang" => *value = "the german language",
+            "accent" => *value = "red",
+            "radius" => *value = "round",
+            _ => {}
+        }
+    }
+    let page = browser.submit(&to, &to, &wrong).await;
+    let body = page.expect(422);
+    for id in ["origins", "field-2", "lang", "accent", "radius"] {
+        assert!(body.contains(&format!("id=\"{id}-wrong\">")), "{id}: {body}");
+    }
+    for typed in [
+        "value=\"na me\"",
+        "value=\"red\"",
+        "value=\"round\"",
+        ">http://acme.example<",
+    ] {
+        assert!(body.contains(typed), "{typed}: {body}");
+    }
+    assert_eq!(settings(&console, &id).await, set);
+    assert_ne!(before, set);
+
+    let (_, others) = client(&console, "Other").await;
+    browser.get(&format!("{others}/form")).await.expect(404);
+    // A publishable key comes with the line to copy.
+    let admin = console.signed_in(ADMIN).await;
+    let key = [("name", "page"), ("kind", "publishable")];
+    let made = admin.submit(&path, &format!("{path}/keys"), &key).await;
+    assert!(made.expect(200).contains("data-key=\"pk_"), "{}", made.body);
+}

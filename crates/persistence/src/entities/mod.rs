@@ -21,7 +21,7 @@ mod tests {
     use std::time::Duration;
 
     use sea_orm::EntityTrait;
-    use sensei_domain::{LeadId, ManualClock, NewLead, Outcome, Suspicion, Timestamp, Verdict};
+    use sensei_domain::{ClientId, LeadId, ManualClock, NewLead, Outcome, Suspicion, Timestamp, Verdict};
     use sensei_test_support::PostgresServer;
     use tokio::sync::oneshot;
 
@@ -30,6 +30,20 @@ mod tests {
         Actor, Answer, AttemptRecord, CaptureLead, CaptureRequest, Claim, DatabaseUrl, Idempotency, KeyedRequest,
         MasterKey, NewClient, NewRecovery, Recording, Store, StoreOptions,
     };
+
+    async fn suspect(store: &Store, client_id: ClientId) {
+        let suspected = CaptureRequest {
+            client_id,
+            leads: vec![CaptureLead {
+                id: LeadId::new(store.now()),
+                lead: NewLead::sample(),
+            }],
+            captured_at: store.now(),
+            idempotency: None,
+        };
+        let kept = store.capture_suspected(suspected, vec![Suspicion::NoForm]).await;
+        kept.expect("captured");
+    }
 
     /// Every table, filled by the store and read by its entity: each column is there, and of its type.
     async fn every_column_of_every_entity_is_read(database: DatabaseUrl) {
@@ -73,17 +87,7 @@ mod tests {
             idempotency: Some(idempotency),
         };
         store.capture(request).await.expect("captured");
-        let suspected = CaptureRequest {
-            client_id: created.client.id,
-            leads: vec![CaptureLead {
-                id: LeadId::new(now),
-                lead: NewLead::sample(),
-            }],
-            captured_at: now,
-            idempotency: None,
-        };
-        let kept = store.capture_suspected(suspected, vec![Suspicion::NoForm]).await;
-        kept.expect("captured");
+        suspect(&store, created.client.id).await;
         let destination_id = created.settings.destination_id.expect("it has a URL");
         let claimed = store
             .claim(
@@ -125,10 +129,8 @@ mod tests {
             .expect("a key");
         store.begin_session(access).await.expect("begun");
         let discard = NewRecovery::Discard { destination_id };
-        store
-            .start_recovery(created.client.id, discard, &Actor::System)
-            .await
-            .expect("started");
+        let started = store.start_recovery(created.client.id, discard, &Actor::System);
+        started.await.expect("started");
 
         let reader = &store.connections().reader;
         macro_rules! rows {

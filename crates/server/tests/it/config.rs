@@ -185,6 +185,11 @@ fn values_that_cannot_be_used_are_faults() {
         ),
         ("SENSEI_MASTER_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
         ("SENSEI_PREVIOUS_MASTER_KEY", "c2hvcnQ=", "must be 32 bytes in base64"),
+        (
+            "SENSEI_TRUSTED_PROXIES",
+            "10.0.0.0/33",
+            "must be networks in CIDR notation",
+        ),
         ("SENSEI_EGRESS_ALLOW", "localhost", "must be networks in CIDR notation"),
         (
             "SENSEI_EGRESS_ALLOW",

@@ -21,9 +21,8 @@ fn ask(arguments: &[&str], key: Option<&str>) -> Result<(Option<i32>, String, St
 
 #[tokio::test]
 async fn the_program_prints_a_link_that_signs_in() -> Result<()> {
-    let mut process = Binary::new(env!("CARGO_BIN_EXE_sensei"))
-        .env("SENSEI_ADMIN_KEY", KEY)
-        .start()?;
+    let binary = Binary::new(env!("CARGO_BIN_EXE_sensei")).env("SENSEI_ADMIN_KEY", KEY);
+    let mut process = binary.start()?;
     let address = process.wait_ready(LIMIT).await?;
     let (url, api) = (format!("http://{address}"), Api::new(address, KEY));
     let client = api.post("/v1/clients", &json!({"name": "Acme"})).await?.json;

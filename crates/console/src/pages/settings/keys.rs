@@ -3,12 +3,13 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use sensei_domain::{KeyId, Timestamp};
 use serde_json::{Value, json};
 
+use super::lead_form::host;
 use crate::api::Refused;
 use crate::failure::Failure;
 use crate::form::Form;
@@ -43,6 +44,8 @@ struct KeyPage {
     name: String,
     kind: String,
     made: Option<String>,
+    /// Where the script of the form is.
+    host: String,
     refused: Option<Refused>,
 }
 
@@ -80,7 +83,7 @@ pub(crate) async fn of_client(viewer: &Viewer, client: &str, now: Timestamp) -> 
     Ok(items(&keys).iter().map(|key| KeyRow::of(key, now)).collect())
 }
 
-async fn create(Path(client): Path<String>, form: Form) -> Result<Response, Failure> {
+async fn create(Path(client): Path<String>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let viewer = &form.viewer;
     let (frame, client) = Frame::below(viewer, &client, "settings", "New key").await?;
     let (name, kind) = (form.text("name").to_owned(), form.text("kind").to_owned());
@@ -91,6 +94,7 @@ async fn create(Path(client): Path<String>, form: Form) -> Result<Response, Fail
         name,
         kind,
         made,
+        host: host(&headers),
         refused,
     };
     match viewer.api.post("/v1/keys", &body).await {

@@ -2,6 +2,7 @@
 
 mod danger;
 mod keys;
+mod lead_form;
 
 use askama::Template;
 use axum::Router;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/clients/{client}/settings", get(page).post(save))
         .merge(keys::routes())
         .merge(danger::routes())
+        .merge(lead_form::routes())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,6 +44,8 @@ struct Fields {
     retry: RetryFields,
     include_custom_fields: bool,
     operational_events: bool,
+    /// One a line.
+    frame_ancestors: String,
 }
 
 /// The settings as they are now.
@@ -86,6 +90,13 @@ impl Fields {
             retry: current.retry(),
             include_custom_fields: flag("includeCustomFields"),
             operational_events: flag("operationalEvents"),
+            frame_ancestors: current.settings["frameAncestors"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join("\n"),
         }
     }
 
@@ -96,6 +107,7 @@ impl Fields {
             retry: RetryFields::typed(form),
             include_custom_fields: form.is_ticked("includeCustomFields"),
             operational_events: form.is_ticked("operationalEvents"),
+            frame_ancestors: form.text("frameAncestors").to_owned(),
         }
     }
 
@@ -120,6 +132,8 @@ impl Fields {
         let mut settings = json!({"leadWebhookUrl": self.url, "includeCustomFields": self.include_custom_fields});
         if viewer.is_admin() {
             settings["operationalEvents"] = self.operational_events.into();
+            let ancestors = self.frame_ancestors.lines().map(str::trim);
+            settings["frameAncestors"] = ancestors.filter(|origin| !origin.is_empty()).collect();
         }
         settings
     }
