@@ -160,6 +160,7 @@
           setTimeout(open, 10000);
         }
       };
+      source.addEventListener("reset", soon);
       for (const name of liveOn.split(" ")) source.addEventListener(name, (event) => concerns(event) && soon());
     };
     const shut = () => {

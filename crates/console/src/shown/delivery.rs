@@ -84,7 +84,7 @@ fn why(delivery: &Value, state: &str, due: Option<&Moment>, attempts: u64) -> St
     let reason = text(delivery, "failureReason");
     match (state, due) {
         ("succeeded", _) => "The receiver has it.".to_owned(),
-        ("failed", _) => format!("{} No further attempt is made by itself.", sentence(reason))
+        ("failed", _) => format!("{} No further attempt is made by itself.", failure(reason))
             .trim()
             .to_owned(),
         ("held", _) => {
@@ -99,6 +99,18 @@ fn why(delivery: &Value, state: &str, due: Option<&Moment>, attempts: u64) -> St
         ("pending", Some(_)) if attempts > 0 => "The last attempt failed. The next one is made by itself.".to_owned(),
         ("pending", Some(_)) => "It is sent as soon as its destination takes it.".to_owned(),
         _ => String::new(),
+    }
+}
+
+/// Why a delivery failed, of the API's reason.
+fn failure(reason: &str) -> String {
+    match reason {
+        "exhausted" => "As many attempts as the destination's retry policy has were made.".to_owned(),
+        "rejected" => "The receiver refuses this, and would again.".to_owned(),
+        "destination_gone" => "The receiver says that it is gone.".to_owned(),
+        "blocked" => "The address isn't allowed, so nothing was sent.".to_owned(),
+        "ours" => "The fault was ours, for a day.".to_owned(),
+        other => sentence(other),
     }
 }
 
@@ -167,6 +179,17 @@ mod tests {
             let due = Moment::of(&json!(due), now);
             assert_eq!(label(state, due.as_ref(), attempts).words, words, "{state}");
         }
+    }
+
+    #[test]
+    fn why_a_delivery_failed_is_told_in_words() {
+        for reason in ["exhausted", "rejected", "destination_gone", "blocked", "ours"] {
+            let words = why(&json!({"failureReason": reason}), "failed", None, 1);
+            assert!(!words.contains(reason) || reason == "ours", "{words}");
+            assert!(words.ends_with("No further attempt is made by itself."), "{words}");
+        }
+        let words = why(&json!({"failureReason": "new"}), "failed", None, 1);
+        assert_eq!(words, "New. No further attempt is made by itself.");
     }
 
     #[test]

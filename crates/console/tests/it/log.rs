@@ -2,51 +2,10 @@
 
 use axum::http::Method;
 use sensei_domain::{LeadId, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::acme::{Acme, jane};
 use crate::app::{ADMIN, TestConsole};
-
-/// A client with a destination at which nobody listens.
-struct Acme {
-    id: String,
-    destination: String,
-}
-
-impl Acme {
-    async fn new(console: &TestConsole) -> Self {
-        let client = json!({"name": "Acme", "leadWebhookUrl": "http://127.0.0.1:9/leads"});
-        let client = console.api(Method::POST, "/v1/clients", Some(&client)).await;
-        let settings = &client["settings"];
-        Self {
-            id: client["id"].as_str().expect("an id").to_owned(),
-            destination: settings["destinationId"].as_str().expect("an id").to_owned(),
-        }
-    }
-
-    fn page(&self, path: &str) -> String {
-        format!("/admin/clients/{}{path}", self.id)
-    }
-
-    fn api(&self, path: &str) -> String {
-        format!("/v1/clients/{}{path}", self.id)
-    }
-
-    /// Captures a lead and answers its id.
-    async fn lead(&self, console: &TestConsole, lead: &Value) -> String {
-        let lead = console.api(Method::POST, &self.api("/leads"), Some(lead)).await;
-        lead["id"].as_str().expect("an id").to_owned()
-    }
-
-    /// The newest delivery's id.
-    async fn delivery(&self, console: &TestConsole) -> String {
-        let list = console.api(Method::GET, &self.api("/deliveries"), None).await;
-        list["items"][0]["id"].as_str().expect("a delivery").to_owned()
-    }
-}
-
-fn jane() -> Value {
-    json!({"name": "Jane Doe", "email": "jane@example.com", "phone": "+1 555", "message": "A quote, please", "custom": {"budget": "10k"}})
-}
 
 #[tokio::test]
 async fn an_empty_log_says_what_to_do() {
