@@ -33,7 +33,7 @@ pub(crate) async fn preflight(
             "this is for browsers, which ask here by Origin and Access-Control-Request-Method before they send a lead";
         return Err(Problem::new(ProblemKind::InvalidRequest, detail));
     };
-    gate::is_allowed(&parts, &state, client).await?;
+    gate::allowed(&parts, &state, client).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     let more: [(HeaderName, &str); 3] = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),

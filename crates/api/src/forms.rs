@@ -94,11 +94,11 @@ async fn read(
     State(state): State<ApiState>,
     parts: Parts,
 ) -> Result<Response, Problem> {
-    gate::is_allowed(&parts, &state, client_id).await?;
+    let (form, _) = gate::allowed(&parts, &state, client_id).await?;
     let origin = gate::origin_of(&parts);
-    let public = state.store().public_form(client_id).await?;
-    let form = public.map(|public| public.form).filter(LeadForm::is_enabled);
-    let form = form.ok_or_else(|| Problem::not_found("form").readable_by(origin))?;
+    if !form.is_enabled() {
+        return Err(Problem::not_found("form").readable_by(origin));
+    }
     let view = FormView::new(client_id, &form, state.store().form_token(client_id));
     let mut response = Json(view).into_response();
     cors::readable(response.headers_mut(), origin);

@@ -13,7 +13,8 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
 use ipnet::IpNet;
-use sensei_domain::{ClientId, NewLead, Suspicion, Timestamp};
+use sensei_domain::{ClientId, LeadForm, NewLead, Suspicion, Timestamp};
+use sensei_persistence::PublicForm;
 
 use self::limits::Limits;
 use self::seen::{RecentLeads, SentForms, Turn};
@@ -59,6 +60,8 @@ pub(crate) struct Page {
     /// Whether the client has named the page's origin.
     is_named: bool,
     token: Option<String>,
+    /// Whether it shows a form that is yet to be sent.
+    has_form: bool,
     is_trap_filled: bool,
 }
 
@@ -109,7 +112,8 @@ impl Gate {
     /// Counts so many further leads of a page that was let in.
     pub(crate) fn count(&self, page: &Page, leads: usize, now: Timestamp) {
         // What is too much is refused from the next request on.
-        self.seen.limits.take(page.address, page.client, leads, now).ok();
+        let of = (page.client, page.has_form);
+        self.seen.limits.take(page.address, of, leads, now).ok();
     }
 
     /// Waits until nobody is capturing the same lead.
@@ -157,35 +161,43 @@ pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> 
     let gate = state.gate();
     let address = client_address(parts, &gate.trusted_proxies);
     let origin = origin_of(parts);
-    if let Err(wait) = gate.seen.limits.take(address, client, 1, state.now()) {
+    let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let token = text(&TOKEN).filter(|token| !token.is_empty());
+    let now = state.now();
+    let has_form = token.is_some_and(|token| {
+        let opened_at = state.store().form_opened_at(client, token);
+        opened_at.is_some_and(|opened_at| now.since(opened_at) <= FORM_VALID) && !gate.seen.forms.is_noted(token)
+    });
+    if let Err(wait) = gate.seen.limits.take(address, (client, has_form), 1, now) {
         let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
         let detail = format!("too many leads came from this web page or address; try again in {seconds} s");
         return Err(Problem::too_many(detail, seconds).readable_by(origin));
     }
-    let is_named = is_allowed(parts, state, client).await?;
-    let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let (_, is_named) = allowed(parts, state, client).await?;
     Ok(Page {
         client,
         address,
         origin: origin.cloned(),
         is_named,
-        token: text(&TOKEN).filter(|token| !token.is_empty()).map(str::to_owned),
+        token: token.map(str::to_owned),
+        has_form,
         is_trap_filled: parts.headers.get(&TRAP).is_some_and(|trap| !trap.is_empty()),
     })
 }
 
-/// Refuses pages of origins that the client hasn't named, if it has named any; says whether it has named this one.
-pub(crate) async fn is_allowed(parts: &Parts, state: &ApiState, client: ClientId) -> Result<bool, Problem> {
+/// Refuses pages of origins that the client hasn't named, if it has named any; gives the client's form, and says whether it has named this
+/// page's origin.
+pub(crate) async fn allowed(parts: &Parts, state: &ApiState, client: ClientId) -> Result<(LeadForm, bool), Problem> {
     let public = state.store().public_form(client).await?;
-    let allowed = public.ok_or_else(Problem::unknown_client)?.allowed_origins;
+    let PublicForm { allowed_origins, form } = public.ok_or_else(Problem::unknown_client)?;
     let Some(origin) = origin_of(parts) else {
-        return Ok(false);
+        return Ok((form, false));
     };
-    let is_named = allowed
+    let is_named = allowed_origins
         .iter()
         .any(|allowed| allowed.as_str().as_bytes() == origin.as_bytes());
-    if is_named || allowed.is_empty() || is_our_own(parts, origin) {
-        return Ok(is_named);
+    if is_named || allowed_origins.is_empty() || is_our_own(parts, origin) {
+        return Ok((form, is_named));
     }
     let origin = String::from_utf8_lossy(origin.as_bytes());
     let origin = origin.chars().take(200).collect::<String>();

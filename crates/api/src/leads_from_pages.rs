@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use sensei_persistence::Captured;
+use tracing::Instrument as _;
 
 use crate::cors;
 use crate::gate::Page;
@@ -19,7 +20,7 @@ pub(crate) async fn capture(
     let origin = page.origin.clone();
     let answered = match new {
         // A task of its own, so that a page that is closed meanwhile leaves nothing half done.
-        Ok(new) => tokio::spawn(async move { answer(new, &page, &state).await }).await,
+        Ok(new) => tokio::spawn(async move { answer(new, &page, &state).await }.in_current_span()).await,
         Err(problem) => Ok(Err(problem)),
     };
     let answered = answered.unwrap_or_else(|_| Err(Problem::internal()));

@@ -14,10 +14,15 @@ const OF_ADDRESS: Bucket = Bucket {
     size: 30,
     refill: Duration::from_secs(2),
 };
-/// Of one client, from all addresses.
-const OF_CLIENT: Bucket = Bucket {
+/// Of one client's forms, from all addresses.
+const OF_FORMS: Bucket = Bucket {
     size: 600,
     refill: Duration::from_millis(100),
+};
+/// Of one client, of what shows no form of ours that is yet to be sent: whoever floods it keeps no visitor of a form out.
+const OF_OTHERS: Bucket = Bucket {
+    size: 300,
+    refill: Duration::from_millis(200),
 };
 /// Buckets that are kept. Beyond it, addresses that nothing is known of share one.
 const KEPT: usize = 100_000;
@@ -39,7 +44,8 @@ enum Source {
     Address(IpAddr),
     /// All addresses for which there is no room.
     OtherAddresses,
-    Client(ClientId),
+    /// With a form, or without.
+    Client(ClientId, bool),
 }
 
 /// The buckets.
@@ -59,17 +65,18 @@ impl Limits {
     pub(super) fn take(
         &self,
         address: Option<IpAddr>,
-        client: ClientId,
+        (client, has_form): (ClientId, bool),
         leads: usize,
         now: Timestamp,
     ) -> Result<(), Duration> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.prune(now);
         let of_address = address.map(|address| buckets.known(Source::Address(network(address))));
-        let sources = [
-            of_address.map(|source| (source, OF_ADDRESS)),
-            Some((Source::Client(client), OF_CLIENT)),
-        ];
+        let of_client = (
+            Source::Client(client, has_form),
+            if has_form { OF_FORMS } else { OF_OTHERS },
+        );
+        let sources = [of_address.map(|source| (source, OF_ADDRESS)), Some(of_client)];
         let mut filled = Vec::with_capacity(sources.len());
         for (source, bucket) in sources.into_iter().flatten() {
             filled.push((source, buckets.after(source, bucket, leads, now)?));
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_address_sends_some_at_once_and_then_as_they_come_again() {
-        let (limits, client) = (Limits::default(), ClientId::new(at(0)));
+        let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         let take = |millis| limits.take(address("203.0.113.7"), client, 1, at(millis));
         for number in 0..30 {
             assert_eq!(take(0), Ok(()), "{number}");
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_of_ipv6_are_one() {
-        let (limits, client) = (Limits::default(), ClientId::new(at(0)));
+        let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         for number in 0..30 {
             let own = format!("2001:db8:0:1::{number}");
             assert_eq!(limits.take(address(&own), client, 1, at(0)), Ok(()));
@@ -162,19 +169,24 @@ mod tests {
 
     #[test]
     fn a_client_is_limited_whatever_the_addresses() {
-        let (limits, client) = (Limits::default(), ClientId::new(at(0)));
+        let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         let sent = (0..1_000).filter(|number| {
             let own = format!("10.0.{}.{}", number / 250, number % 250);
             limits.take(address(&own), client, 1, at(0)).is_ok()
         });
         assert_eq!(sent.count(), 600);
-        let other = ClientId::new(at(1));
+        // What shows no form has less, and takes nothing from those that do.
+        let without = (client.0, false);
+        let sent = (0..1_000).filter(|_| limits.take(None, without, 1, at(0)).is_ok());
+        assert_eq!(sent.count(), 300);
+        assert!(limits.take(None, client, 1, at(100)).is_ok());
+        let other = (ClientId::new(at(1)), true);
         assert!(limits.take(address("10.0.0.1"), other, 1, at(0)).is_ok());
     }
 
     #[test]
     fn many_at_once_are_paid_for_afterwards() {
-        let (limits, client) = (Limits::default(), ClientId::new(at(0)));
+        let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         assert_eq!(limits.take(address("10.0.0.1"), client, 100, at(0)), Ok(()));
         assert_eq!(
             limits.take(address("10.0.0.1"), client, 1, at(0)),
@@ -186,7 +198,7 @@ mod tests {
     fn memory_is_bounded() {
         let limits = Limits::default();
         // Each a client of its own, so that no client's limit is met.
-        let client = |number: u32| ClientId::from_uuid(uuid::Uuid::from_u128(u128::from(number)));
+        let client = |number: u32| (ClientId::from_uuid(uuid::Uuid::from_u128(u128::from(number))), true);
         let sent = (0..60_000_u32).filter(|number| {
             let own = IpAddr::V4((0x0a00_0000 + number).into());
             limits.take(Some(own), client(*number), 1, at(0)).is_ok()
@@ -206,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_keeps_nobody_out_for_long() {
-        let (limits, client) = (Limits::default(), ClientId::new(at(0)));
+        let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         let day = 24 * 60 * 60 * 1_000;
         assert_eq!(limits.take(None, client, 1, at(day)), Ok(()));
         let wait = limits.take(None, client, 1, at(0)).expect_err("it seems far away");

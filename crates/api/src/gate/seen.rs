@@ -36,6 +36,15 @@ impl SentForms {
         kept.insert(Sha256::digest(token).into(), expires_at).is_none()
     }
 
+    /// Whether a form was sent.
+    pub(super) fn is_noted(&self, token: &str) -> bool {
+        let hash: Hash = Sha256::digest(token).into();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(&hash)
+    }
+
     /// Forgets that a form was sent: it came to nothing.
     pub(super) fn forget(&self, token: &str) {
         let hash: Hash = Sha256::digest(token).into();
@@ -162,8 +171,9 @@ mod tests {
     fn a_form_is_sent_once_unless_that_came_to_nothing() {
         let forms = SentForms::default();
         assert!(forms.note("a", at(60), at(0)) && forms.note("b", at(60), at(0)));
-        assert!(!forms.note("a", at(60), at(1)));
+        assert!(!forms.note("a", at(60), at(1)) && forms.is_noted("a"));
         forms.forget("a");
+        assert!(!forms.is_noted("a"));
         assert!(forms.note("a", at(60), at(2)));
     }
 

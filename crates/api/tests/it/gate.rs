@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, TestApp, TestClient, lead, places};
+use crate::app::{Answer, TestApp, TestClient, lead, places, text};
 
 const SITE: &str = "https://www.acme.example";
 
@@ -231,10 +231,26 @@ async fn ten_thousand_posts_without_a_page_get_no_delivery() {
             _ => drop(answer.problem(429, "too-many-requests")),
         }
     }
-    assert_eq!(taken, 600, "the client's limit, whatever the addresses");
-    assert_eq!(app.count("leads").await, 600);
+    assert_eq!(taken, 300, "the client's limit, whatever the addresses");
+    assert_eq!(app.count("leads").await, 300);
     assert_eq!((app.count("deliveries").await, app.count("events").await), (0, 0));
-    // Others aren't concerned, nor are the client's own servers.
+    // Others aren't concerned: neither who fills in the client's form, nor the client's own servers, nor other clients.
+    let form = app.get(format!("/v1/forms/{}", client.id)).send().await.expect(200);
+    app.clock.advance(std::time::Duration::from_secs(3));
+    for number in 10_000..10_100 {
+        let call = app.post(client.leads(), &own_lead(number)).key(&client.publishable_key);
+        call.send().await;
+    }
+    let person = app
+        .post(client.leads(), &own_lead(20_000))
+        .key(&client.publishable_key)
+        .peer("203.0.113.7");
+    let person = person
+        .header("sensei-form-token", &text(&form, "/token"))
+        .send()
+        .await
+        .expect(201);
+    assert_eq!(person["suspected"], Value::Null);
     app.post(client.leads(), &lead()).send().await.expect(201);
     allow(&app, &other, &[SITE]).await;
     let theirs = app
@@ -242,7 +258,7 @@ async fn ten_thousand_posts_without_a_page_get_no_delivery() {
         .key(&other.publishable_key)
         .header("origin", SITE);
     theirs.peer("10.0.0.1").send().await.expect(201);
-    assert_eq!(app.count("deliveries").await, 2);
+    assert_eq!(app.count("deliveries").await, 3);
 }
 
 #[tokio::test]

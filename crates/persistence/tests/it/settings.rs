@@ -1,7 +1,7 @@
 //! The Lead Webhook URL's life as a destination.
 
 use sea_orm::ConnectionTrait as _;
-use sensei_domain::{ClientId, DeliveryState, DestinationStatus, RetryPolicy};
+use sensei_domain::{ClientId, DeliveryState, DestinationStatus, LeadForm, RetryPolicy};
 use sensei_persistence::{Actor, CaptureError, Destination, LEAD_WEBHOOK, Settings, SettingsChange, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ on_both!(
     settings_of_nobody_are_none,
     other_settings_leave_the_url_alone,
     next_lead_goes_by_what_was_changed_meanwhile,
+    form_and_origins_are_kept_until_they_are_taken_away,
 );
 
 async fn set(store: &Store, client: ClientId, url: Option<&str>) -> Settings {
@@ -274,4 +275,34 @@ async fn lead_that_waits_for_a_change_goes_by_it() {
     let job = soon(jobs.recv()).await.expect("handed over");
     assert_eq!(job.destination.config.expose()["url"], "https://example.com/b");
     assert_eq!(states(&store, client).await.len(), 2, "once each");
+}
+
+async fn form_and_origins_are_kept_until_they_are_taken_away(database: &TestDatabase) {
+    let store = database.open().await;
+    let (client, other) = (acme(&store).await, acme(&store).await);
+    let own = serde_json::json!({"lang": "fr", "texts": {"title": "Écrivez-nous"}});
+    let own = LeadForm::from_json_at(&own, "").expect("a form");
+    let origins = vec!["https://acme.example".parse().expect("an origin")];
+    let change = |origins, form| SettingsChange {
+        allowed_origins: Some(origins),
+        form: Some(form),
+        ..SettingsChange::default()
+    };
+    let version = "SELECT CAST(sum(destinations_version) AS BIGINT) FROM clients";
+    let before = database.number(version).await;
+    for (origins, form) in [(origins, own), (Vec::new(), LeadForm::default())] {
+        let changed = store.change_settings(client.id, change(origins.clone(), form.clone()), &Actor::System);
+        let changed = changed.await.expect("changed").expect("there");
+        assert_eq!((&changed.allowed_origins, &changed.form), (&origins, &form));
+        assert_eq!(store.settings(client.id).await.expect("read"), Some(changed));
+        let public = store.public_form(client.id).await.expect("read").expect("there");
+        assert_eq!((public.allowed_origins, public.form), (origins, form));
+    }
+    let theirs = store.settings(other.id).await.expect("read").expect("there");
+    assert_eq!((theirs.allowed_origins, theirs.form), (Vec::new(), LeadForm::default()));
+    // Captures needn't read the client's destinations again for it.
+    assert_eq!(database.number(version).await, before);
+    let noted = "SELECT count(*) FROM audit_log WHERE action = 'settings.changed'";
+    assert_eq!(database.number(noted).await, 2);
+    assert_eq!(store.public_form(ClientId::new(store.now())).await.expect("read"), None);
 }
