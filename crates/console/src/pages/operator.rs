@@ -157,7 +157,7 @@ fn place(value: &Value, name: String, path: String, since: Option<Moment>) -> Pl
         kind: text(value, "kind").to_owned(),
         label: match text(value, "status") {
             "disabled" => Label::bad("Disabled"),
-            "paused" => Label::new("warn", "⏸", "Paused"),
+            "paused" => Label::new("warn", "❚❚", "Paused"),
             _ => Label::warn("Warned of"),
         },
         why: sentence(text(value, "statusReason")),

@@ -37,7 +37,7 @@ impl ClientHealth {
                 "ok" => Label::good("Fine"),
                 "failing" => Label::bad("Failing"),
                 "idle" => Label::plain("–", "Quiet"),
-                "paused" => Label::new("warn", "⏸", "Paused"),
+                "paused" => Label::new("warn", "❚❚", "Paused"),
                 _ => Label::plain("?", text(health, "state")),
             },
             words: words.join(", "),

@@ -67,7 +67,7 @@ fn label(state: &str, due: Option<&Moment>, attempts: u64) -> Label {
     match (state, due) {
         ("succeeded", _) => Label::good("Delivered"),
         ("failed", _) => Label::bad("Failed"),
-        ("held", _) => Label::new("warn", "⏸", "Held"),
+        ("held", _) => Label::new("warn", "❚❚", "Held"),
         ("cancelled", _) => Label::plain("–", "Cancelled"),
         ("pending", None) => Label::plain("↻", "Under way"),
         ("pending", Some(due)) if attempts > 0 && due.relative.starts_with("in ") => {
