@@ -14,6 +14,7 @@ mod m20261126_000003_templates;
 mod m20261126_000004_sessions;
 mod m20261126_000005_form_gate;
 mod m20261126_000006_rollups;
+mod m20261126_000007_search;
 mod m20261126_000008_frame_ancestors;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000005_form_gate::Migration),
             Box::new(m20261126_000006_rollups::Migration),
             Box::new(m20261126_000008_frame_ancestors::Migration),
+            Box::new(m20261126_000007_search::Migration),
         ]
     }
 }

@@ -1,11 +1,9 @@
 //! `/v1/clients/{clientId}/leads`: capturing one lead, and what was captured.
 
-use std::str::FromStr;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use sensei_domain::{ClientId, LeadId, NewLead, Suspicion, Timestamp};
 use sensei_persistence::{Answer, CaptureLead, CaptureRequest, Idempotency, KeyedRequest, Lead, Suspected};
@@ -18,11 +16,12 @@ use utoipa_axum::routes;
 use crate::auth::{CaptureAccess, ClientAccess};
 use crate::body::JsonBody;
 use crate::idempotency::{self, IdempotencyKey};
+use crate::lead_query::{LeadParameters, LeadsQuery};
 use crate::leads_from_pages;
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
-use crate::query::{NoQuery, Parameters};
+use crate::query::NoQuery;
 use crate::state::ApiState;
 
 /// Named, because the documentation refers to it by a plain name.
@@ -207,36 +206,6 @@ impl NewCapture {
     }
 }
 
-/// Which leads are listed.
-struct LeadQuery {
-    suspected: Option<bool>,
-    paging: Paging,
-}
-
-impl FromRequestParts<ApiState> for LeadQuery {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
-        let mut parameters = Parameters::of(&parts.uri)?;
-        let query = Self {
-            suspected: parameters.parsed::<Truth>("suspected").map(|Truth(truth)| truth),
-            paging: Paging::read(&mut parameters),
-        };
-        parameters.finish()?;
-        Ok(query)
-    }
-}
-
-struct Truth(bool);
-
-impl FromStr for Truth {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self).map_err(|_| "must be true or false")
-    }
-}
-
 /// The path that idempotency keys of single leads are kept under.
 fn path(client_id: ClientId) -> String {
     format!("/v1/clients/{client_id}/leads")
@@ -280,23 +249,22 @@ async fn capture_at_once(new: Result<NewCapture, Problem>, state: &ApiState) -> 
 
 /// List leads
 ///
-/// Newest first.
+/// Newest first. What few leads have in them is looked for for a bounded time: a page may have fewer items than asked for, or none, and a
+/// cursor with which to go on.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "listLeads",
-    params(("clientId" = Uuid, Path, description = "Whose leads"),
-        ("suspected" = Option<bool>, Query, description = "Only those that are kept back as suspected (`true`), or only the others"), Paging),
+    params(("clientId" = Uuid, Path, description = "Whose leads"), LeadParameters, Paging),
     responses((status = OK, description = "A page of leads", body = LeadList)))]
 async fn list(
     access: ClientAccess,
-    LeadQuery { suspected, paging }: LeadQuery,
+    LeadsQuery { filter, paging }: LeadsQuery,
     State(state): State<ApiState>,
 ) -> Result<Json<LeadList>, Problem> {
     state.client(access.client_id).await?;
-    let (store, client, page) = (state.store(), access.client_id, paging.page());
-    let leads = match suspected {
-        None => store.leads(client, page).await?,
-        Some(is_suspected) => store.leads_by_suspicion(client, is_suspected, page).await?,
-    };
-    Ok(Json(paging.list(leads, |lead| lead.id.as_uuid())))
+    let page = state
+        .store()
+        .find_leads(access.client_id, &filter, paging.shown())
+        .await?;
+    Ok(Json(List::new(page.leads, page.next)))
 }
 
 /// Read a lead

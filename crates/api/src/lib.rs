@@ -7,9 +7,11 @@
 //! Leaves to others: what a valid lead is (`sensei-domain`), keeping it (`sensei-persistence`), which
 //! addresses may be called (`Egress`), listening and TLS (`sensei`, or whoever embeds the router).
 
+mod audit_log;
 mod auth;
 mod body;
 mod client_address;
+mod client_health;
 mod clients;
 mod cors;
 mod deliveries;
@@ -33,14 +35,17 @@ mod hooks;
 mod idempotency;
 mod keys;
 mod keys_under_way;
+mod lead_query;
 mod leads;
 mod leads_batch;
+mod leads_csv;
 mod leads_from_pages;
 mod leads_release;
 mod live;
 mod log_query;
 mod logged_delivery;
 mod openapi;
+mod operator;
 mod origins;
 mod page;
 mod path_id;
@@ -56,6 +61,7 @@ mod settings;
 mod sign_in_links;
 mod state;
 mod stats;
+mod stats_window;
 mod stream;
 mod webhook;
 

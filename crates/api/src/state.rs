@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
+use sensei_dispatcher::{
+    BreakerState, Breakers, ConfigError, Descriptor, DispatcherCounts, Egress, Kind, Refusal, Registry, Tester, Watch,
+};
 use sensei_domain::{ClientId, Clock, DestinationId, Fault, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, DestinationConfig, Store};
 use serde_json::Value;
@@ -42,6 +44,8 @@ struct Parts {
     breakers: Option<Breakers>,
     gate: Gate,
     live: Live,
+    watch: Option<Watch>,
+    started_at: Timestamp,
 }
 
 impl ApiState {
@@ -53,6 +57,8 @@ impl ApiState {
             breakers: None,
             gate: Gate::default(),
             live: Live::default(),
+            watch: None,
+            started_at: clock.now(),
             store,
             egress,
             registry,
@@ -77,6 +83,13 @@ impl ApiState {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// Shows what the dispatcher of this process counts.
+    #[must_use]
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        Arc::make_mut(&mut self.0).watch = Some(watch);
+        self
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -110,6 +123,22 @@ impl ApiState {
     /// Where a destination's circuit breaker stands in this process; `None` without a dispatcher.
     pub(crate) fn breaker(&self, destination: DestinationId) -> Option<BreakerState> {
         self.0.breakers.as_ref()?.state(destination)
+    }
+
+    /// Destinations whose breakers aren't closed in this process, and since when.
+    pub(crate) fn open_breakers(&self, most: usize) -> Vec<(DestinationId, Timestamp)> {
+        let breakers = self.0.breakers.as_ref();
+        breakers.map(|breakers| breakers.open(most)).unwrap_or_default()
+    }
+
+    /// `None` without a dispatcher.
+    pub(crate) fn dispatcher_counts(&self) -> Option<DispatcherCounts> {
+        self.0.watch.as_ref()?.counts()
+    }
+
+    /// Since when this process serves.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.0.started_at
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -30,6 +30,7 @@ use crate::store::Store;
 
 mod form_gate;
 mod housekeeping;
+mod reading;
 mod recording;
 
 /// A query, and what its plan must name.
@@ -145,6 +146,7 @@ fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
         form_gate::hot,
         housekeeping::hot,
         recording::hot,
+        reading::hot,
     ];
     all.into_iter().flat_map(|of| of(backend)).collect()
 }

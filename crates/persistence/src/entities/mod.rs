@@ -12,6 +12,8 @@ pub(crate) mod events;
 pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
 pub(crate) mod recoveries;
+#[cfg(test)]
+pub(crate) mod rollups;
 pub(crate) mod sessions;
 pub(crate) mod suspected_leads;
 
@@ -48,13 +50,13 @@ mod tests {
     /// Every table, filled by the store and read by its entity: each column is there, and of its type.
     async fn every_column_of_every_entity_is_read(database: DatabaseUrl) {
         let now = Timestamp::from_millis(1_800_000_000_000);
-        let (master_key, clock) = (MasterKey::generate(), Arc::new(ManualClock::at(now)));
+        let (master_key, clock) = (MasterKey::generate(), ManualClock::at(now));
         let options = StoreOptions {
             database,
             master_key,
             previous_master_key: None,
             lease: Duration::from_mins(1),
-            clock,
+            clock: Arc::new(clock.clone()),
         };
         let store = Store::open(options).await.expect("an empty database opens");
         let new = NewClient {
@@ -132,6 +134,9 @@ mod tests {
         let started = store.start_recovery(created.client.id, discard, &Actor::System);
         started.await.expect("started");
 
+        clock.advance(Duration::from_mins(1));
+        while store.roll_up().await.expect("added up") {}
+
         let reader = &store.connections().reader;
         macro_rules! rows {
             ($($entity:ident)+) => {
@@ -139,8 +144,8 @@ mod tests {
             };
         }
         assert_eq!(
-            rows!(clients destinations events deliveries attempts checkpoints suspected_leads),
-            [1; 7]
+            rows!(clients destinations events deliveries attempts checkpoints suspected_leads rollups),
+            [1; 8]
         );
         assert_eq!(
             rows!(leads api_keys idempotency_keys recoveries sessions audit_log),
