@@ -13,6 +13,7 @@ mod m20261126_000002_checkpoints;
 mod m20261126_000003_templates;
 mod m20261126_000004_sessions;
 mod m20261126_000006_rollups;
+mod m20261126_000007_search;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000003_templates::Migration),
             Box::new(m20261126_000004_sessions::Migration),
             Box::new(m20261126_000006_rollups::Migration),
+            Box::new(m20261126_000007_search::Migration),
         ]
     }
 }

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use crate::auth::{AdminAccess, ClientAccess};
 use crate::body::JsonBody;
+use crate::client_health::{self, ClientHealthView, ClientsParameters, ClientsQuery};
 use crate::idempotency::{self, IdempotencyKey};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
@@ -22,7 +23,7 @@ use crate::settings::SettingsView;
 use crate::state::ApiState;
 
 /// Named, because the documentation refers to it by a plain name.
-type ClientList = List<ClientView>;
+type ClientList = List<ListedClientView>;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -67,6 +68,26 @@ pub(crate) struct ClientView {
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// A client in a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedClient)]
+struct ListedClientView {
+    #[serde(flatten)]
+    client: ClientView,
+    /// How it is doing, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<ClientHealthView>,
+}
+
+impl From<Client> for ListedClientView {
+    fn from(client: Client) -> Self {
+        Self {
+            client: client.into(),
+            health: None,
+        }
+    }
 }
 
 /// A client just created.
@@ -151,11 +172,31 @@ async fn create(
 ///
 /// Newest first. Takes an admin's key.
 #[utoipa::path(get, path = "/v1/clients", tag = "clients", operation_id = "listClients",
-    params(Paging),
+    params(ClientsParameters, Paging),
     responses((status = OK, description = "A page of clients", body = ClientList)))]
-async fn list(_: AdminAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<ClientList>, Problem> {
-    let clients = state.store().clients(paging.page()).await?;
-    Ok(Json(paging.list(clients, |client| client.id.as_uuid())))
+async fn list(_: AdminAccess, query: ClientsQuery, State(state): State<ApiState>) -> Result<Json<ClientList>, Problem> {
+    let ClientsQuery {
+        text,
+        with_health,
+        paging,
+    } = query;
+    let mut page: ClientList = match text {
+        None => paging.list(state.store().clients(paging.page()).await?, |client| {
+            client.id.as_uuid()
+        }),
+        Some(text) => {
+            let (clients, next) = state.store().clients_named(&text, paging.shown()).await?;
+            List::new(clients, next)
+        }
+    };
+    if with_health {
+        let ids = page.items().iter().map(|client| client.client.id).collect::<Vec<_>>();
+        let mut health = client_health::of_clients(&state, &ids).await?;
+        for item in page.items_mut() {
+            item.health = health.remove(&item.client.id);
+        }
+    }
+    Ok(Json(page))
 }
 
 /// Read a client

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use crate::auth::{CaptureAccess, ClientAccess};
 use crate::body::JsonBody;
 use crate::idempotency::{self, IdempotencyKey};
+use crate::lead_query::{LeadParameters, LeadsQuery};
 use crate::page::{List, Paging};
 use crate::path_id::PathId;
 use crate::problem::Problem;
@@ -175,14 +176,22 @@ async fn capture(
 
 /// List leads
 ///
-/// Newest first.
+/// Newest first. What few leads have in them is looked for for a bounded time: a page may have fewer items than asked for, or none, and a
+/// cursor with which to go on.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/leads", tag = "leads", operation_id = "listLeads",
-    params(("clientId" = Uuid, Path, description = "Whose leads"), Paging),
+    params(("clientId" = Uuid, Path, description = "Whose leads"), LeadParameters, Paging),
     responses((status = OK, description = "A page of leads", body = LeadList)))]
-async fn list(access: ClientAccess, paging: Paging, State(state): State<ApiState>) -> Result<Json<LeadList>, Problem> {
+async fn list(
+    access: ClientAccess,
+    LeadsQuery { filter, paging }: LeadsQuery,
+    State(state): State<ApiState>,
+) -> Result<Json<LeadList>, Problem> {
     state.client(access.client_id).await?;
-    let leads = state.store().leads(access.client_id, paging.page()).await?;
-    Ok(Json(paging.list(leads, |lead| lead.id.as_uuid())))
+    let page = state
+        .store()
+        .find_leads(access.client_id, &filter, paging.shown())
+        .await?;
+    Ok(Json(List::new(page.leads, page.next)))
 }
 
 /// Read a lead

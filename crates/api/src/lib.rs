@@ -7,8 +7,10 @@
 //! Leaves to others: what a valid lead is (`sensei-domain`), keeping it (`sensei-persistence`), which
 //! addresses may be called (`Egress`), listening and TLS (`sensei`, or whoever embeds the router).
 
+mod audit_log;
 mod auth;
 mod body;
+mod client_health;
 mod clients;
 mod deliveries;
 mod destination_fields;
@@ -27,12 +29,15 @@ mod hooks;
 mod idempotency;
 mod keys;
 mod keys_under_way;
+mod lead_query;
 mod leads;
 mod leads_batch;
+mod leads_csv;
 mod live;
 mod log_query;
 mod logged_delivery;
 mod openapi;
+mod operator;
 mod page;
 mod path_id;
 mod problem;
@@ -46,6 +51,7 @@ mod schema;
 mod settings;
 mod state;
 mod stats;
+mod stats_window;
 mod stream;
 mod webhook;
 

@@ -40,7 +40,7 @@ pub(crate) struct FilterParameters {
     /// Only those whose last attempt was answered with this status: a number, or `2xx` to `5xx`.
     #[param(rename = "statusCode", value_type = Option<String>, example = "5xx")]
     status_code: Option<StatusCodes>,
-    /// Only those with this id, or of an event or a lead with this id; or of leads with this text in their name or email.
+    /// Only those with this id, or of an event or a lead with this id; or of leads that are found by this text, as in the list of leads.
     #[param(value_type = Option<String>, max_length = 200)]
     q: Option<SearchText>,
 }

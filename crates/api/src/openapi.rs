@@ -31,6 +31,7 @@ use crate::webhook::{LeadCreatedBody, LeadDataBody, webhooks};
         (name = "hooks", description = "Subscriptions that an app makes by itself"),
         (name = "deliveries", description = "The log of what was sent"),
         (name = "recoveries", description = "Work on many deliveries: sent again, replayed, discarded"),
+        (name = "operator", description = "How everything stands, over all clients"),
         (name = "keys", description = "Who may call"),
         (name = "health", description = "How the service is; no key needed"),
         (name = "webhooks", description = "What receivers get"),
@@ -60,6 +61,7 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::settings::routes())
         .merge(crate::leads::routes())
         .merge(crate::leads_batch::routes())
+        .merge(crate::leads_csv::routes())
         .merge(crate::destinations::routes())
         .merge(crate::destination_secrets::routes())
         .merge(crate::destination_test::routes())
@@ -71,6 +73,8 @@ pub(crate) fn documented_routes() -> OpenApiRouter<ApiState> {
         .merge(crate::stream::routes())
         .merge(crate::recoveries::routes())
         .merge(crate::keys::routes())
+        .merge(crate::operator::routes())
+        .merge(crate::audit_log::routes())
         .merge(crate::health::routes())
         .routes(routes!(document))
 }

@@ -74,6 +74,14 @@ impl<T: ToSchema> ToSchema for List<T> {
 }
 
 impl<V> List<V> {
+    pub(crate) fn items(&self) -> &[V] {
+        &self.items
+    }
+
+    pub(crate) fn items_mut(&mut self) -> &mut [V] {
+        &mut self.items
+    }
+
     /// A page that the next one follows before this id.
     pub(crate) fn new<T>(found: Vec<T>, next: Option<Uuid>) -> Self
     where

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sensei_dispatcher::{BreakerState, Breakers, ConfigError, Descriptor, Egress, Kind, Refusal, Registry, Tester};
+use sensei_dispatcher::{
+    BreakerState, Breakers, ConfigError, Descriptor, DispatcherCounts, Egress, Kind, Refusal, Registry, Tester, Watch,
+};
 use sensei_domain::{ClientId, Clock, DestinationId, Fault, Faults, Fields, Timestamp, WebhookUrl};
 use sensei_persistence::{Client, DestinationConfig, Store};
 use serde_json::Value;
@@ -39,6 +41,8 @@ struct Parts {
     keys_under_way: KeysUnderWay,
     breakers: Option<Breakers>,
     live: Live,
+    watch: Option<Watch>,
+    started_at: Timestamp,
 }
 
 impl ApiState {
@@ -49,6 +53,8 @@ impl ApiState {
             keys_under_way: KeysUnderWay::default(),
             breakers: None,
             live: Live::default(),
+            watch: None,
+            started_at: clock.now(),
             store,
             egress,
             registry,
@@ -60,6 +66,13 @@ impl ApiState {
     #[must_use]
     pub fn with_breakers(mut self, breakers: Breakers) -> Self {
         Arc::make_mut(&mut self.0).breakers = Some(breakers);
+        self
+    }
+
+    /// Shows what the dispatcher of this process counts.
+    #[must_use]
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        Arc::make_mut(&mut self.0).watch = Some(watch);
         self
     }
 
@@ -94,6 +107,22 @@ impl ApiState {
     /// Where a destination's circuit breaker stands in this process; `None` without a dispatcher.
     pub(crate) fn breaker(&self, destination: DestinationId) -> Option<BreakerState> {
         self.0.breakers.as_ref()?.state(destination)
+    }
+
+    /// Destinations whose breakers aren't closed in this process, and since when.
+    pub(crate) fn open_breakers(&self, most: usize) -> Vec<(DestinationId, Timestamp)> {
+        let breakers = self.0.breakers.as_ref();
+        breakers.map(|breakers| breakers.open(most)).unwrap_or_default()
+    }
+
+    /// `None` without a dispatcher.
+    pub(crate) fn dispatcher_counts(&self) -> Option<DispatcherCounts> {
+        self.0.watch.as_ref()?.counts()
+    }
+
+    /// Since when this process serves.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.0.started_at
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 
 use crate::auth::ClientAccess;
 use crate::problem::Problem;
-use crate::query::NoQuery;
 use crate::state::ApiState;
+use crate::stats_window::{StatsQuery, WindowParameter, WindowView};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read))
@@ -33,6 +33,9 @@ struct StatsView {
     /// When this was so.
     #[schema(value_type = String, format = DateTime)]
     as_of: Timestamp,
+    /// What happened over the time that was asked for; absent if none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<WindowView>,
 }
 
 /// Deliveries by state, exact.
@@ -71,17 +74,28 @@ impl From<ClientStats> for StatsView {
             oldest_due_at: stats.oldest_due,
             in_flight: stats.in_flight,
             as_of: stats.as_of,
+            window: None,
         }
     }
 }
 
 /// Read how a client's deliveries stand
 ///
-/// As cheap with millions of deliveries as with one. Of what is kept: a delivery that is forgotten counts no more.
+/// As cheap with millions of deliveries as with one. Of what is kept: a delivery that is forgotten counts no more. What happened over a
+/// `window` counts all the same, each delivery when it was done.
 #[utoipa::path(get, path = "/v1/clients/{clientId}/stats", tag = "deliveries", operation_id = "readStats",
-    params(("clientId" = Uuid, Path, description = "The client")),
+    params(("clientId" = Uuid, Path, description = "The client"), WindowParameter),
     responses((status = OK, description = "The numbers", body = StatsView)))]
-async fn read(access: ClientAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<StatsView>, Problem> {
+async fn read(
+    access: ClientAccess,
+    StatsQuery(window): StatsQuery,
+    State(state): State<ApiState>,
+) -> Result<Json<StatsView>, Problem> {
     state.client(access.client_id).await?;
-    Ok(Json(state.store().client_stats(access.client_id).await?.into()))
+    let mut view = StatsView::from(state.store().client_stats(access.client_id).await?);
+    if let Some(window) = window {
+        let stats = state.store().window_stats(access.client_id, window.kind).await?;
+        view.window = Some(WindowView::new(window.name, &stats));
+    }
+    Ok(Json(view))
 }

@@ -81,6 +81,8 @@ pub(crate) enum Stand {
 pub(crate) struct Breaker {
     first_cool_down: Duration,
     state: State,
+    /// Since when it isn't closed.
+    opened: Option<Instant>,
     era: Era,
 }
 
@@ -96,6 +98,7 @@ impl Breaker {
         Self {
             first_cool_down,
             state: State::closed(now),
+            opened: None,
             era: Era(0),
         }
     }
@@ -107,6 +110,11 @@ impl Breaker {
             State::Open { .. } => Stand::Ready,
             State::Probing { .. } => Stand::Probing,
         }
+    }
+
+    /// Since when it isn't closed; `None` of one that is.
+    pub(crate) const fn opened(&self) -> Option<Instant> {
+        self.opened
     }
 
     /// An attempt starts, as it may.
@@ -176,10 +184,14 @@ impl Breaker {
 
     fn open(&mut self, cool_down: Duration, now: Instant, chance: f64) {
         let until = now + spread(cool_down, chance);
+        self.opened.get_or_insert(now);
         self.enter(State::Open { until, cool_down });
     }
 
     fn enter(&mut self, state: State) {
+        if matches!(state, State::Closed { .. }) {
+            self.opened = None;
+        }
         self.state = state;
         self.era = Era(self.era.0.wrapping_add(1));
     }

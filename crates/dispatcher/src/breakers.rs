@@ -48,4 +48,20 @@ impl Breakers {
     pub fn state(&self, destination: DestinationId) -> Option<BreakerState> {
         Some(self.0.upgrade()?.breaker(destination))
     }
+
+    /// The destinations that this process holds back from, as their breakers aren't closed: at most so many, each with since when.
+    pub fn open(&self, most: usize) -> Vec<(DestinationId, Timestamp)> {
+        let Some(engine) = self.0.upgrade() else {
+            return Vec::new();
+        };
+        let (now, at) = (Instant::now(), engine.clock.now());
+        let open = engine.lanes().open_breakers(most);
+        let since = |opened: Instant| {
+            let millis = i64::try_from(now.saturating_duration_since(opened).as_millis()).unwrap_or(0);
+            Timestamp::from_millis(at.as_millis() - millis)
+        };
+        open.into_iter()
+            .map(|(destination, opened)| (destination, since(opened)))
+            .collect()
+    }
 }

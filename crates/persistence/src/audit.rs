@@ -14,6 +14,23 @@ pub enum Actor {
     System,
 }
 
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: AuditId,
+    /// When it was.
+    pub at: Timestamp,
+    /// Who did it: `key:` and a key's id, or `system`.
+    pub actor: String,
+    /// What was done, e.g. `client.renamed`.
+    pub action: String,
+    /// The client that it is about, if any; it may be gone.
+    pub client_id: Option<ClientId>,
+    /// The id of what it was done to.
+    pub subject: String,
+}
+
 impl Actor {
     fn to_column(self) -> String {
         match self {

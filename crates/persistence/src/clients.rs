@@ -3,11 +3,14 @@
 //! Whoever changes a client or its destinations locks the client's row first, and capture reads it
 //! under a shared lock, so a change comes wholly before a capture or wholly after it.
 
+use std::time::{Duration, Instant};
+
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect, Statement,
 };
 use sensei_domain::{ClientId, ClientName, DestinationId, Timestamp, WebhookUrl};
+use uuid::Uuid;
 
 use crate::audit::{self, Actor};
 use crate::entities::clients::{self, Column};
@@ -16,8 +19,13 @@ use crate::error::{ChangeError, StoreError};
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::keys::{self, CreatedKey, KeyKind, NewKey, Scope};
 use crate::records::{Client, Page};
+use crate::search;
 use crate::settings::{self, Settings, SettingsChange};
 use crate::store::{Shared, Store};
+
+/// Clients that are looked through at once for a name, and for how long further ones are.
+const LOOKED_THROUGH: u32 = 2_000;
+const LOOKED_FOR: Duration = Duration::from_millis(15);
 
 /// A client to create.
 #[derive(Debug, Clone)]
@@ -86,6 +94,34 @@ impl Store {
             .collect())
     }
 
+    /// Clients with this text in their names, whatever its case: at most `page.limit` of them, and the id that the next page is before. All
+    /// clients may have to be looked through: what isn't found within a moment is on the next page.
+    pub async fn clients_named(&self, text: &str, page: Page) -> Result<(Vec<Client>, Option<Uuid>), StoreError> {
+        let (wanted, most) = (text.to_lowercase(), page.limit as usize);
+        let (begun, mut before, mut found) = (Instant::now(), page.before, Vec::new());
+        loop {
+            let read = Page {
+                limit: LOOKED_THROUGH,
+                before,
+            };
+            let clients = self.clients(read).await?;
+            let is_last = clients.len() < LOOKED_THROUGH as usize;
+            before = clients.last().map(|client| client.id.as_uuid());
+            for client in clients {
+                if client.name.to_lowercase().contains(&wanted) {
+                    if found.len() == most {
+                        let next = found.last().map(|last: &Client| last.id.as_uuid());
+                        return Ok((found, next));
+                    }
+                    found.push(client);
+                }
+            }
+            if is_last || begun.elapsed() > LOOKED_FOR {
+                return Ok((found, before.filter(|_| !is_last)));
+            }
+        }
+    }
+
     /// Gives a client another name, for events captured from now on. `None` when there is no such client.
     pub async fn rename_client(
         &self,
@@ -126,6 +162,7 @@ impl Store {
             .filter(destinations::Column::DeletedAt.is_null())
             .all(&transaction)
             .await?;
+        search::remove_all_of(&transaction, id).await?;
         let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES);
         for sql in [DELETE_RECOVERIES].iter().chain(&locking).chain(DELETIONS) {
             let values = [id.as_uuid().into()];
@@ -157,6 +194,7 @@ const DELETIONS: &[&str] = &[
     "DELETE FROM leads WHERE client_id = $1",
     "DELETE FROM idempotency_keys WHERE client_id = $1",
     "DELETE FROM api_keys WHERE client_id = $1",
+    "DELETE FROM rollups WHERE client_id = $1",
     "DELETE FROM destination_health WHERE client_id = $1",
     "DELETE FROM recoveries WHERE client_id = $1",
     "DELETE FROM destinations WHERE client_id = $1",

@@ -104,6 +104,18 @@ pub struct Sighting {
     completed_at: Option<i64>,
 }
 
+impl Sighting {
+    /// Whether it has succeeded, or failed, since then; `None` of neither.
+    pub(crate) fn has_succeeded_since(&self, since: Timestamp) -> Option<bool> {
+        let is_done = self.completed_at.is_some_and(|at| at >= since.as_millis());
+        match self.state {
+            DeliveryState::Succeeded if is_done => Some(true),
+            DeliveryState::Failed if is_done => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// What a sighting is read from.
 const SIGHTED: &str = "SELECT id, client_id, state, attempt_count, CASE WHEN lease IS NULL THEN due_at END, completed_at \
                        FROM deliveries WHERE ";

@@ -8,16 +8,17 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, QuerySelect, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect, Select};
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, EventId, LeadId};
 use uuid::Uuid;
 
 use crate::deliveries::{self, DeliveryFilter};
 use crate::entities::deliveries::{Column, Entity, Model};
-use crate::entities::{attempts, destinations, events, leads};
+use crate::entities::{attempts, destinations, events};
 use crate::error::StoreError;
 use crate::multi_row::Sql;
 use crate::records::{Attempt, Delivery, Page};
+use crate::search::LeadFilter;
 use crate::store::Store;
 
 /// Rows of the log that are looked through at once.
@@ -36,7 +37,7 @@ pub struct LogFilter {
     pub kind: Option<String>,
     /// Those whose last attempt was answered with a status in this range.
     pub status_code: Option<RangeInclusive<u16>>,
-    /// With this id of their own, of their event or their lead; or of leads with this text in their name or email.
+    /// With this id of their own, of their event or their lead; or of leads that are found by this text.
     pub text: Option<String>,
 }
 
@@ -198,9 +199,11 @@ impl Store {
         text: &str,
         page: Page,
     ) -> Result<Found, StoreError> {
-        let leads = self.leads_with(client, text, page.before, LEADS_OF_A_PAGE).await?;
+        let leads = self
+            .leads_with(client, text, &LeadFilter::default(), page.before, LEADS_OF_A_PAGE)
+            .await?;
         let (end, limit) = (leads.next, page.limit + 1);
-        let mut rows = match padded(leads.ids) {
+        let mut rows = match padded(leads.rows.into_iter().map(|row| row.id).collect()) {
             None => Vec::new(),
             Some(ids) => {
                 let query = log_query(client, filter, &Of::Leads(ids), end, Page { limit, ..page });
@@ -440,52 +443,4 @@ pub(crate) fn padded(mut ids: Vec<Uuid>) -> Option<Vec<Uuid>> {
     let last = *ids.last()?;
     ids.resize(ids.len().next_power_of_two(), last);
     Some(ids)
-}
-
-/// Leads that something was found in, newest first.
-pub(crate) struct LeadsFound {
-    pub(crate) ids: Vec<Uuid>,
-    /// Where to go on; `None` when these are all.
-    pub(crate) next: Option<Uuid>,
-}
-
-impl Store {
-    /// The client's leads whose name or email has this text in it, older than `before`: at most so many, of a bounded number of leads.
-    pub(crate) async fn leads_with(
-        &self,
-        client: ClientId,
-        text: &str,
-        before: Option<Uuid>,
-        most: usize,
-    ) -> Result<LeadsFound, DbErr> {
-        let wanted = text.to_lowercase();
-        let (begun, mut before, mut ids) = (Instant::now(), before, Vec::new());
-        loop {
-            let page = Page {
-                limit: u32::try_from(WINDOW).unwrap_or(u32::MAX),
-                before,
-            };
-            let query = crate::leads::query(client, page).select_only().columns([
-                leads::Column::Id,
-                leads::Column::Name,
-                leads::Column::Email,
-            ]);
-            let rows = query.into_tuple::<(Uuid, String, String)>();
-            let rows = rows.all(&self.connections().reader).await?;
-            let is_last = rows.len() < page.limit as usize;
-            for (id, name, email) in rows {
-                before = Some(id);
-                if name.to_lowercase().contains(&wanted) || email.to_lowercase().contains(&wanted) {
-                    ids.push(id);
-                    if ids.len() == most {
-                        return Ok(LeadsFound { ids, next: before });
-                    }
-                }
-            }
-            if is_last || begun.elapsed() > LOOKED_FOR {
-                let next = before.filter(|_| !is_last);
-                return Ok(LeadsFound { ids, next });
-            }
-        }
-    }
 }

@@ -29,6 +29,7 @@ use crate::step::{self, HELD, IN_THE_WAY, LEADS};
 use crate::store::Store;
 
 mod housekeeping;
+mod reading;
 mod recording;
 
 /// A query, and what its plan must name.
@@ -143,6 +144,7 @@ fn all_hot(backend: DatabaseBackend) -> Vec<Hot> {
         hot_of_clients,
         housekeeping::hot,
         recording::hot,
+        reading::hot,
     ];
     all.into_iter().flat_map(|of| of(backend)).collect()
 }

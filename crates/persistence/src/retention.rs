@@ -6,13 +6,15 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Statement, Value};
 use sensei_domain::Timestamp;
 use uuid::Uuid;
 
 use crate::connection::in_time;
 use crate::deliveries::first_id;
+use crate::entities::leads;
 use crate::error::StoreError;
+use crate::search;
 use crate::store::Store;
 use crate::tallies::EMPTY;
 
@@ -60,11 +62,14 @@ pub(crate) struct Task {
     pub(crate) page: &'static str,
     /// What is removed of them: behind `$1`, up to `$2`, older than `$3`; `$4` is an id that is later than their deliveries.
     pub(crate) removals: &'static [&'static str],
+    /// The leads whose words are removed as well, by the same bounds.
+    pub(crate) searchable: Option<&'static str>,
 }
 
 pub(crate) const ATTEMPTS: Task = Task {
     page: "SELECT delivery_id FROM attempts WHERE delivery_id > $1 AND delivery_id < $2 ORDER BY delivery_id LIMIT $3",
     removals: &["DELETE FROM attempts WHERE delivery_id > $1 AND delivery_id <= $2 AND started_at < $3"],
+    searchable: None,
 };
 pub(crate) const DELIVERIES: Task = Task {
     page: "SELECT id FROM deliveries WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3",
@@ -76,6 +81,7 @@ pub(crate) const DELIVERIES: Task = Task {
         "DELETE FROM deliveries WHERE id > $1 AND id <= $2 \
          AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3",
     ],
+    searchable: None,
 };
 /// A replay that runs reads old events: it is waited for. Events without a lead are asked for such that the index of leads
 /// can't serve it: it would read all of them in each step.
@@ -89,6 +95,7 @@ pub(crate) const EVENTS: Task = Task {
          AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.client_id = events.client_id \
          AND deliveries.id > $1 AND deliveries.id < $4 AND event_id = events.id)",
     ],
+    searchable: None,
 };
 macro_rules! forgotten_leads {
     () => {
@@ -113,6 +120,7 @@ pub(crate) const LEADS: Task = Task {
         concat!("DELETE FROM events WHERE lead_id IN (", forgotten_leads!(), ")"),
         concat!("DELETE FROM leads WHERE id IN (", forgotten_leads!(), ")"),
     ],
+    searchable: Some(concat!("SELECT * FROM leads WHERE id IN (", forgotten_leads!(), ")")),
 };
 
 impl Store {
@@ -124,7 +132,10 @@ impl Store {
             let rounds = async {
                 loop {
                     tokio::time::sleep(retention.every).await;
-                    if let Err(error) = store.forget_old(&retention).await {
+                    let begun = Instant::now();
+                    let done = store.forget_old(&retention).await;
+                    store.shared().jobs.ran("retention", store.now(), begun.elapsed());
+                    if let Err(error) = done {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
                             "what is old could not be removed; tried again at the next pass"
@@ -154,6 +165,7 @@ impl Store {
         let sql = "DELETE FROM recoveries WHERE finished_at < $1";
         let old = Statement::from_sql_and_values(writer.get_database_backend(), sql, [finished.into()]);
         removed += writer.execute_raw(old).await?.rows_affected();
+        removed += self.forget_rollups().await?;
         in_time(writer.execute_unprepared(EMPTY)).await?;
         if self.connections().is_sqlite() {
             self.give_pages_back().await?;
@@ -185,6 +197,13 @@ impl Store {
         let later = first_id(cut.after(CLOCK_STEP).as_millis());
         let transaction = self.connections().begin().await?;
         let mut removed = 0;
+        if let Some(forgotten) = task.searchable {
+            search::lock(&transaction).await?;
+            let bounds: [Value; 3] = [position.into(), last.into(), cut.as_millis().into()];
+            let forgotten = Statement::from_sql_and_values(backend, forgotten, bounds);
+            let rows = leads::Entity::find().from_raw_sql(forgotten).all(&transaction).await?;
+            search::remove(&transaction, &rows).await?;
+        }
         for sql in task.removals {
             let bounds = [position.into(), last.into(), cut.as_millis().into()];
             removed += remove(&transaction, sql, bounds, later).await?;

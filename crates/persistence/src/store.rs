@@ -21,6 +21,7 @@ use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
 use crate::health::KnownFailing;
 use crate::job::{Handover, Recording};
+use crate::jobs::Jobs;
 use crate::key_cache::KeyCache;
 use crate::live::Told;
 use crate::lock::DatabaseLock;
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) meters: StoreMeters,
     /// Who shows what happens.
     pub(crate) told: Told,
+    pub(crate) jobs: Jobs,
     handover: Mutex<Option<Arc<dyn Handover>>>,
     closing: CancellationToken,
     lock: Mutex<Option<DatabaseLock>>,
@@ -138,6 +140,7 @@ impl Store {
             recovered_after: Mutex::new(Uuid::nil()),
             meters: StoreMeters::new(),
             told: Told::new(),
+            jobs: Jobs::default(),
             handover: Mutex::new(None),
             closing: CancellationToken::new(),
             lock: Mutex::new(lock),

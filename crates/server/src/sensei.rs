@@ -63,12 +63,15 @@ impl Sensei {
         };
         store.keep_house(config.retention);
         store.reseal_in_background();
+        store.roll_up_in_background();
+        store.index_in_background();
         let metrics = metrics::router(Watched {
             store: store.clone(),
             dispatcher: dispatcher.watch(),
         });
-        let api =
-            ApiState::new(store.clone(), egress, registry, Arc::clone(&clock)).with_breakers(dispatcher.breakers());
+        let api = ApiState::new(store.clone(), egress, registry, Arc::clone(&clock))
+            .with_breakers(dispatcher.breakers())
+            .with_watch(dispatcher.watch());
         let api_router = sensei_api::router(api.clone());
         let console = sensei_console::router(ConsoleState::new(store.clone(), api_router.clone(), clock));
         Ok(Self {

@@ -103,6 +103,8 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
         "/deliveries",
         "/recoveries",
         "/stats",
+        "/stream",
+        "/leads.csv",
     ] {
         app.get(format!("{}{path}", acme.path))
             .key(key)
@@ -113,7 +115,13 @@ async fn a_publishable_key_captures_its_own_clients_leads_and_nothing_else() {
         .key(key)
         .refused(403, "forbidden")
         .await;
-    for path in ["/v1/clients", "/v1/keys", "/v1/destination-kinds"] {
+    for path in [
+        "/v1/clients",
+        "/v1/keys",
+        "/v1/destination-kinds",
+        "/v1/operator",
+        "/v1/audit-log",
+    ] {
         app.get(path).key(key).refused(403, "forbidden").await;
     }
     let destination = app.destination(&acme, "CRM").await;

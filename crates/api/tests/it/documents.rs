@@ -463,5 +463,5 @@ fn every_operation_documents_its_problems() {
         (by_status["413"], by_status["415"], by_status["422"]),
         (with_body, with_body, with_body)
     );
-    assert_eq!(by_status["401"], 39);
+    assert_eq!(by_status["401"], 42);
 }

@@ -247,3 +247,92 @@ async fn deliveries_are_filtered_by_what_belongs_to_them_on_postgres() {
         deliveries_are_filtered_by_what_belongs_to_them(app).await;
     }
 }
+
+/// Whatever a visitor types, a spreadsheet shows it as text.
+async fn leads_are_searched_and_exported(app: TestApp) {
+    let client = app.client("Acme Corp").await;
+    for (name, message) in [
+        ("Anna Müller", "a quote"),
+        ("=HYPERLINK(\"http://evil\")", "<script>alert(1)</script>"),
+        ("Bert, \"the\" one", "two\nlines"),
+    ] {
+        let lead = json!({"name": name, "email": "x@example.com", "phone": "+49 30", "message": message});
+        app.post(client.leads(), &lead).send().await.expect(201);
+        app.clock.advance(std::time::Duration::from_hours(1));
+    }
+    for (query, found) in [
+        ("q=muller", 1),
+        ("q=quote+anna", 1),
+        ("q=script", 1),
+        ("q=x%40example.com", 3),
+        ("q=nobody", 0),
+        ("since=2024-11-24T11:30:00Z", 2),
+        ("since=2024-11-24T11:30:00Z&until=2024-11-24T12:00:00Z&q=example", 1),
+    ] {
+        let page = app.get(format!("{}?{query}", client.leads())).send().await.expect(200);
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(found), "{query}");
+    }
+    let csv = app.get(format!("{}.csv", client.leads())).send().await;
+    assert_eq!(csv.status, 200);
+    assert_eq!(
+        csv.header("content-type"),
+        Some("text/csv; charset=utf-8; header=present")
+    );
+    assert_eq!(
+        csv.header("content-disposition"),
+        Some("attachment; filename=\"leads.csv\"")
+    );
+    let text = String::from_utf8(csv.body.to_vec()).expect("UTF-8");
+    let lines = text.split("\r\n").collect::<Vec<_>>();
+    assert_eq!(
+        lines[0],
+        "id,createdAt,name,email,phone,message,sessionId,custom,erasedAt"
+    );
+    assert_eq!((lines.len(), lines[4]), (5, ""));
+    assert!(
+        lines[1].contains(",\"Bert, \"\"the\"\" one\",x@example.com,'+49 30,\"two\nlines\",,,"),
+        "{}",
+        lines[1]
+    );
+    assert!(
+        lines[2].contains(",\"'=HYPERLINK(\"\"http://evil\"\")\",x@example.com,"),
+        "{}",
+        lines[2]
+    );
+    let few = app.get(format!("{}.csv?q=muller", client.leads())).send().await;
+    assert_eq!(String::from_utf8_lossy(&few.body).lines().count(), 2);
+    app.get(format!("{}.csv?limit=5", client.leads()))
+        .refused(400, "invalid-request")
+        .await;
+    app.get(format!("{}.csv", client.leads()))
+        .key(&client.publishable_key)
+        .refused(403, "forbidden")
+        .await;
+}
+
+#[tokio::test]
+async fn leads_are_searched_and_exported_on_sqlite() {
+    leads_are_searched_and_exported(TestApp::new().await).await;
+}
+
+#[tokio::test]
+async fn leads_are_searched_and_exported_on_postgres() {
+    if let Some(app) = TestApp::on_postgres().await {
+        leads_are_searched_and_exported(app).await;
+    }
+}
+
+#[tokio::test]
+async fn an_export_has_every_lead_however_many() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let leads = vec![lead(); 700];
+    for _ in 0..2 {
+        app.post(format!("{}/batch", client.leads()), &json!({"leads": leads}))
+            .send()
+            .await
+            .expect(200);
+    }
+    let csv = app.get(format!("{}.csv", client.leads())).send().await;
+    assert_eq!(String::from_utf8_lossy(&csv.body).lines().count(), 1_401);
+}

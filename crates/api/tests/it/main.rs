@@ -13,6 +13,7 @@ mod journey;
 mod keys;
 mod lists;
 mod nested;
+mod operator;
 mod outage;
 mod recovery;
 mod secrets;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use sensei_domain::DestinationId;
+
 use super::{Lanes, Waiting};
 use crate::breaker::Stand;
 use crate::lane::Lane;
@@ -27,5 +29,12 @@ impl<T: Waiting> Lanes<T> {
             lanes: self.by_destination.len(),
             open_breakers: self.by_destination.values().filter(is_open).count(),
         }
+    }
+
+    /// The destinations whose breakers aren't closed, at most so many, and since when.
+    pub(crate) fn open_breakers(&self, most: usize) -> Vec<(DestinationId, Instant)> {
+        let lanes = self.by_destination.iter();
+        let open = lanes.filter_map(|(destination, lane)| Some((*destination, lane.breaker.opened()?)));
+        open.take(most).collect()
     }
 }

@@ -12,6 +12,8 @@ pub(crate) mod events;
 pub(crate) mod idempotency_keys;
 pub(crate) mod leads;
 pub(crate) mod recoveries;
+#[cfg(test)]
+pub(crate) mod rollups;
 pub(crate) mod sessions;
 
 #[cfg(test)]
@@ -33,13 +35,13 @@ mod tests {
     /// Every table, filled by the store and read by its entity: each column is there, and of its type.
     async fn every_column_of_every_entity_is_read(database: DatabaseUrl) {
         let now = Timestamp::from_millis(1_800_000_000_000);
-        let (master_key, clock) = (MasterKey::generate(), Arc::new(ManualClock::at(now)));
+        let (master_key, clock) = (MasterKey::generate(), ManualClock::at(now));
         let options = StoreOptions {
             database,
             master_key,
             previous_master_key: None,
             lease: Duration::from_mins(1),
-            clock,
+            clock: Arc::new(clock.clone()),
         };
         let store = Store::open(options).await.expect("an empty database opens");
         let new = NewClient {
@@ -118,6 +120,9 @@ mod tests {
             .await
             .expect("started");
 
+        clock.advance(Duration::from_mins(1));
+        while store.roll_up().await.expect("added up") {}
+
         let reader = &store.connections().reader;
         macro_rules! rows {
             ($($entity:ident)+) => {
@@ -125,8 +130,8 @@ mod tests {
             };
         }
         assert_eq!(
-            rows!(clients destinations leads events deliveries attempts checkpoints),
-            [1; 7]
+            rows!(clients destinations leads events deliveries attempts checkpoints rollups),
+            [1; 8]
         );
         assert_eq!(
             rows!(api_keys idempotency_keys recoveries sessions audit_log),

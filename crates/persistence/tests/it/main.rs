@@ -25,6 +25,8 @@ mod recoveries;
 mod redeliver;
 mod resealing;
 mod retention;
+mod rollups;
+mod search;
 mod secrets;
 mod settings;
 mod tallies;

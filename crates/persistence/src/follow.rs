@@ -1,0 +1,83 @@
+//! How far a follower is that reads what others have written, kept in the database.
+//!
+//! It moves in the transaction of what the follower writes, and only from where it was: of several that follow at once, one takes each step.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
+use uuid::Uuid;
+
+use crate::connection::in_time;
+use crate::deliveries::first_id;
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// A follower's position: until when, in milliseconds, it has read everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position {
+    /// Under which name the database keeps it.
+    pub(crate) name: &'static str,
+}
+
+impl Position {
+    /// Where it is; `None` before it has begun.
+    pub(crate) async fn read(self, connection: &impl ConnectionTrait) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT value FROM store_facts WHERE name = $1";
+        let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [self.name.into()]);
+        let Some(row) = connection.query_one_raw(statement).await? else {
+            return Ok(None);
+        };
+        let text: String = row.try_get_by_index(0)?;
+        let position = text.parse().map_err(|_| StoreError::Unreadable {
+            what: "position of a follower",
+        })?;
+        Ok(Some(position))
+    }
+
+    /// Begins there, unless it has begun.
+    pub(crate) async fn begin(self, connection: &impl ConnectionTrait, at: i64) -> Result<(), DbErr> {
+        let sql = "INSERT INTO store_facts (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let values: [Value; 2] = [self.name.into(), at.to_string().into()];
+        let insert = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+        in_time(connection.execute_raw(insert)).await.map(drop)
+    }
+
+    /// Goes on. False if it isn't there any more, and nothing of this transaction must be committed.
+    pub(crate) async fn go_on(self, transaction: &DatabaseTransaction, from: i64, to: i64) -> Result<bool, DbErr> {
+        let sql = "UPDATE store_facts SET value = $1 WHERE name = $2 AND value = $3";
+        let values: [Value; 3] = [to.to_string().into(), self.name.into(), from.to_string().into()];
+        let update = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
+        let moved = in_time(transaction.execute_raw(update)).await?;
+        Ok(moved.rows_affected() == 1)
+    }
+}
+
+/// The id of the row `$2` behind the first with an id from `$1` on.
+pub(crate) const LEAD_BEHIND: &str = "SELECT id FROM leads WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2";
+pub(crate) const DELIVERY_BEHIND: &str = "SELECT id FROM deliveries WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2";
+
+impl Store {
+    /// When the row was made that is so many behind the first of this moment, by its id.
+    pub(crate) async fn made_behind(&self, sql: &str, from: i64, rows: i64) -> Result<Option<i64>, DbErr> {
+        let reader = &self.connections().reader;
+        let values: [Value; 2] = [first_id(from).into(), rows.into()];
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
+        let row = reader.query_one_raw(statement).await?;
+        row.map(|row| Ok(millis_of(row.try_get_by_index(0)?))).transpose()
+    }
+}
+
+/// When an id was made: it begins with that.
+pub(crate) fn millis_of(id: Uuid) -> i64 {
+    i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_its_time() {
+        let at = sensei_domain::Timestamp::from_millis(1_732_444_200_123);
+        assert_eq!(millis_of(sensei_domain::LeadId::new(at).as_uuid()), 1_732_444_200_123);
+        assert_eq!(millis_of(first_id(1_732_444_200_123)), 1_732_444_200_123);
+    }
+}

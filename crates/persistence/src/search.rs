@@ -1,0 +1,409 @@
+//! Leads by their words.
+//!
+//! A follower puts the words of leads into an index some moments after their capture; leads that are newer are looked through themselves. Whoever
+//! erases or forgets a lead removes its words in the same transaction. The follower reads leads within the transaction in which it writes their words,
+//! alone, so that what is erased can't come back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, Statement, Value,
+};
+use sensei_domain::{ClientId, Timestamp};
+use uuid::Uuid;
+
+use crate::connection::in_time;
+use crate::deliveries::{first_id, first_id_after, first_id_since};
+use crate::entities::leads::{Column, Entity, Model};
+use crate::error::StoreError;
+use crate::follow::{LEAD_BEHIND, Position};
+use crate::leads;
+use crate::multi_row::Sql;
+use crate::records::{Lead, Page};
+use crate::store::Store;
+use crate::words::{Wanted, words};
+
+/// Until when the words of leads are in the index.
+const INDEXED: Position = Position { name: "search.until" };
+/// What is older than this is committed: it waits for its commit for some seconds, and that is given up after ten.
+const SETTLED: Duration = Duration::from_secs(20);
+/// Leads of a step: on SQLite whoever writes waits for it.
+const STEP: i64 = 100;
+/// How often is looked when there is nothing to do, and how long a rest follows work, in times of what it took.
+const EVERY: Duration = Duration::from_secs(5);
+const SHORTEST_REST: Duration = Duration::from_millis(50);
+const REST_PER_WORK: u32 = 12;
+/// Leads that aren't in the index yet and are looked through: a minute's or so, unless very many come.
+const TAIL: u64 = 3_000;
+/// Leads that are read at once of those that the index finds.
+const FOUND_AT_ONCE: usize = 500;
+/// Leads of a client whose words are removed at once.
+const REMOVED_AT_ONCE: u32 = 500;
+/// No further are read after this.
+const LOOKED_FOR: Duration = Duration::from_millis(15);
+/// Whoever changes the index holds this on PostgreSQL. "words" in ASCII.
+const LOCK: i64 = 0x77_6f72_6473;
+
+/// Which leads of a client; what is `None` doesn't matter.
+#[derive(Debug, Clone, Default)]
+pub struct LeadFilter {
+    /// With words that begin like each of these, in name, email, phone or message; an address is of the email alone.
+    pub text: Option<String>,
+    /// Captured then or later.
+    pub since: Option<Timestamp>,
+    /// Captured before then.
+    pub until: Option<Timestamp>,
+}
+
+/// A piece of a list of leads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeadPage {
+    /// Newest first. Fewer than were asked for don't mean that nothing follows.
+    pub leads: Vec<Lead>,
+    /// The id that the next page goes on behind; `None` on the last one.
+    pub next: Option<Uuid>,
+}
+
+impl LeadFilter {
+    fn holds(&self, created_at: i64) -> bool {
+        self.since.is_none_or(|since| created_at >= since.as_millis())
+            && self.until.is_none_or(|until| created_at < until.as_millis())
+    }
+}
+
+/// Leads that something was found in.
+pub(crate) struct LeadsFound {
+    pub(crate) rows: Vec<Model>,
+    /// Where to go on; `None` when these are all.
+    pub(crate) next: Option<Uuid>,
+}
+
+impl Store {
+    /// A page of a client's leads, of at most `page.limit`.
+    pub async fn find_leads(&self, client: ClientId, filter: &LeadFilter, page: Page) -> Result<LeadPage, StoreError> {
+        let found = match &filter.text {
+            Some(text) => {
+                self.leads_with(client, text, filter, page.before, page.limit as usize)
+                    .await?
+            }
+            None => {
+                let limit = page.limit + 1;
+                let mut query = leads::query(client, Page { limit, ..page });
+                if let Some(since) = filter.since {
+                    query = query
+                        .filter(Column::CreatedAt.gte(since.as_millis()))
+                        .filter(Column::Id.gte(first_id_since(since)));
+                }
+                if let Some(until) = filter.until {
+                    query = query
+                        .filter(Column::CreatedAt.lt(until.as_millis()))
+                        .filter(Column::Id.lt(first_id_after(until)));
+                }
+                let mut rows = query.all(&self.connections().reader).await?;
+                let has_more = rows.len() > page.limit as usize;
+                rows.truncate(page.limit as usize);
+                let next = rows.last().filter(|_| has_more).map(|row| row.id);
+                LeadsFound { rows, next }
+            }
+        };
+        let leads = found.rows.into_iter().map(leads::lead);
+        Ok(LeadPage {
+            leads: leads.collect::<Result<_, _>>()?,
+            next: found.next,
+        })
+    }
+
+    /// The client's leads with these words in them: at most so many, behind `before`.
+    pub(crate) async fn leads_with(
+        &self,
+        client: ClientId,
+        text: &str,
+        filter: &LeadFilter,
+        before: Option<Uuid>,
+        most: usize,
+    ) -> Result<LeadsFound, StoreError> {
+        let wanted = Wanted::of(text);
+        let mut rows = Vec::new();
+        if wanted.words.is_empty() {
+            return Ok(LeadsFound { rows, next: None });
+        }
+        let begun = Instant::now();
+        let indexed = first_id(INDEXED.read(&self.connections().reader).await?.unwrap_or(0));
+        if before.is_none_or(|before| before >= indexed) {
+            let tail = Page {
+                limit: u32::try_from(TAIL).unwrap_or(u32::MAX),
+                before,
+            };
+            let query = leads::query(client, tail).filter(Column::Id.gte(indexed));
+            for row in query.all(&self.connections().reader).await? {
+                if is_wanted(&row, &wanted, filter) {
+                    rows.push(row);
+                }
+                if rows.len() > most {
+                    rows.truncate(most);
+                    let next = rows.last().map(|row| row.id);
+                    return Ok(LeadsFound { rows, next });
+                }
+            }
+        }
+        let mut behind = before.filter(|before| *before < indexed);
+        if let Some(until) = filter.until.map(first_id_after) {
+            behind = Some(behind.map_or(until, |behind| behind.min(until)));
+        }
+        let since = filter.since.map_or(Uuid::nil(), first_id_since);
+        let at_once = FOUND_AT_ONCE.min(most + 1);
+        loop {
+            let ids = self.indexed_with(client, &wanted, behind, at_once).await?;
+            let is_last = ids.len() < at_once || ids.last().is_some_and(|last| *last < since);
+            behind = ids.last().copied();
+            let query = Entity::find().filter(Column::Id.is_in(padded_in_order(&ids)));
+            let read = query.all(&self.connections().reader).await?;
+            let mut read = read.into_iter().map(|row| (row.id, row)).collect::<HashMap<_, _>>();
+            for row in ids.iter().filter_map(|id| read.remove(id)) {
+                // Words of all clients are together.
+                if row.client_id == client.as_uuid() && is_wanted(&row, &wanted, filter) {
+                    rows.push(row);
+                }
+                if rows.len() > most {
+                    rows.truncate(most);
+                    let next = rows.last().map(|row| row.id);
+                    return Ok(LeadsFound { rows, next });
+                }
+            }
+            if is_last || begun.elapsed() > LOOKED_FOR {
+                let next = behind.filter(|_| !is_last);
+                return Ok(LeadsFound { rows, next });
+            }
+        }
+    }
+
+    /// Leads that the index finds, the newest first, behind this one.
+    async fn indexed_with(
+        &self,
+        client: ClientId,
+        wanted: &Wanted,
+        behind: Option<Uuid>,
+        most: usize,
+    ) -> Result<Vec<Uuid>, DbErr> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let reader = &self.connections().reader;
+        let backend = reader.get_database_backend();
+        let statement = if backend == DatabaseBackend::Postgres {
+            let values: [Value; 4] = [
+                postgres_query(wanted).into(),
+                client.as_uuid().into(),
+                behind.unwrap_or(Uuid::max()).into(),
+                most.into(),
+            ];
+            Statement::from_sql_and_values(backend, POSTGRES, values)
+        } else {
+            let values: [Value; 3] = [
+                sqlite_query(client, wanted).into(),
+                behind.unwrap_or(Uuid::max()).into(),
+                most.into(),
+            ];
+            Statement::from_sql_and_values(backend, SQLITE, values)
+        };
+        let rows = reader.query_all_raw(statement).await?;
+        rows.iter().map(|row| row.try_get_by_index(0)).collect()
+    }
+
+    /// Puts the words of leads into the index, from now until the store closes.
+    pub fn index_in_background(&self) {
+        let store = self.clone();
+        self.shared().background.spawn(async move {
+            let closing = store.shared().closing().clone();
+            let rounds = async {
+                loop {
+                    let begun = Instant::now();
+                    let done = store.index_leads().await;
+                    store.shared().jobs.ran("search", store.now(), begun.elapsed());
+                    let rest = match done {
+                        Ok(true) => SHORTEST_REST.max(begun.elapsed() * REST_PER_WORK),
+                        Ok(false) => EVERY,
+                        Err(error) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, "leads could not be made searchable; tried again");
+                            EVERY
+                        }
+                    };
+                    tokio::time::sleep(rest).await;
+                }
+            };
+            closing.run_until_cancelled(rounds).await;
+        });
+    }
+
+    /// One step: puts the words of some leads into the index. True when there may be more.
+    pub async fn index_leads(&self) -> Result<bool, StoreError> {
+        let until = self.now().as_millis() - i64::try_from(SETTLED.as_millis()).unwrap_or(0);
+        let Some(from) = INDEXED.read(&self.connections().reader).await? else {
+            let first = self.made_behind(LEAD_BEHIND, 0, 0).await?;
+            let begin = first.unwrap_or(until).min(until);
+            INDEXED.begin(&self.connections().writer, begin).await?;
+            return Ok(true);
+        };
+        if from >= until {
+            return Ok(false);
+        }
+        // All of one millisecond belong together.
+        let end = self.made_behind(LEAD_BEHIND, from, STEP).await?;
+        let to = end.map_or(until, |end| end.clamp(from + 1, until));
+        let transaction = self.connections().begin().await?;
+        lock(&transaction).await?;
+        if !INDEXED.go_on(&transaction, from, to).await? {
+            transaction.rollback().await?;
+            return Ok(true);
+        }
+        let query = Entity::find()
+            .filter(Column::Id.gte(first_id(from)))
+            .filter(Column::Id.lt(first_id(to)))
+            .filter(Column::ErasedAt.is_null())
+            .order_by_asc(Column::Id);
+        let rows = in_time(query.all(&transaction)).await?;
+        in_time(add(&transaction, &rows)).await?;
+        in_time(transaction.commit()).await?;
+        Ok(to < until)
+    }
+}
+
+/// Nobody else changes the index until the transaction ends. Before leads are changed whose words are removed.
+pub(crate) async fn lock(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() == DatabaseBackend::Postgres {
+        let sql = format!("SELECT pg_advisory_xact_lock({LOCK})");
+        transaction.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+/// Removes the words of these leads, which are as they were when they were captured.
+pub(crate) async fn remove(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    if backend == DatabaseBackend::Postgres {
+        let mut sql = Sql::new(backend, "DELETE FROM lead_words WHERE lead_id ");
+        sql.among(rows.iter().map(|row| row.id));
+        return transaction.execute_raw(sql.statement()).await.map(drop);
+    }
+    for row in rows.iter().filter(|row| row.erased_at.is_none()) {
+        let sql = "DELETE FROM searchable_leads WHERE lead_id = ? RETURNING number";
+        let removed = Statement::from_sql_and_values(backend, sql, [row.id.into()]);
+        let Some(removed) = transaction.query_one_raw(removed).await? else {
+            continue;
+        };
+        let number: i64 = removed.try_get_by_index(0)?;
+        let sql = "INSERT INTO lead_words (lead_words, rowid, words) VALUES ('delete', ?, ?)";
+        let values: [Value; 2] = [number.into(), sqlite_words(row).into()];
+        let remove = Statement::from_sql_and_values(backend, sql, values);
+        transaction.execute_raw(remove).await?;
+    }
+    Ok(())
+}
+
+/// Removes the words of all of a client's leads.
+pub(crate) async fn remove_all_of(transaction: &DatabaseTransaction, client: ClientId) -> Result<(), DbErr> {
+    lock(transaction).await?;
+    let backend = transaction.get_database_backend();
+    if backend == DatabaseBackend::Postgres {
+        let sql = "DELETE FROM lead_words WHERE client_id = $1";
+        let remove = Statement::from_sql_and_values(backend, sql, [client.as_uuid().into()]);
+        return transaction.execute_raw(remove).await.map(drop);
+    }
+    let mut before = None;
+    loop {
+        let page = Page {
+            limit: REMOVED_AT_ONCE,
+            before,
+        };
+        let rows = leads::query(client, page).all(transaction).await?;
+        remove(transaction, &rows).await?;
+        before = rows.last().map(|row| row.id);
+        if rows.len() < REMOVED_AT_ONCE as usize {
+            return Ok(());
+        }
+    }
+}
+
+async fn add(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
+    let backend = transaction.get_database_backend();
+    if backend == DatabaseBackend::Postgres {
+        for row in rows {
+            let words = words_of(row).into_iter().map(Value::from).collect::<Vec<_>>();
+            let values: [Value; 3] = [
+                row.id.into(),
+                row.client_id.into(),
+                Value::Array(sea_orm::sea_query::ArrayType::String, Some(Box::new(words))),
+            ];
+            let sql = "INSERT INTO lead_words (lead_id, client_id, words) VALUES ($1, $2, array_to_tsvector($3)) \
+                       ON CONFLICT DO NOTHING";
+            transaction
+                .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+                .await?;
+        }
+        return Ok(());
+    }
+    for row in rows {
+        let sql = "INSERT INTO searchable_leads (lead_id) VALUES (?) ON CONFLICT DO NOTHING RETURNING number";
+        let added = Statement::from_sql_and_values(backend, sql, [row.id.into()]);
+        let Some(added) = transaction.query_one_raw(added).await? else {
+            continue;
+        };
+        let number: i64 = added.try_get_by_index(0)?;
+        let sql = "INSERT INTO lead_words (rowid, words) VALUES (?, ?)";
+        let values: [Value; 2] = [number.into(), sqlite_words(row).into()];
+        transaction
+            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+            .await?;
+    }
+    Ok(())
+}
+
+/// By words `$1`, of the client `$2`, behind `$3`.
+pub(crate) const POSTGRES: &str = "SELECT lead_id FROM lead_words WHERE words @@ CAST($1 AS tsquery) AND client_id = $2 \
+    AND lead_id < $3 ORDER BY lead_id DESC LIMIT $4";
+/// By words, the client among them, behind a lead: the numbers are in the order of ids. One that is gone meanwhile is taken for the one before.
+pub(crate) const SQLITE: &str = "SELECT lead_id FROM lead_words CROSS JOIN searchable_leads ON number = lead_words.rowid \
+    WHERE lead_words MATCH ? AND lead_words.rowid <= coalesce((SELECT number FROM searchable_leads WHERE lead_id < ? \
+    ORDER BY lead_id DESC LIMIT 1), 0) ORDER BY lead_words.rowid DESC LIMIT ?";
+
+/// Each word alone and quoted: nothing in it has a meaning of its own. Words have letters and digits only.
+fn sqlite_query(client: ClientId, wanted: &Wanted) -> String {
+    let words = wanted.words.iter().map(|word| format!(" AND \"{word}\"*"));
+    format!("\"{}\"{}", client_word(client.as_uuid()), words.collect::<String>())
+}
+
+fn postgres_query(wanted: &Wanted) -> String {
+    let words = wanted.words.iter().map(|word| format!("'{word}':*"));
+    words.collect::<Vec<_>>().join(" & ")
+}
+
+/// All words of a lead as SQLite's index has them, the client's first.
+fn sqlite_words(row: &Model) -> String {
+    let words = words_of(row).into_iter().collect::<Vec<_>>().join(" ");
+    format!("{} {words}", client_word(row.client_id))
+}
+
+/// A word that no text makes: words of texts are shorter.
+fn client_word(client: Uuid) -> String {
+    format!("clientclientclient{}", client.simple())
+}
+
+fn words_of(row: &Model) -> BTreeSet<String> {
+    let texts = [
+        Some(&row.name),
+        Some(&row.email),
+        row.phone.as_ref(),
+        row.message.as_ref(),
+    ];
+    words(texts.into_iter().flatten().map(String::as_str))
+}
+
+fn is_wanted(row: &Model, wanted: &Wanted, filter: &LeadFilter) -> bool {
+    row.erased_at.is_none() && filter.holds(row.created_at) && wanted.is_in(&row.email, &words_of(row))
+}
+
+/// Filled up to one of a few numbers.
+fn padded_in_order(ids: &[Uuid]) -> Vec<Uuid> {
+    crate::log::padded(ids.to_vec()).unwrap_or_default()
+}
