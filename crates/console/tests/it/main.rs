@@ -7,5 +7,6 @@ mod clients;
 mod hostile;
 mod live;
 mod log;
+mod operator;
 mod overview;
 mod session;
