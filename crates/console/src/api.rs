@@ -187,17 +187,15 @@ impl Api {
     }
 
     async fn call(&self, request: request::Builder, body: Body) -> Response<Body> {
-        match request.extension(self.access).body(body) {
-            Ok(request) => match self.router.clone().oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+        let Ok(request) = request.extension(self.access).body(body) else {
             // A path that is none: nothing is there.
-            Err(_) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_FOUND;
-                response
-            }
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return response;
+        };
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 }

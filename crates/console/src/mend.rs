@@ -11,7 +11,7 @@ use crate::shown::AttemptShown;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mend {
     pub(crate) wrong: String,
-    pub(crate) mend: String,
+    pub(crate) remedy: String,
     pub(crate) place: Place,
 }
 
@@ -27,10 +27,10 @@ pub(crate) enum Place {
 }
 
 impl Mend {
-    fn new(place: Place, wrong: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn new(place: Place, wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             wrong: wrong.into(),
-            mend: mend.into(),
+            remedy: remedy.into(),
             place,
         }
     }

@@ -1,5 +1,6 @@
 //! Each way to fail, and what is said of it.
 
+use super::Place::{Destination, Operator, Receiver};
 use super::*;
 
 fn told(kind: &str, outcome: &str, status: Option<u16>, error: &str) -> Mend {
@@ -11,6 +12,203 @@ fn told(kind: &str, outcome: &str, status: Option<u16>, error: &str) -> Mend {
     };
     mend(failed).expect("it failed")
 }
+
+/// The outcome and the error; what of it is in what is wrong and in what to do; and where.
+const UNANSWERED: &[(&str, &str, &str, &str, Place)] = &[
+    (
+        "unavailable",
+        "the host's name doesn't exist (DNS)",
+        "no such host",
+        "typing mistake",
+        Destination,
+    ),
+    (
+        "unavailable",
+        "the host's name has no address (DNS)",
+        "no address",
+        "A or AAAA",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the host's name couldn't be looked up in time (DNS)",
+        "looked up",
+        "name servers",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the host's name couldn't be looked up (DNS)",
+        "looked up",
+        "name servers",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's certificate has expired",
+        "expired",
+        "Renew",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's certificate isn't valid yet",
+        "valid yet",
+        "clock",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's certificate is for another name",
+        "another host",
+        "www",
+        Destination,
+    ),
+    (
+        "unavailable",
+        "the issuer of the receiver's certificate isn't known (it may be self-signed, or a chain is incomplete)",
+        "self-signed",
+        "fullchain",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's certificate was revoked",
+        "revoked",
+        "new certificate",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's certificate isn't valid",
+        "isn't valid",
+        "valid certificate",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver doesn't speak TLS at this port",
+        "doesn't speak TLS",
+        "443",
+        Destination,
+    ),
+    (
+        "unavailable",
+        "the receiver speaks no TLS version or cipher that we accept",
+        "too old",
+        "TLS 1.2",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver broke the TLS handshake off",
+        "handshake",
+        "client certificate",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the TLS handshake failed",
+        "handshake",
+        "very host",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "no connection within 10 s",
+        "Nothing answers",
+        "firewall",
+        Receiver,
+    ),
+    ("unavailable", "no answer within 15 s", "too long", "queue", Receiver),
+    (
+        "unavailable",
+        "no answer within 15 s",
+        "too long",
+        "may have the lead",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver refused the connection",
+        "nothing listens",
+        "Start the receiver",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's network can't be reached",
+        "No way",
+        "DNS record",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver closed the connection before it answered",
+        "closed",
+        "log",
+        Receiver,
+    ),
+    (
+        "unavailable",
+        "the receiver's answer isn't valid HTTP",
+        "HTTP",
+        "port",
+        Destination,
+    ),
+    (
+        "unavailable",
+        "the connection failed (permission denied)",
+        "failed",
+        "firewalls",
+        Receiver,
+    ),
+    (
+        "blocked",
+        "the URL leads to an address that isn't allowed",
+        "private network",
+        "EGRESS_ALLOW",
+        Destination,
+    ),
+    (
+        "blocked",
+        "the URL must begin with https://",
+        "http://",
+        "https://",
+        Destination,
+    ),
+    ("blocked", "the URL's port isn't allowed", "port", "8443", Destination),
+    (
+        "blocked",
+        "the URL isn't allowed",
+        "may be sent to",
+        "fragment",
+        Destination,
+    ),
+    (
+        "ours",
+        "the request couldn't be sent (our network leads nowhere near the receiver)",
+        "own network",
+        "operator",
+        Operator,
+    ),
+    (
+        "ours",
+        "the request couldn't be sent (out of sockets or memory)",
+        "sockets",
+        "open files",
+        Operator,
+    ),
+    (
+        "ours",
+        "the request couldn't be sent (an internal error ended it)",
+        "ours",
+        "operator",
+        Operator,
+    ),
+    ("unavailable", "something new", "Something new.", "redeliver", Receiver),
+    ("unavailable", "", "nothing is known", "redeliver", Receiver),
+];
 
 #[test]
 fn what_was_delivered_needs_no_mending() {
@@ -25,212 +223,16 @@ fn what_was_delivered_needs_no_mending() {
 
 #[test]
 fn unanswered_attempts_say_what_to_look_at() {
-    use Place::{Destination, Operator, Receiver};
-    for (outcome, error, wrong, what_to_do, place) in [
-        (
-            "unavailable",
-            "the host's name doesn't exist (DNS)",
-            "no such host",
-            "typing mistake",
-            Destination,
-        ),
-        (
-            "unavailable",
-            "the host's name has no address (DNS)",
-            "no address",
-            "A or AAAA",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the host's name couldn't be looked up in time (DNS)",
-            "looked up",
-            "name servers",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the host's name couldn't be looked up (DNS)",
-            "looked up",
-            "name servers",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's certificate has expired",
-            "expired",
-            "Renew",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's certificate isn't valid yet",
-            "valid yet",
-            "clock",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's certificate is for another name",
-            "another host",
-            "www",
-            Destination,
-        ),
-        (
-            "unavailable",
-            "the issuer of the receiver's certificate isn't known (it may be self-signed, or a chain is incomplete)",
-            "self-signed",
-            "fullchain",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's certificate was revoked",
-            "revoked",
-            "new certificate",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's certificate isn't valid",
-            "isn't valid",
-            "valid certificate",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver doesn't speak TLS at this port",
-            "doesn't speak TLS",
-            "443",
-            Destination,
-        ),
-        (
-            "unavailable",
-            "the receiver speaks no TLS version or cipher that we accept",
-            "too old",
-            "TLS 1.2",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver broke the TLS handshake off",
-            "handshake",
-            "client certificate",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the TLS handshake failed",
-            "handshake",
-            "very host",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "no connection within 10 s",
-            "Nothing answers",
-            "firewall",
-            Receiver,
-        ),
-        ("unavailable", "no answer within 15 s", "too long", "queue", Receiver),
-        (
-            "unavailable",
-            "no answer within 15 s",
-            "too long",
-            "may have the lead",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver refused the connection",
-            "nothing listens",
-            "Start the receiver",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's network can't be reached",
-            "No way",
-            "DNS record",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver closed the connection before it answered",
-            "closed",
-            "log",
-            Receiver,
-        ),
-        (
-            "unavailable",
-            "the receiver's answer isn't valid HTTP",
-            "HTTP",
-            "port",
-            Destination,
-        ),
-        (
-            "unavailable",
-            "the connection failed (permission denied)",
-            "failed",
-            "firewalls",
-            Receiver,
-        ),
-        (
-            "blocked",
-            "the URL leads to an address that isn't allowed",
-            "private network",
-            "EGRESS_ALLOW",
-            Destination,
-        ),
-        (
-            "blocked",
-            "the URL must begin with https://",
-            "http://",
-            "https://",
-            Destination,
-        ),
-        ("blocked", "the URL's port isn't allowed", "port", "8443", Destination),
-        (
-            "blocked",
-            "the URL isn't allowed",
-            "may be sent to",
-            "fragment",
-            Destination,
-        ),
-        (
-            "ours",
-            "the request couldn't be sent (our network leads nowhere near the receiver)",
-            "own network",
-            "operator",
-            Operator,
-        ),
-        (
-            "ours",
-            "the request couldn't be sent (out of sockets or memory)",
-            "sockets",
-            "open files",
-            Operator,
-        ),
-        (
-            "ours",
-            "the request couldn't be sent (an internal error ended it)",
-            "ours",
-            "operator",
-            Operator,
-        ),
-        ("unavailable", "something new", "Something new.", "redeliver", Receiver),
-        ("unavailable", "", "nothing is known", "redeliver", Receiver),
-    ] {
+    for (outcome, error, wrong, remedy, place) in UNANSWERED {
         let told = told("webhook", outcome, None, error);
         assert!(told.wrong.contains(wrong), "{error}: {}", told.wrong);
-        assert!(told.mend.contains(what_to_do), "{error}: {}", told.mend);
-        assert_eq!(told.place, place, "{error}");
+        assert!(told.remedy.contains(remedy), "{error}: {}", told.remedy);
+        assert_eq!(told.place, *place, "{error}");
     }
 }
 
 #[test]
 fn statuses_say_what_the_receiver_means() {
-    use Place::{Destination, Receiver};
     for (status, wrong, what_to_do, place) in [
         (304, "asked for a page", "200", Receiver),
         (400, "couldn't read", "byte for byte", Receiver),
@@ -261,7 +263,7 @@ fn statuses_say_what_the_receiver_means() {
     ] {
         let told = told("webhook", "unavailable", Some(status), "the receiver answered so");
         assert!(told.wrong.contains(wrong), "{status}: {}", told.wrong);
-        assert!(told.mend.contains(what_to_do), "{status}: {}", told.mend);
+        assert!(told.remedy.contains(what_to_do), "{status}: {}", told.remedy);
         assert_eq!(told.place, place, "{status}");
     }
     let odd = told("webhook", "unavailable", Some(199), "the receiver answered 199");
@@ -285,14 +287,14 @@ fn redirects_say_where_to_and_what_to_save() {
             known.wrong
         );
         assert!(
-            known.mend.contains("Change the URL to https://acme.example/leads/"),
+            known.remedy.contains("Change the URL to https://acme.example/leads/"),
             "{}",
-            known.mend
+            known.remedy
         );
         assert!(known.is_here());
         let error = format!("the receiver redirects elsewhere: update the URL ({status})");
         let unknown = told("webhook", "unavailable", Some(status), &error);
-        assert!(unknown.mend.contains("https://"), "{}", unknown.mend);
+        assert!(unknown.remedy.contains("https://"), "{}", unknown.remedy);
     }
     let error = "the receiver redirects to https://acme.example/Login: update the URL (302)";
     let sign_in = told("webhook", "unavailable", Some(302), error);
@@ -301,7 +303,6 @@ fn redirects_say_where_to_and_what_to_save() {
 
 #[test]
 fn vendors_words_are_kept_where_they_say_what_to_do() {
-    use Place::{Destination, Receiver};
     for (kind, outcome, status, error, wrong, what_to_do, place) in [
         (
             "slack",
@@ -370,7 +371,7 @@ fn vendors_words_are_kept_where_they_say_what_to_do() {
     ] {
         let told = told(kind, outcome, Some(status), error);
         assert!(told.wrong.contains(wrong), "{error}: {}", told.wrong);
-        assert!(told.mend.contains(what_to_do), "{error}: {}", told.mend);
+        assert!(told.remedy.contains(what_to_do), "{error}: {}", told.remedy);
         assert_eq!(told.place, place, "{error}");
     }
     let template = told(
@@ -379,12 +380,12 @@ fn vendors_words_are_kept_where_they_say_what_to_do() {
         None,
         "the template `title` can't be used: unknown filter; give it another",
     );
-    assert!(template.mend.contains("Correct the template"), "{}", template.mend);
+    assert!(template.remedy.contains("Correct the template"), "{}", template.remedy);
     let mail = told(
         "email",
         "rejected",
         None,
         "the mail server answered 535: 5.7.8 not accepted",
     );
-    assert!(mail.mend.contains("app password"), "{}", mail.mend);
+    assert!(mail.remedy.contains("app password"), "{}", mail.remedy);
 }

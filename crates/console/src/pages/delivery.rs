@@ -103,7 +103,12 @@ async fn page(
         } else {
             "request"
         },
-        request: RequestShown::of(&delivery, request::sent(&answer), shown.as_ref(), destination),
+        request: RequestShown::of(
+            &delivery,
+            request::sent(&answer).as_deref(),
+            shown.as_ref(),
+            destination,
+        ),
         mend_path: destination.map(|destination| change_path(client, destination)),
         mend,
         chosen: shown.as_ref().map_or(0, |attempt| attempt.number),

@@ -146,7 +146,7 @@ fn whole(seconds: f64) -> u64 {
     seconds as u64
 }
 
-fn place(value: &Value, name: String, path: String, since: Option<Moment>) -> Place {
+fn place(value: &Value, name: String, path: &str, since: Option<Moment>) -> Place {
     let count = |name: &str| value[name].as_u64().unwrap_or_default();
     let client_path = format!("/admin/clients/{}", text(value, "clientId"));
     Place {
@@ -170,7 +170,7 @@ fn place(value: &Value, name: String, path: String, since: Option<Moment>) -> Pl
 fn destination(value: &Value, since: &str, now: Timestamp) -> Place {
     let name = shown_name(text(value, "destinationName")).to_owned();
     let path = format!("destinations/{}", text(value, "destinationId"));
-    place(value, name, path, Moment::of(&value[since], now))
+    place(value, name, &path, Moment::of(&value[since], now))
 }
 
 fn recovery(value: &Value, now: Timestamp) -> Place {
@@ -180,7 +180,7 @@ fn recovery(value: &Value, now: Timestamp) -> Place {
         _ => "Redelivery of many",
     };
     let path = format!("recoveries/{}", text(value, "id"));
-    place(value, name.to_owned(), path, Moment::of(&value["createdAt"], now))
+    place(value, name.to_owned(), &path, Moment::of(&value["createdAt"], now))
 }
 
 fn job(value: &Value, now: Timestamp) -> Job {

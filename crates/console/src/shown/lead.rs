@@ -56,7 +56,7 @@ impl LeadShown {
                 reasons: suspected
                     .get("reasons")
                     .and_then(Value::as_array)
-                    .map(|reasons| reasons.iter().map(as_text).collect())
+                    .map(|reasons| reasons.iter().map(reason).collect())
                     .unwrap_or_default(),
                 at: suspected.get("at").and_then(|at| Moment::of(at, now)),
             }),
@@ -82,6 +82,20 @@ impl LeadShown {
             name => name,
         }
     }
+}
+
+/// Why it may be no person's, in words.
+fn reason(reason: &Value) -> String {
+    let words = match reason.as_str().unwrap_or_default() {
+        "hidden-field-filled" => "A field was filled in that people don't see.",
+        "too-fast" => "It came sooner after the form was opened than people type.",
+        "no-form" => "Nothing shows that it came from a page with the form.",
+        "foreign-form" => "What it shows isn't of a form of this client.",
+        "form-expired" => "The form was opened too long before.",
+        "form-reused" => "The same form was sent before, with another lead.",
+        _ => return as_text(reason),
+    };
+    words.to_owned()
 }
 
 fn custom(custom: &Value) -> Vec<(String, String)> {

@@ -10,6 +10,7 @@ mod hostile;
 mod lead_form;
 mod live;
 mod log;
+mod operator;
 mod overview;
 mod session;
 mod settings;

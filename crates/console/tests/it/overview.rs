@@ -90,6 +90,13 @@ async fn only_windows_that_there_are_are_shown() {
     let browser = console.signed_in(ADMIN).await;
     let acme = Acme::new(&console).await;
     for window in ["", "24h", "7d", "30d", "1y", "%22%3E"] {
-        browser.get(&acme.page(&format!("?window={window}"))).await.expect(200);
+        let page = browser.get(&acme.page(&format!("?window={window}"))).await;
+        assert!(page.expect(200).contains("Success rate"), "{window}: {}", page.body);
+        assert_eq!(
+            page.body.matches("aria-current=\"page\">").count(),
+            2,
+            "a tab and a window: {}",
+            page.body
+        );
     }
 }

@@ -29,7 +29,7 @@ impl RequestShown {
     /// `sent` is the event's body as [`sent`] finds it.
     pub(super) fn of(
         delivery: &Value,
-        sent: Option<String>,
+        sent: Option<&str>,
         attempt: Option<&AttemptShown>,
         destination: Option<&Value>,
     ) -> Self {
@@ -71,11 +71,8 @@ impl RequestShown {
         }
         let id = text(delivery, "eventId");
         Self {
-            curl: sent
-                .as_deref()
-                .map(|sent| curl(&method, &url, id, sent))
-                .unwrap_or_default(),
-            body: sent.as_deref().map(pretty),
+            curl: sent.map(|sent| curl(&method, &url, id, sent)).unwrap_or_default(),
+            body: sent.map(pretty),
             absent: if delivery.get("event").is_some() {
                 "The lead was erased, and with it what was sent."
             } else {
@@ -168,12 +165,12 @@ mod tests {
             ),
             (json!({"kind": "slack", "template": null, "config": {}}), false),
         ] {
-            let shown = RequestShown::of(&delivery, sent(answer), None, Some(&destination));
+            let shown = RequestShown::of(&delivery, sent(answer).as_deref(), None, Some(&destination));
             assert_eq!(shown.is_as_sent, is_as_sent, "{destination}");
         }
-        let shown = RequestShown::of(&delivery, sent(answer), None, None);
+        let shown = RequestShown::of(&delivery, sent(answer).as_deref(), None, None);
         assert!(!shown.is_as_sent, "a deleted one isn't known");
-        assert!(shown.body.is_some_and(|body| body.contains("\n")));
+        assert!(shown.body.is_some_and(|body| body.contains('\n')));
         assert!(shown.curl.contains(r#"--data-raw '{"b":1,"a":"x"}'"#), "{}", shown.curl);
         let erased = RequestShown::of(&json!({"event": {"body": null}}), None, None, None);
         assert_eq!(sent(r#"{"event": {"body": null}}"#), None);
