@@ -53,6 +53,9 @@ struct FormView {
     /// The language of its texts.
     #[schema(example = "en")]
     lang: String,
+    /// Which way they are written: `ltr` or `rtl`.
+    #[schema(example = "ltr")]
+    dir: &'static str,
     #[schema(value_type = Vec<FormFieldSchema>)]
     fields: serde_json::Value,
     #[schema(value_type = FormTextsSchema)]
@@ -68,6 +71,7 @@ impl FormView {
         Self {
             client_id,
             lang: form.lang().to_owned(),
+            dir: form.dir(),
             fields: serde_json::to_value(form.fields()).expect("texts become JSON"),
             texts: serde_json::to_value(form.texts()).expect("texts become JSON"),
             theme: ThemeView {

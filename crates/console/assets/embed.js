@@ -29,11 +29,12 @@
     const place = target && document.querySelector(target);
     if (place) place.append(host); else if (document.head.contains(script)) document.body.append(host); else script.after(host);
     let form = await define();
-    const { texts: t, theme, lang } = form, sheet = new CSSStyleSheet();
+    const { texts: t, theme, lang, dir } = form, sheet = new CSSStyleSheet();
     if (!t) return;
     sheet.replaceSync(await read("embed.css"));
     root.adoptedStyleSheets = [sheet];
     host.lang = lang;
+    host.dir = dir;
     host.className = theme.scheme;
     for (const [name, value] of [["accent", theme.accent], ["on-accent", theme.onAccent], ["radius", theme.radius + "px"]]) host.style.setProperty("--own-" + name, value);
 

@@ -19,6 +19,8 @@ use crate::text::TextRule;
 
 /// A person fills in no more.
 const FIELDS_MAX: usize = 30;
+/// Languages that are written so, in the script that is usual for them.
+const RIGHT_TO_LEFT: [&str; 10] = ["ar", "ckb", "dv", "fa", "he", "ks", "ps", "sd", "ug", "ur"];
 /// The longest language tags in use have fewer characters (RFC 5646, section 4.4.1).
 const LANG: TextRule = TextRule::line(35);
 
@@ -90,6 +92,16 @@ impl LeadForm {
     /// The language of its words, a tag as in RFC 5646.
     pub fn lang(&self) -> &str {
         &self.lang
+    }
+
+    /// Which way that is written: `ltr` or `rtl`.
+    pub fn dir(&self) -> &'static str {
+        let language = self.lang.split('-').next().unwrap_or_default().to_ascii_lowercase();
+        if RIGHT_TO_LEFT.contains(&&*language) {
+            "rtl"
+        } else {
+            "ltr"
+        }
     }
 
     /// What it asks for, in order.
@@ -184,7 +196,9 @@ mod tests {
             "theme": {"accent": "#0a7F5a", "radius": 0, "scheme": "dark"},
         });
         let form = LeadForm::from_json_at(&own, "/form").expect("a form");
-        assert!(!form.is_enabled() && form.lang() == "pt-BR");
+        assert!(!form.is_enabled() && form.lang() == "pt-BR" && form.dir() == "ltr");
+        let arabic = LeadForm::from_json_at(&json!({"lang": "ar-EG"}), "").expect("a form");
+        assert_eq!(arabic.dir(), "rtl");
         let shown = form
             .fields()
             .iter()

@@ -75,7 +75,7 @@ mod tests {
         ];
         let texts = texts.iter().map(|name| ((*name).to_owned(), Value::from(*name)));
         Form::read(json!({
-            "lang": "en", "token": "t", "texts": texts.collect::<Map<_, _>>(),
+            "lang": "en", "dir": "ltr", "token": "t", "texts": texts.collect::<Map<_, _>>(),
             "theme": {"accent": "#000000", "onAccent": "#ffffff", "radius": 1, "scheme": "auto"},
             "fields": [
                 {"name": "name", "label": "N", "required": true, "type": "text"},

@@ -8,6 +8,7 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Form {
     pub(super) lang: String,
+    pub(super) dir: String,
     pub(super) fields: Vec<Field>,
     pub(super) texts: Texts,
     pub(super) theme: Theme,

@@ -197,7 +197,7 @@ async fn fields_words_and_looks_are_the_clients() {
     let page = console.browser().get(&path).await;
     let body = page.expect(200);
     for part in [
-        r#"<html lang="de" class="dark">"#,
+        r#"<html lang="de" dir="ltr" class="dark">"#,
         "<h1>Kontakt</h1>",
         "<button>Absenden</button>",
         "Größe &#60;i&#62; <small>(freiwillig)</small>",
