@@ -15,7 +15,17 @@
       else field.setAttribute("aria-invalid", "true");
     }
   };
+  const failed = (event) => {
+    const target = event.detail.target;
+    if (!target || !["test-answer", "preview", "check"].includes(target.id)) return;
+    const words = document.createElement("p");
+    words.className = "notice bad";
+    words.textContent = "The console couldn't be asked just now. Try again in a moment, or reload the page.";
+    target.replaceChildren(words);
+  };
   document.addEventListener("change", choices);
+  document.addEventListener("htmx:responseError", failed);
+  document.addEventListener("htmx:sendError", failed);
   document.addEventListener("htmx:afterSettle", faults);
   choices();
 })();

@@ -74,7 +74,6 @@ struct DetailPage {
     has_filter: bool,
     has_template: bool,
     updated: Option<Moment>,
-    is_lead_webhook: bool,
 }
 
 /// The preview on a page of its own.
@@ -179,7 +178,6 @@ async fn page(
         has_filter: !view["filter"].is_null(),
         has_template: !view["template"].is_null(),
         updated: Moment::of(&view["updatedAt"], now),
-        is_lead_webhook: name == "lead-webhook",
         frame: frame.done(done.as_deref()),
         path: destination.page.clone(),
         client,

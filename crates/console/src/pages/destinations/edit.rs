@@ -92,8 +92,8 @@ impl Subject {
             frame,
             saved: None,
             api: format!("/v1/clients/{client}/destinations"),
-            action: format!("{base}/{}", kind.kind),
-            check: format!("{base}/{}/check", kind.kind),
+            action: format!("{base}/{}", kind.id),
+            check: format!("{base}/{}/check", kind.id),
             back: base,
             kind,
         })

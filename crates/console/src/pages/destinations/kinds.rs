@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Router<ConsoleState> {
 
 /// A kind of destination.
 pub(crate) struct Kind {
-    pub(crate) kind: String,
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) docs_url: String,
@@ -40,7 +40,7 @@ impl Kind {
     fn of(view: &Value) -> Self {
         let text = |name: &str| text(view, name).to_owned();
         Self {
-            kind: text("kind"),
+            id: text("kind"),
             name: text("name"),
             description: text("description"),
             // Only a link that is one.

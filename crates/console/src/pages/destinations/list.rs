@@ -63,7 +63,7 @@ async fn page(
     let log = format!("/v1/clients/{client}/deliveries?limit=200&since={since}");
     let mut lately = Lately::of(&viewer.api.get(&log).await?, now);
     let kinds = Kind::all(&viewer).await?;
-    let kinds = kinds.iter().map(|kind| (kind.kind.as_str(), kind.name.as_str()));
+    let kinds = kinds.iter().map(|kind| (kind.id.as_str(), kind.name.as_str()));
     let kinds = kinds.collect::<HashMap<_, _>>();
     let rows = items(&destinations).iter().map(|destination| {
         let kind = text(destination, "kind");

@@ -3,16 +3,18 @@
 //! The form is a list of parts in order, groups opened and closed, so that a template without recursion can write it. A field is named by
 //! its JSON pointer, and within a group that can be chosen also by the choice: `config/auth@basic/username`.
 
-use serde_json::{Map, Value};
+mod read;
+mod shape;
 
+use serde_json::Value;
+
+pub(crate) use self::read::{config, read_rows};
+use self::shape::{Shape, fields, shape};
 use crate::api::Refused;
-use crate::form::Form;
 use crate::prose::{self, Piece};
 
 /// Blank rows of a map, besides those that are filled.
 const BLANK_ROWS: usize = 3;
-/// Rows that are read of a map at most.
-const MOST_ROWS: usize = 60;
 
 /// A part of a form.
 pub(crate) enum Part {
@@ -103,90 +105,6 @@ pub(crate) struct ChoiceOption {
     pub(crate) value: String,
     pub(crate) words: String,
     pub(crate) is_chosen: bool,
-}
-
-/// What a schema's value is, as far as forms go.
-enum Shape<'a> {
-    Object,
-    /// One of these objects by its tag, or none.
-    OneOf {
-        tag: &'a str,
-        variants: Vec<(&'a str, &'a Value)>,
-    },
-    Choice(Vec<&'a str>),
-    Flag,
-    Number,
-    Texts,
-    Map,
-    Text,
-    Other,
-}
-
-/// Which types a schema allows, null aside.
-fn is_type(schema: &Value, name: &str) -> bool {
-    match &schema["type"] {
-        Value::String(one) => one == name,
-        Value::Array(several) => several.iter().any(|one| one == name),
-        _ => false,
-    }
-}
-
-fn shape(schema: &Value) -> Shape<'_> {
-    if let Some(variants) = schema["oneOf"].as_array() {
-        let objects = variants.iter().filter(|variant| is_type(variant, "object"));
-        let tagged = objects.filter_map(|variant| {
-            let properties = variant["properties"].as_object()?;
-            let (tag, name) = properties
-                .iter()
-                .find_map(|(tag, schema)| Some((tag.as_str(), schema["const"].as_str()?)))?;
-            Some((tag, (name, variant)))
-        });
-        let (tags, variants): (Vec<_>, Vec<_>) = tagged.unzip();
-        return match tags.first() {
-            Some(tag) if tags.iter().all(|other| other == tag) => Shape::OneOf { tag, variants },
-            _ => Shape::Other,
-        };
-    }
-    if let Some(values) = schema["enum"].as_array() {
-        return Shape::Choice(values.iter().filter_map(Value::as_str).collect());
-    }
-    if schema["properties"].is_object() {
-        return Shape::Object;
-    }
-    let is_text = |schema: &Value| is_type(schema, "string") && schema["enum"].is_null();
-    if is_type(schema, "object") && is_text(&schema["additionalProperties"]) {
-        return Shape::Map;
-    }
-    if is_type(schema, "array") && is_text(&schema["items"]) {
-        return Shape::Texts;
-    }
-    if is_type(schema, "boolean") {
-        return Shape::Flag;
-    }
-    if is_type(schema, "integer") || is_type(schema, "number") {
-        return Shape::Number;
-    }
-    if is_type(schema, "string") {
-        Shape::Text
-    } else {
-        Shape::Other
-    }
-}
-
-/// The fields of an object's schema: what must be given comes first.
-fn fields(schema: &Value) -> Vec<(&str, &Value, bool)> {
-    let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let properties = schema["properties"].as_object();
-    let fields = properties.into_iter().flatten();
-    let mut fields = fields
-        .filter(|(_, schema)| schema["const"].is_null())
-        .map(|(key, schema)| {
-            let is_required = required.iter().any(|name| name == key);
-            (key.as_str(), schema, is_required)
-        })
-        .collect::<Vec<_>>();
-    fields.sort_by_key(|(_, _, is_required)| !is_required);
-    fields
 }
 
 /// Makes the form of an object's schema.
@@ -368,73 +286,6 @@ fn label(key: &str) -> String {
     let mut letters = label.trim().chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
     first.unwrap_or_default() + letters.as_str()
-}
-
-/// Reads the config that a form holds. What is left empty is left out; with `is_change`, an optional secret that is emptied is null, since
-/// one that is left out stays.
-pub(crate) fn config(schema: &Value, form: &Form, is_change: bool) -> Value {
-    Value::Object(read_object(schema, form, is_change, "config"))
-}
-
-fn read_object(schema: &Value, form: &Form, is_change: bool, name: &str) -> Map<String, Value> {
-    let mut object = Map::new();
-    for (key, field, _) in fields(schema) {
-        let value = read_field(field, form, is_change, &format!("{name}/{key}"));
-        if let Some(value) = value {
-            object.insert(key.to_owned(), value);
-        }
-    }
-    object
-}
-
-fn read_field(schema: &Value, form: &Form, is_change: bool, name: &str) -> Option<Value> {
-    let given = || form.given(name).map(str::to_owned);
-    match shape(schema) {
-        Shape::Object => {
-            let object = read_object(schema, form, is_change, name);
-            (!object.is_empty()).then_some(Value::Object(object))
-        }
-        Shape::OneOf { tag, variants } => {
-            let chosen = given()?;
-            let variant = variants.iter().find(|(tag, _)| **tag == *chosen);
-            let mut object = variant.map_or_else(Map::new, |(_, variant)| {
-                read_object(variant, form, is_change, &format!("{name}@{chosen}"))
-            });
-            object.insert(tag.to_owned(), chosen.into());
-            Some(Value::Object(object))
-        }
-        Shape::Flag => {
-            let is_ticked = form.is_ticked(name);
-            // What is so anyway needn't be said.
-            let is_usual = is_ticked == schema["default"].as_bool().unwrap_or_default();
-            (!is_usual).then_some(Value::Bool(is_ticked))
-        }
-        Shape::Number => given().map(|typed| typed.parse::<i64>().map_or(Value::String(typed), Value::from)),
-        Shape::Texts => {
-            let typed = given()?;
-            let lines = typed.lines().map(str::trim).filter(|line| !line.is_empty());
-            Some(lines.map(str::to_owned).collect())
-        }
-        Shape::Map => read_rows(form, name).map(Value::Object),
-        Shape::Text if schema["writeOnly"] == true && is_type(schema, "null") && is_change => {
-            Some(given().map_or(Value::Null, Value::String))
-        }
-        Shape::Text | Shape::Choice(_) => given().map(Value::String),
-        Shape::Other => given().map(|typed| serde_json::from_str(&typed).unwrap_or(Value::String(typed))),
-    }
-}
-
-/// The rows of a map that are filled; `None` if none is.
-pub(crate) fn read_rows(form: &Form, name: &str) -> Option<Map<String, Value>> {
-    let mut map = Map::new();
-    for row in 0..MOST_ROWS {
-        let (key, value) = (format!("{name}.key.{row}"), format!("{name}.value.{row}"));
-        let (key, value) = (form.text(&key), form.text(&value));
-        if !key.is_empty() || !value.is_empty() {
-            map.insert(key.to_owned(), value.into());
-        }
-    }
-    (!map.is_empty()).then_some(map)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ struct Done {
 }
 
 /// What the form holds: as it is set, or as it was typed.
-struct Fields {
+struct Filled {
     name: String,
     url: String,
     retry: RetryFields,
@@ -65,7 +65,7 @@ struct SettingsPage {
     destination: Option<String>,
     /// Why it isn't active.
     trouble: Option<String>,
-    fields: Fields,
+    fields: Filled,
     keys: Vec<KeyRow>,
     refused: Option<Refused>,
 }
@@ -77,10 +77,10 @@ struct EmptiedPage {
     client: String,
     url: String,
     waiting: u64,
-    fields: Fields,
+    fields: Filled,
 }
 
-impl Fields {
+impl Filled {
     fn of(current: &Current) -> Self {
         let flag = |name: &str| current.settings[name].as_bool().unwrap_or_default();
         let client = current.frame.client.as_ref();
@@ -107,7 +107,7 @@ impl Fields {
             retry: RetryFields::typed(form),
             include_custom_fields: form.is_ticked("includeCustomFields"),
             operational_events: form.is_ticked("operationalEvents"),
-            frame_ancestors: form.text("frameAncestors").to_owned(),
+            frame_ancestors: form.text("frameAncestors").replace("\r\n", "\n"),
         }
     }
 
@@ -183,7 +183,7 @@ impl Current {
         self,
         viewer: &Viewer,
         now: Timestamp,
-        fields: Fields,
+        fields: Filled,
         refused: Option<Refused>,
     ) -> Result<Response, Failure> {
         let client = self.client();
@@ -216,7 +216,7 @@ async fn page(
 ) -> Result<Response, Failure> {
     let mut current = Current::read(&viewer, &client).await?;
     current.frame = current.frame.done(done.as_deref());
-    let fields = Fields::of(&current);
+    let fields = Filled::of(&current);
     current.show(&viewer, state.now(), fields, None).await
 }
 
@@ -224,7 +224,7 @@ async fn save(Path(client): Path<String>, State(state): State<ConsoleState>, for
     let viewer = &form.viewer;
     let current = Current::read(viewer, &client).await?;
     let client = current.client();
-    let fields = Fields::typed(&form);
+    let fields = Filled::typed(&form);
     if let Some(refused) = fields.refused() {
         return current.show(viewer, state.now(), fields, Some(refused)).await;
     }

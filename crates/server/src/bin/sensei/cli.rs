@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Look after the secrets in the database
     #[command(subcommand)]
     Secrets(SecretsCommand),
-    /// Print a link that signs in to the console of a running server, with the key in SENSEI_ADMIN_KEY
+    /// Print a link that signs in to the console of a running server, asked with the admin key of the environment
     SignInLink(SignInLinkArguments),
     /// Receive webhooks: print each request and verify its signature
     Receiver(ReceiverArguments),
@@ -171,7 +171,7 @@ pub(crate) struct SignInLinkArguments {
     /// For how long it opens: 1s to 1h
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) expires_in: String,
-    /// A file that holds a secret key, instead of SENSEI_ADMIN_KEY
+    /// A file that holds a secret key, instead of the admin key of the environment
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }

@@ -101,7 +101,7 @@ impl Fields {
             body["name"] = form.text("name").into();
         }
         if saved.is_none() {
-            body["kind"] = kind.kind.as_str().into();
+            body["kind"] = kind.id.as_str().into();
         }
         let template = template(kind, form);
         if saved.is_some() || !template.is_null() {
