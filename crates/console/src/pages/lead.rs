@@ -19,9 +19,9 @@ use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
-        .route("/clients/{client_id}/leads/{lead_id}", get(read))
-        .route("/clients/{client_id}/leads/{lead_id}/erase", post(erase))
-        .route("/clients/{client_id}/leads/{lead_id}/release", post(release))
+        .route("/clients/{client}/leads/{lead}", get(read))
+        .route("/clients/{client}/leads/{lead}/erase", post(erase))
+        .route("/clients/{client}/leads/{lead}/release", post(release))
 }
 
 #[derive(Template)]
