@@ -12,7 +12,7 @@ use crate::page::{items, text};
 use crate::shown::{Destinations, Label, sentence, shown_name};
 
 /// More are "more than".
-const COUNTED: usize = 200;
+const COUNTED: usize = 100;
 
 /// Something that somebody should look at.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub(crate) async fn of(api: &Api, client: ClientId, destinations: &Destinations,
         .filter_map(|destination| of_destination(client, destination))
         .collect::<Vec<_>>();
     let since = before(now, Duration::from_hours(24)).to_string();
-    let failed = [("state", "failed"), ("since", since.as_str()), ("limit", "200")];
+    let failed = [("state", "failed"), ("since", since.as_str()), ("limit", "100")];
     if let Some(count) = counted(
         api,
         &with_query(&format!("/v1/clients/{client}/deliveries"), failed),
@@ -47,7 +47,7 @@ pub(crate) async fn of(api: &Api, client: ClientId, destinations: &Destinations,
             path: format!("/admin/clients/{client}/deliveries?state=failed&window=24h"),
         });
     }
-    let suspected = format!("/v1/clients/{client}/leads?suspected=true&limit=200");
+    let suspected = format!("/v1/clients/{client}/leads?suspected=true&limit=100");
     if let Some(count) = counted(api, &suspected, ("lead is", "leads are")).await {
         all.push(Attention {
             label: Label::warn("Suspected"),

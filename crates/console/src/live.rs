@@ -60,7 +60,7 @@ impl Live {
 }
 
 pub(crate) fn routes() -> Router<ConsoleState> {
-    Router::new().route("/clients/{client_id}/stream", get(stream))
+    Router::new().route("/clients/{client}/stream", get(stream))
 }
 
 /// The API's stream as it comes.

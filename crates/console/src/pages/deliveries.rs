@@ -18,7 +18,7 @@ use crate::shown::{DeliveryShown, Destinations};
 use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
-    Router::new().route("/clients/{client_id}/deliveries", get(list))
+    Router::new().route("/clients/{client}/deliveries", get(list))
 }
 
 #[derive(Template)]

@@ -24,11 +24,8 @@ use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
-        .route("/clients/{client_id}/deliveries/{delivery_id}", get(read))
-        .route(
-            "/clients/{client_id}/deliveries/{delivery_id}/redeliver",
-            post(redeliver),
-        )
+        .route("/clients/{client}/deliveries/{delivery}", get(read))
+        .route("/clients/{client}/deliveries/{delivery}/redeliver", post(redeliver))
 }
 
 #[derive(Template)]

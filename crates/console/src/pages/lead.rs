@@ -19,9 +19,9 @@ use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
-        .route("/clients/{client_id}/leads/{lead_id}", get(read))
-        .route("/clients/{client_id}/leads/{lead_id}/erase", post(erase))
-        .route("/clients/{client_id}/leads/{lead_id}/release", post(release))
+        .route("/clients/{client}/leads/{lead}", get(read))
+        .route("/clients/{client}/leads/{lead}/erase", post(erase))
+        .route("/clients/{client}/leads/{lead}/release", post(release))
 }
 
 #[derive(Template)]
@@ -53,7 +53,7 @@ async fn read(
 }
 
 async fn page(viewer: &Viewer, client: ClientId, id: LeadId, state: &ConsoleState) -> Result<LeadPage, Failure> {
-    let frame = Frame::of_client(viewer, &client.to_string(), "leads").await?;
+    let mut frame = Frame::of_client(viewer, &client.to_string(), "leads").await?;
     let lead = viewer.api.get(&format!("/v1/clients/{client}/leads/{id}")).await?;
     let destinations = Destinations::of(&viewer.api, client).await?;
     let deliveries = viewer
@@ -64,12 +64,14 @@ async fn page(viewer: &Viewer, client: ClientId, id: LeadId, state: &ConsoleStat
     let shown = items(&deliveries)
         .iter()
         .map(|delivery| DeliveryShown::of(delivery, client, &destinations, now));
+    let lead = LeadShown::of(&lead, client, now);
+    frame.title = format!("{} · {}", lead.title(), frame.title);
     let more = deliveries["nextCursor"].as_str();
     Ok(LeadPage {
         frame,
         live: Live::of(client, id),
         client,
-        lead: LeadShown::of(&lead, client, now),
+        lead,
         deliveries: shown.collect(),
         more: more.map(|_| format!("/admin/clients/{client}/deliveries?leadId={id}")),
         wrong: None,

@@ -20,8 +20,8 @@ use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
-        .route("/clients/{client_id}/leads", get(list))
-        .route("/clients/{client_id}/leads.csv", get(export))
+        .route("/clients/{client}/leads", get(list))
+        .route("/clients/{client}/leads.csv", get(export))
 }
 
 /// Which leads are shown, as it was typed.

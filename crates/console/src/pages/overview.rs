@@ -26,8 +26,8 @@ use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
-        .route("/clients/{client_id}", get(read))
-        .route("/clients/{client_id}/test", post(test))
+        .route("/clients/{client}", get(read))
+        .route("/clients/{client}/test", post(test))
 }
 
 #[derive(Template)]

@@ -22,10 +22,10 @@ use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
-        .route("/clients/{client_id}/recoveries", get(list))
-        .route("/clients/{client_id}/recoveries/replay", post(replay))
-        .route("/clients/{client_id}/recoveries/{recovery_id}", get(read))
-        .route("/clients/{client_id}/recoveries/{recovery_id}/cancel", post(cancel))
+        .route("/clients/{client}/recoveries", get(list))
+        .route("/clients/{client}/recoveries/replay", post(replay))
+        .route("/clients/{client}/recoveries/{recovery}", get(read))
+        .route("/clients/{client}/recoveries/{recovery}/cancel", post(cancel))
 }
 
 #[derive(Template)]

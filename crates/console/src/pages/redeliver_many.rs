@@ -23,7 +23,7 @@ use crate::state::ConsoleState;
 const COUNTED: usize = 2_000;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
-    Router::new().route("/clients/{client_id}/deliveries/redeliver", get(ask).post(begin))
+    Router::new().route("/clients/{client}/deliveries/redeliver", get(ask).post(begin))
 }
 
 #[derive(Template)]
