@@ -295,6 +295,7 @@ fn recovery_bodies(client: &str, lead_webhook: &str) -> [Body; 3] {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a case a body")]
 async fn bodies_take_the_documented_fields() {
     let app = TestApp::new().await;
     let document = document();

@@ -9,6 +9,7 @@ use crate::pages::destinations::filter::FilterFields;
 use crate::pages::destinations::kinds::Kind;
 use crate::pages::destinations::schema::{self, Part};
 use crate::pages::retry::RetryFields;
+use crate::prose::{self, Piece};
 
 /// The whole form.
 pub(super) struct Fields {
@@ -32,7 +33,7 @@ pub(super) struct RateFields {
 /// A slot that a template may fill.
 pub(super) struct SlotField {
     pub(super) name: String,
-    pub(super) description: String,
+    pub(super) description: Vec<Piece>,
     /// What is sent without, as an example.
     pub(super) usual: String,
     pub(super) limit: u64,
@@ -183,7 +184,7 @@ impl SlotField {
         let wrong = refused.and_then(|refused| refused.at(&format!("/template/{name}")));
         let filled = &template[&name];
         Self {
-            description: text(slot, "description").to_owned(),
+            description: prose::pieces(text(slot, "description")),
             usual: text(slot, "default").to_owned(),
             limit: slot["limit"].as_u64().unwrap_or_default(),
             value: filled.as_str().unwrap_or_default().to_owned(),
