@@ -18,8 +18,8 @@ use crate::entities::destinations;
 use crate::error::{ChangeError, StoreError};
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::keys::{self, CreatedKey, KeyKind, NewKey, Scope};
+use crate::lead_words;
 use crate::records::{Client, Page};
-use crate::search;
 use crate::settings::{self, Settings, SettingsChange};
 use crate::store::{Shared, Store};
 
@@ -162,7 +162,7 @@ impl Store {
             .filter(destinations::Column::DeletedAt.is_null())
             .all(&transaction)
             .await?;
-        search::remove_all_of(&transaction, id).await?;
+        lead_words::remove_all_of(&transaction, id).await?;
         let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES);
         for sql in [DELETE_RECOVERIES].iter().chain(&locking).chain(DELETIONS) {
             let values = [id.as_uuid().into()];

@@ -10,8 +10,8 @@ use crate::deliveries;
 use crate::entities::leads::{Column, Entity, Model};
 use crate::entities::{self, events};
 use crate::error::StoreError;
+use crate::lead_words;
 use crate::records::{Lead, Page};
-use crate::search;
 use crate::store::Store;
 
 impl Store {
@@ -43,8 +43,8 @@ impl Store {
         if found.erased_at.is_some() {
             return Ok(true);
         }
-        search::lock(&transaction).await?;
-        search::remove(&transaction, std::slice::from_ref(&found)).await?;
+        lead_words::lock(&transaction).await?;
+        lead_words::remove(&transaction, std::slice::from_ref(&found)).await?;
         deliveries::cancel(&transaction, "lead_id", found.id, now).await?;
         let sql = "UPDATE leads SET name = '', email = '', phone = NULL, message = NULL, session_id = NULL, \
                    custom = NULL, erased_at = $1 WHERE id = $2";

@@ -13,7 +13,7 @@ use crate::audit::AuditEntry;
 use crate::entities::audit_log::{Column, Entity};
 use crate::entities::{clients, destinations, recoveries};
 use crate::error::StoreError;
-use crate::log::padded;
+use crate::log_names::padded;
 use crate::records::{Page, Recovery};
 use crate::recovery_rows::recovery;
 use crate::store::Store;

@@ -14,7 +14,7 @@ use crate::connection::in_time;
 use crate::deliveries::first_id;
 use crate::entities::leads;
 use crate::error::StoreError;
-use crate::search;
+use crate::lead_words;
 use crate::store::Store;
 use crate::tallies::EMPTY;
 
@@ -198,11 +198,11 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let mut removed = 0;
         if let Some(forgotten) = task.searchable {
-            search::lock(&transaction).await?;
+            lead_words::lock(&transaction).await?;
             let bounds: [Value; 3] = [position.into(), last.into(), cut.as_millis().into()];
             let forgotten = Statement::from_sql_and_values(backend, forgotten, bounds);
             let rows = leads::Entity::find().from_raw_sql(forgotten).all(&transaction).await?;
-            search::remove(&transaction, &rows).await?;
+            lead_words::remove(&transaction, &rows).await?;
         }
         for sql in task.removals {
             let bounds = [position.into(), last.into(), cut.as_millis().into()];

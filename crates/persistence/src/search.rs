@@ -4,12 +4,11 @@
 //! erases or forgets a lead removes its words in the same transaction. The follower reads leads within the transaction in which it writes their words,
 //! alone, so that what is erased can't come back.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, Statement, Value,
+    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, Statement, Value,
 };
 use sensei_domain::{ClientId, Timestamp};
 use uuid::Uuid;
@@ -19,11 +18,11 @@ use crate::deliveries::{first_id, first_id_after, first_id_since};
 use crate::entities::leads::{Column, Entity, Model};
 use crate::error::StoreError;
 use crate::follow::{LEAD_BEHIND, Position};
+use crate::lead_words::{self, client_word, words_of};
 use crate::leads;
-use crate::multi_row::Sql;
 use crate::records::{Lead, Page};
 use crate::store::Store;
-use crate::words::{Wanted, words};
+use crate::words::Wanted;
 
 /// Until when the words of leads are in the index.
 const INDEXED: Position = Position { name: "search.until" };
@@ -39,12 +38,8 @@ const REST_PER_WORK: u32 = 12;
 const TAIL: u64 = 3_000;
 /// Leads that are read at once of those that the index finds.
 const FOUND_AT_ONCE: usize = 500;
-/// Leads of a client whose words are removed at once.
-const REMOVED_AT_ONCE: u32 = 500;
 /// No further are read after this.
 const LOOKED_FOR: Duration = Duration::from_millis(15);
-/// Whoever changes the index holds this on PostgreSQL. "words" in ASCII.
-const LOCK: i64 = 0x77_6f72_6473;
 
 /// Which leads of a client; what is `None` doesn't matter.
 #[derive(Debug, Clone, Default)]
@@ -252,7 +247,7 @@ impl Store {
         let end = self.made_behind(LEAD_BEHIND, from, STEP).await?;
         let to = end.map_or(until, |end| end.clamp(from + 1, until));
         let transaction = self.connections().begin().await?;
-        lock(&transaction).await?;
+        lead_words::lock(&transaction).await?;
         if !INDEXED.go_on(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(true);
@@ -263,100 +258,10 @@ impl Store {
             .filter(Column::ErasedAt.is_null())
             .order_by_asc(Column::Id);
         let rows = in_time(query.all(&transaction)).await?;
-        in_time(add(&transaction, &rows)).await?;
+        in_time(lead_words::add(&transaction, &rows)).await?;
         in_time(transaction.commit()).await?;
         Ok(to < until)
     }
-}
-
-/// Nobody else changes the index until the transaction ends. Before leads are changed whose words are removed.
-pub(crate) async fn lock(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        let sql = format!("SELECT pg_advisory_xact_lock({LOCK})");
-        transaction.execute_unprepared(&sql).await?;
-    }
-    Ok(())
-}
-
-/// Removes the words of these leads, which are as they were when they were captured.
-pub(crate) async fn remove(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
-    let backend = transaction.get_database_backend();
-    if backend == DatabaseBackend::Postgres {
-        let mut sql = Sql::new(backend, "DELETE FROM lead_words WHERE lead_id ");
-        sql.among(rows.iter().map(|row| row.id));
-        return transaction.execute_raw(sql.statement()).await.map(drop);
-    }
-    for row in rows.iter().filter(|row| row.erased_at.is_none()) {
-        let sql = "DELETE FROM searchable_leads WHERE lead_id = ? RETURNING number";
-        let removed = Statement::from_sql_and_values(backend, sql, [row.id.into()]);
-        let Some(removed) = transaction.query_one_raw(removed).await? else {
-            continue;
-        };
-        let number: i64 = removed.try_get_by_index(0)?;
-        let sql = "INSERT INTO lead_words (lead_words, rowid, words) VALUES ('delete', ?, ?)";
-        let values: [Value; 2] = [number.into(), sqlite_words(row).into()];
-        let remove = Statement::from_sql_and_values(backend, sql, values);
-        transaction.execute_raw(remove).await?;
-    }
-    Ok(())
-}
-
-/// Removes the words of all of a client's leads.
-pub(crate) async fn remove_all_of(transaction: &DatabaseTransaction, client: ClientId) -> Result<(), DbErr> {
-    lock(transaction).await?;
-    let backend = transaction.get_database_backend();
-    if backend == DatabaseBackend::Postgres {
-        let sql = "DELETE FROM lead_words WHERE client_id = $1";
-        let remove = Statement::from_sql_and_values(backend, sql, [client.as_uuid().into()]);
-        return transaction.execute_raw(remove).await.map(drop);
-    }
-    let mut before = None;
-    loop {
-        let page = Page {
-            limit: REMOVED_AT_ONCE,
-            before,
-        };
-        let rows = leads::query(client, page).all(transaction).await?;
-        remove(transaction, &rows).await?;
-        before = rows.last().map(|row| row.id);
-        if rows.len() < REMOVED_AT_ONCE as usize {
-            return Ok(());
-        }
-    }
-}
-
-async fn add(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
-    let backend = transaction.get_database_backend();
-    if backend == DatabaseBackend::Postgres {
-        for row in rows {
-            let words = words_of(row).into_iter().map(Value::from).collect::<Vec<_>>();
-            let values: [Value; 3] = [
-                row.id.into(),
-                row.client_id.into(),
-                Value::Array(sea_orm::sea_query::ArrayType::String, Some(Box::new(words))),
-            ];
-            let sql = "INSERT INTO lead_words (lead_id, client_id, words) VALUES ($1, $2, array_to_tsvector($3)) \
-                       ON CONFLICT DO NOTHING";
-            transaction
-                .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-                .await?;
-        }
-        return Ok(());
-    }
-    for row in rows {
-        let sql = "INSERT INTO searchable_leads (lead_id) VALUES (?) ON CONFLICT DO NOTHING RETURNING number";
-        let added = Statement::from_sql_and_values(backend, sql, [row.id.into()]);
-        let Some(added) = transaction.query_one_raw(added).await? else {
-            continue;
-        };
-        let number: i64 = added.try_get_by_index(0)?;
-        let sql = "INSERT INTO lead_words (rowid, words) VALUES (?, ?)";
-        let values: [Value; 2] = [number.into(), sqlite_words(row).into()];
-        transaction
-            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?;
-    }
-    Ok(())
 }
 
 /// By words `$1`, of the client `$2`, behind `$3`.
@@ -378,32 +283,11 @@ fn postgres_query(wanted: &Wanted) -> String {
     words.collect::<Vec<_>>().join(" & ")
 }
 
-/// All words of a lead as SQLite's index has them, the client's first.
-fn sqlite_words(row: &Model) -> String {
-    let words = words_of(row).into_iter().collect::<Vec<_>>().join(" ");
-    format!("{} {words}", client_word(row.client_id))
-}
-
-/// A word that no text makes: words of texts are shorter.
-fn client_word(client: Uuid) -> String {
-    format!("clientclientclient{}", client.simple())
-}
-
-fn words_of(row: &Model) -> BTreeSet<String> {
-    let texts = [
-        Some(&row.name),
-        Some(&row.email),
-        row.phone.as_ref(),
-        row.message.as_ref(),
-    ];
-    words(texts.into_iter().flatten().map(String::as_str))
-}
-
 fn is_wanted(row: &Model, wanted: &Wanted, filter: &LeadFilter) -> bool {
     row.erased_at.is_none() && filter.holds(row.created_at) && wanted.is_in(&row.email, &words_of(row))
 }
 
 /// Filled up to one of a few numbers.
 fn padded_in_order(ids: &[Uuid]) -> Vec<Uuid> {
-    crate::log::padded(ids.to_vec()).unwrap_or_default()
+    crate::log_names::padded(ids.to_vec()).unwrap_or_default()
 }

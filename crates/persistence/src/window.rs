@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::deliveries::first_id;
 use crate::error::StoreError;
 use crate::live::LATE_MILLIS;
-use crate::log::padded;
+use crate::log_names::padded;
 use crate::multi_row::Sql;
 use crate::rollups::{SUM_COLUMNS, Sums, slot, slot_sql};
 use crate::store::Store;
