@@ -15,6 +15,12 @@
     const [accent, good, bad, faint] = ["chart-accent", "chart-good", "chart-bad", "faint"].map(colour);
     const bars = uPlot.paths.bars;
     const total = numbers.succeeded.map((count, index) => count + numbers.failed[index]);
+    // Half a bar's room at both ends.
+    const step = numbers.at.length > 1 ? numbers.at[1] - numbers.at[0] : 3600;
+    const clock = (seconds) => {
+      const at = new Date(seconds * 1000).toISOString();
+      return seconds % 86400 ? at.slice(11, 16) : at.slice(5, 10);
+    };
     const axis = { stroke: faint, grid: { stroke: colour("chart-line"), width: 1 }, ticks: { show: false } };
     const options = {
       width: Math.max(200, figure.clientWidth),
@@ -22,8 +28,8 @@
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (_, low, high) => [0, Math.max(1, Math.ceil(high * 1.05))] } },
-      axes: [axis, { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
+      scales: { x: { range: (_, low, high) => [low - 0.6 * step, high + 0.6 * step] }, y: { range: (_, low, high) => [0, Math.max(1, Math.ceil(high * 1.05))] } },
+      axes: [{ ...axis, values: (_, splits) => splits.map(clock) }, { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] }],
       series: [
         {},
         { label: "Leads", fill: accent, width: 0, points: { show: false }, paths: bars({ size: [0.36, 40], align: -1 }) },
