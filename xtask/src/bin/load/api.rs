@@ -110,12 +110,11 @@ impl Api {
 
     /// What a path answers, in which `{client}` stands for this client's own.
     pub(crate) async fn read(&self, path: &str) -> Result<Value> {
-        let url = match path.strip_prefix("{client}") {
-            Some(below) => format!("{}{below}", self.client_url),
-            None => {
-                let own = format!("/v1/clients/{}", self.id);
-                format!("{}{path}", self.client_url.trim_end_matches(&own))
-            }
+        let url = if let Some(below) = path.strip_prefix("{client}") {
+            format!("{}{below}", self.client_url)
+        } else {
+            let own = format!("/v1/clients/{}", self.id);
+            format!("{}{path}", self.client_url.trim_end_matches(&own))
         };
         send(self.http.get(url)).await
     }
