@@ -29,7 +29,7 @@ const BACK_IF_SHARED: Duration = Duration::from_secs(6);
 /// When so many leads wait to be written, they may be as old as those that others write.
 const MANY_WAIT: u64 = 200;
 /// What was seen is remembered for longer than is looked back.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 /// Deliveries that aren't done yet are looked at for as long as they are among so many.
 const WATCHED: usize = 2_000;
 /// Rows that are read at once. Beyond, a stream is told to begin anew.
@@ -37,7 +37,7 @@ const MOST: u32 = 20_000;
 /// Pieces that a stream may be behind: some seconds. They are kept once for all streams of a client.
 const PIECES: usize = 16;
 /// A stream that was away for longer shows the page anew.
-const LONGEST_AWAY: Duration = Duration::from_mins(60);
+const LONGEST_AWAY: Duration = Duration::from_hours(1);
 /// As does one that has missed more.
 const MOST_MISSED: u32 = 2_000;
 

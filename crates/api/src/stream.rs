@@ -106,11 +106,8 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = closing.cancelled() => return None,
-                piece = self.receiver.recv() => return match piece {
-                    Ok(piece) => Some(piece),
-                    // It reads too slowly: what it missed it gets when it comes again.
-                    Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => None,
-                },
+                // One that reads too slowly ends: what it missed it gets when it comes again.
+                piece = self.receiver.recv() => return piece.ok(),
                 _ = self.again.tick() => {
                     let may = self.state.store().may_still_see(self.key, self.client).await;
                     if self.began.elapsed() > LONGEST || !may.unwrap_or(false) {

@@ -2,6 +2,8 @@
 //!
 //! It moves in the transaction of what the follower writes, and only from where it was: of several that follow at once, one takes each step.
 
+use std::time::{Duration, Instant};
+
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
 use uuid::Uuid;
 
@@ -54,7 +56,48 @@ impl Position {
 pub(crate) const LEAD_BEHIND: &str = "SELECT id FROM leads WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2";
 pub(crate) const DELIVERY_BEHIND: &str = "SELECT id FROM deliveries WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2";
 
+/// After a step of much work a follower rests for so many times what it took, and for longer while leads wait to be written.
+const REST_PER_WORK: u32 = 4;
+const REST_WHILE_BUSY: u32 = 20;
+const SHORTEST_REST: Duration = Duration::from_millis(20);
+/// So many wait when much comes in.
+const MANY_WAIT: u64 = 8;
+
 impl Store {
+    /// Follows until the store closes: takes one step after the other, each of which says whether there may be more to do, and looks again
+    /// after `every` when there isn't.
+    pub(crate) fn follow<F>(&self, job: &'static str, every: Duration, step: impl Fn(Self) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<bool, StoreError>> + Send,
+    {
+        let store = self.clone();
+        self.shared().background.spawn(async move {
+            let closing = store.shared().closing().clone();
+            let rounds = async {
+                loop {
+                    let begun = Instant::now();
+                    let done = step(store.clone()).await;
+                    store.shared().jobs.ran(job, store.now(), begun.elapsed());
+                    let rest = match done {
+                        Ok(true) => {
+                            let is_busy = store.counts().leads_waiting > MANY_WAIT;
+                            let times = if is_busy { REST_WHILE_BUSY } else { REST_PER_WORK };
+                            SHORTEST_REST.max(begun.elapsed() * times)
+                        }
+                        Ok(false) => every,
+                        Err(error) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, job, "work in the background failed; tried again");
+                            every
+                        }
+                    };
+                    tokio::time::sleep(rest).await;
+                }
+            };
+            closing.run_until_cancelled(rounds).await;
+        });
+    }
+
     /// When the row was made that is so many behind the first of this moment, by its id.
     pub(crate) async fn made_behind(&self, sql: &str, from: i64, rows: i64) -> Result<Option<i64>, DbErr> {
         let reader = &self.connections().reader;

@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sea_orm::{ColumnTrait as _, DbErr, Value};
+use sea_orm::{ColumnTrait as _, Value};
 use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryResult, Statement};
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, KeyId, LeadId, Timestamp};
 use tokio::sync::broadcast;
-use uuid::Uuid;
 
 use crate::deliveries::first_id;
 use crate::entities::{api_keys, clients, deliveries, leads};
@@ -283,25 +282,15 @@ pub(crate) fn done_late_sql(backend: DatabaseBackend, clients: &[ClientId], sinc
 }
 
 fn sighting(row: &QueryResult) -> Result<Sighting, StoreError> {
-    let read = |row: &QueryResult| -> Result<(Uuid, Uuid, String, i64, Option<i64>, Option<i64>), DbErr> {
-        Ok((
-            row.try_get_by_index(0)?,
-            row.try_get_by_index(1)?,
-            row.try_get_by_index(2)?,
-            row.try_get_by_index(3)?,
-            row.try_get_by_index(4)?,
-            row.try_get_by_index(5)?,
-        ))
-    };
-    let (id, client, state, attempts, due_at, completed_at) = read(row)?;
+    let state: String = row.try_get_by_index(2)?;
     Ok(Sighting {
-        id: DeliveryId::from_uuid(id),
-        client_id: ClientId::from_uuid(client),
+        id: DeliveryId::from_uuid(row.try_get_by_index(0)?),
+        client_id: ClientId::from_uuid(row.try_get_by_index(1)?),
         state: state
             .parse()
             .map_err(|_| StoreError::Unreadable { what: "delivery state" })?,
-        attempts,
-        due_at,
-        completed_at,
+        attempts: row.try_get_by_index(3)?,
+        due_at: row.try_get_by_index(4)?,
+        completed_at: row.try_get_by_index(5)?,
     })
 }

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select, Statement, Value};
 use sensei_domain::{ClientId, DeliveryId, DeliveryState, EventId, LeadId};
 use uuid::Uuid;
 
@@ -108,7 +108,10 @@ impl Store {
     /// A page of a client's delivery log, of at most `page.limit` deliveries.
     pub async fn log(&self, client: ClientId, filter: &LogFilter, page: Page) -> Result<LogPage, StoreError> {
         let found = match filter.text.as_deref() {
-            None => self.rows_of_log(client, filter, &Of::All, page).await?,
+            None => {
+                let of = self.pending_of(client, filter).await?.map_or(Of::All, Of::Ids);
+                self.rows_of_log(client, filter, &of, page).await?
+            }
             Some(text) => match text.parse::<DeliveryId>() {
                 Ok(id) => {
                     let ids = self.ids_of(client, id.as_uuid()).await?;
@@ -153,6 +156,25 @@ impl Store {
             attempts,
             event,
         }))
+    }
+
+    /// All that is pending for a client, where that is what is asked for and isn't more than a window: it would be looked for among all the others.
+    async fn pending_of(&self, client: ClientId, filter: &LogFilter) -> Result<Option<Vec<Uuid>>, StoreError> {
+        if filter.delivery.state != Some(DeliveryState::Pending) || filter.delivery.lead_id.is_some() {
+            return Ok(None);
+        }
+        let reader = &self.connections().reader;
+        let most = i64::try_from(WINDOW).unwrap_or(i64::MAX);
+        let values: [Value; 2] = [client.as_uuid().into(), (most + 1).into()];
+        let statement = Statement::from_sql_and_values(reader.get_database_backend(), PENDING, values);
+        let rows = reader.query_all_raw(statement).await?;
+        if rows.len() as u64 > WINDOW {
+            return Ok(None);
+        }
+        let ids = rows.iter().map(|row| row.try_get_by_index(0));
+        let ids = ids.collect::<Result<Vec<Uuid>, _>>()?;
+        // Filled up to one of a few numbers; of nothing, with what isn't there.
+        Ok(Some(padded(ids).unwrap_or_else(|| vec![Uuid::nil()])))
     }
 
     /// Looks through the log until the page is full, nothing is left, or the time is over.
@@ -254,6 +276,10 @@ impl Store {
         Ok(ids)
     }
 }
+
+/// What is pending for the client `$1`: so many of it. What is bound for a deleted destination was cancelled.
+pub(crate) const PENDING: &str = "SELECT id FROM deliveries WHERE state = 'pending' AND destination_id IN \
+    (SELECT id FROM destinations WHERE client_id = $1 AND deleted_at IS NULL) LIMIT $2";
 
 /// What a search in the log came to.
 struct Found {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 
@@ -31,10 +31,8 @@ pub(crate) const SLOTS: usize = TOOK_BOUNDS.len() + 1;
 const SETTLED: Duration = Duration::from_secs(15);
 /// Rows of a table that one step adds up, or a few more.
 const STEP: i64 = 4_000;
-/// How often is looked when there is nothing to do, and how long a rest follows work, in times of what it took.
+/// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(10);
-const SHORTEST_REST: Duration = Duration::from_millis(50);
-const REST_PER_WORK: u32 = 9;
 /// How long they are kept.
 const KEPT: Duration = Duration::from_hours(400 * 24);
 /// Until when everything is added up.
@@ -218,28 +216,7 @@ type Buckets = BTreeMap<(Uuid, i64), Sums>;
 impl Store {
     /// Adds up what happens, from now until the store closes.
     pub fn roll_up_in_background(&self) {
-        let store = self.clone();
-        self.shared().background.spawn(async move {
-            let closing = store.shared().closing().clone();
-            let rounds = async {
-                loop {
-                    let begun = Instant::now();
-                    let done = store.roll_up().await;
-                    store.shared().jobs.ran("charts", store.now(), begun.elapsed());
-                    let rest = match done {
-                        Ok(true) => SHORTEST_REST.max(begun.elapsed() * REST_PER_WORK),
-                        Ok(false) => EVERY,
-                        Err(error) => {
-                            let error = &error as &dyn std::error::Error;
-                            tracing::warn!(error, "numbers for charts could not be added up; tried again");
-                            EVERY
-                        }
-                    };
-                    tokio::time::sleep(rest).await;
-                }
-            };
-            closing.run_until_cancelled(rounds).await;
-        });
+        self.follow("charts", EVERY, |store| async move { store.roll_up().await });
     }
 
     /// One step: adds up a piece of what isn't yet. True when there may be more.

@@ -30,10 +30,8 @@ const INDEXED: Position = Position { name: "search.until" };
 const SETTLED: Duration = Duration::from_secs(20);
 /// Leads of a step: on SQLite whoever writes waits for it.
 const STEP: i64 = 100;
-/// How often is looked when there is nothing to do, and how long a rest follows work, in times of what it took.
+/// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(5);
-const SHORTEST_REST: Duration = Duration::from_millis(50);
-const REST_PER_WORK: u32 = 12;
 /// Leads that aren't in the index yet and are looked through: a minute's or so, unless very many come.
 const TAIL: u64 = 3_000;
 /// Leads that are read at once of those that the index finds.
@@ -94,30 +92,27 @@ impl Store {
             let next = leads.last().filter(|_| has_more).map(|lead| lead.id.as_uuid());
             return Ok(LeadPage { leads, next });
         }
-        let found = match &filter.text {
-            Some(text) => {
-                self.leads_with(client, text, filter, page.before, page.limit as usize)
-                    .await?
+        let found = if let Some(text) = &filter.text {
+            self.leads_with(client, text, filter, page.before, page.limit as usize)
+                .await?
+        } else {
+            let limit = page.limit + 1;
+            let mut query = leads::query(client, Page { limit, ..page });
+            if let Some(since) = filter.since {
+                query = query
+                    .filter(Column::CreatedAt.gte(since.as_millis()))
+                    .filter(Column::Id.gte(first_id_since(since)));
             }
-            None => {
-                let limit = page.limit + 1;
-                let mut query = leads::query(client, Page { limit, ..page });
-                if let Some(since) = filter.since {
-                    query = query
-                        .filter(Column::CreatedAt.gte(since.as_millis()))
-                        .filter(Column::Id.gte(first_id_since(since)));
-                }
-                if let Some(until) = filter.until {
-                    query = query
-                        .filter(Column::CreatedAt.lt(until.as_millis()))
-                        .filter(Column::Id.lt(first_id_after(until)));
-                }
-                let mut rows = query.all(&self.connections().reader).await?;
-                let has_more = rows.len() > page.limit as usize;
-                rows.truncate(page.limit as usize);
-                let next = rows.last().filter(|_| has_more).map(|row| row.id);
-                LeadsFound { rows, next }
+            if let Some(until) = filter.until {
+                query = query
+                    .filter(Column::CreatedAt.lt(until.as_millis()))
+                    .filter(Column::Id.lt(first_id_after(until)));
             }
+            let mut rows = query.all(&self.connections().reader).await?;
+            let has_more = rows.len() > page.limit as usize;
+            rows.truncate(page.limit as usize);
+            let next = rows.last().filter(|_| has_more).map(|row| row.id);
+            LeadsFound { rows, next }
         };
         let leads = found.rows.into_iter().map(leads::lead);
         let mut leads = self.marked(leads.collect::<Result<_, _>>()?).await?;
@@ -152,7 +147,10 @@ impl Store {
                 before,
             };
             let query = leads::query(client, tail).filter(Column::Id.gte(indexed));
-            for row in query.all(&self.connections().reader).await? {
+            let tail = query.all(&self.connections().reader).await?;
+            // Of very many, the others are looked through for the next page.
+            let looked_at = tail.last().filter(|_| tail.len() as u64 == TAIL).map(|row| row.id);
+            for row in tail {
                 if is_wanted(&row, &wanted, filter) {
                     rows.push(row);
                 }
@@ -161,6 +159,9 @@ impl Store {
                     let next = rows.last().map(|row| row.id);
                     return Ok(LeadsFound { rows, next });
                 }
+            }
+            if looked_at.is_some() {
+                return Ok(LeadsFound { rows, next: looked_at });
             }
         }
         let mut behind = before.filter(|before| *before < indexed);
@@ -227,28 +228,7 @@ impl Store {
 
     /// Puts the words of leads into the index, from now until the store closes.
     pub fn index_in_background(&self) {
-        let store = self.clone();
-        self.shared().background.spawn(async move {
-            let closing = store.shared().closing().clone();
-            let rounds = async {
-                loop {
-                    let begun = Instant::now();
-                    let done = store.index_leads().await;
-                    store.shared().jobs.ran("search", store.now(), begun.elapsed());
-                    let rest = match done {
-                        Ok(true) => SHORTEST_REST.max(begun.elapsed() * REST_PER_WORK),
-                        Ok(false) => EVERY,
-                        Err(error) => {
-                            let error = &error as &dyn std::error::Error;
-                            tracing::warn!(error, "leads could not be made searchable; tried again");
-                            EVERY
-                        }
-                    };
-                    tokio::time::sleep(rest).await;
-                }
-            };
-            closing.run_until_cancelled(rounds).await;
-        });
+        self.follow("search", EVERY, |store| async move { store.index_leads().await });
     }
 
     /// One step: puts the words of some leads into the index. True when there may be more.
@@ -285,7 +265,7 @@ impl Store {
 }
 
 /// By words `$1`, of the client `$2`, behind `$3`.
-pub(crate) const POSTGRES: &str = "SELECT lead_id FROM lead_words WHERE words @@ CAST($1 AS tsquery) AND client_id = $2 \
+pub(crate) const POSTGRES: &str = "SELECT lead_id FROM lead_words WHERE words @@ CAST(CAST($1 AS TEXT) AS tsquery) AND client_id = $2 \
     AND lead_id < $3 ORDER BY lead_id DESC LIMIT $4";
 /// By words, the client among them, behind a lead: the numbers are in the order of ids. One that is gone meanwhile is taken for the one before.
 pub(crate) const SQLITE: &str = "SELECT lead_id FROM lead_words CROSS JOIN searchable_leads ON number = lead_words.rowid \

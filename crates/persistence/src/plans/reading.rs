@@ -7,7 +7,7 @@ use super::{Hot, open, primary};
 use crate::deliveries::DeliveryFilter;
 use crate::follow::{DELIVERY_BEHIND, LEAD_BEHIND};
 use crate::live::{RETRIED, done_late_sql, since_sql};
-use crate::log::{LogFilter, Of, log_query, window_end};
+use crate::log::{LogFilter, Of, PENDING, log_query, window_end};
 use crate::log_names::{destination_names_sql, last_attempts_sql, lead_names_sql};
 use crate::options::DatabaseUrl;
 use crate::records::Page;
@@ -22,6 +22,7 @@ fn named(backend: DatabaseBackend, sqlite: &'static str, postgres: &'static str)
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let now = Timestamp::from_millis(1_800_000_000_000);
     let (client, id) = (ClientId::new(now), LeadId::new(now).as_uuid());
@@ -111,6 +112,11 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
             "what was done late",
             done_late_sql(backend, &[client], now, 50).statement(),
             "deliveries_done_late",
+        ),
+        hot(
+            "what is pending for a client",
+            raw(PENDING, vec![client.as_uuid().into(), 50_i64.into()]),
+            "deliveries_due",
         ),
         hot(
             "retries",

@@ -113,7 +113,8 @@ async fn what_is_done_late_counts_when_it_is_done(database: &TestDatabase) {
     let before = store.window_stats(client.id, StatsWindow::Day).await.expect("read");
     let done = before.parts.iter().map(|(_, sums)| sums.succeeded + sums.failed);
     let leads = before.parts.iter().map(|(_, sums)| sums.leads);
-    assert_eq!((leads.last(), done.last()), (Some(0), Some(2)));
+    let (leads, done) = (leads.collect::<Vec<_>>(), done.collect::<Vec<_>>());
+    assert_eq!((leads.last(), done.last()), (Some(&0), Some(&2)));
     database.clock.advance(Duration::from_mins(1));
     add_up(&store).await;
     assert_eq!(numbers(&day(&store, client.id).await), [2, 1, 1, 2]);

@@ -59,8 +59,8 @@ async fn kept(database: &TestDatabase) -> String {
 async fn keeps(database: &TestDatabase, word: &str) -> bool {
     let kept = kept(database).await;
     if database.is_sqlite() {
-        let hex = word.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
-        kept.contains(&hex)
+        let hex = word.bytes().map(|byte| format!("{byte:02X}"));
+        kept.contains(&hex.collect::<Vec<_>>().concat())
     } else {
         kept.contains(word)
     }

@@ -108,6 +108,28 @@ impl Api {
         Ok(())
     }
 
+    /// What a path answers, in which `{client}` stands for this client's own.
+    pub(crate) async fn read(&self, path: &str) -> Result<Value> {
+        let url = if let Some(below) = path.strip_prefix("{client}") {
+            format!("{}{below}", self.client_url)
+        } else {
+            let own = format!("/v1/clients/{}", self.id);
+            format!("{}{path}", self.client_url.trim_end_matches(&own))
+        };
+        send(self.http.get(url)).await
+    }
+
+    /// What happens to this client, as it happens.
+    pub(crate) async fn stream(&self) -> Result<reqwest::Response> {
+        let stream = self
+            .http
+            .get(format!("{}/stream", self.client_url))
+            .bearer_auth(ADMIN_KEY);
+        // Longer than any measurement: a stream has no end.
+        let stream = stream.timeout(std::time::Duration::from_hours(1));
+        Ok(stream.send().await?.error_for_status()?)
+    }
+
     /// A page of the delivery log.
     pub(crate) async fn log(&self, query: &str) -> Result<Value> {
         send(self.http.get(format!("{}/deliveries?{query}", self.client_url))).await

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use xtask::figures::Figure;
 
 use crate::scenarios::{
-    backlog, failing, fan_out, filters, history, idle, isolation, lane_limits, latency, many_clients, one_client, slow,
-    thousand_clients,
+    backlog, console, failing, fan_out, filters, history, idle, isolation, lane_limits, latency, many_clients,
+    one_client, slow, thousand_clients,
 };
 use crate::{Arguments, DatabaseKind};
 
@@ -40,6 +40,8 @@ pub(crate) enum Scenario {
     Backlog,
     /// With ten million deliveries in the log
     History,
+    /// The console's requests with ten million deliveries in the log, and 200 live streams
+    Console,
     /// 100,000 clients
     ManyClients,
 }
@@ -86,6 +88,7 @@ impl Scenario {
             Self::Isolation => isolation::ABOUT,
             Self::Backlog => backlog::ABOUT,
             Self::History => history::ABOUT,
+            Self::Console => console::ABOUT,
             Self::ManyClients => many_clients::ABOUT,
         }
     }
@@ -100,7 +103,7 @@ impl Scenario {
     pub(crate) const fn runs_once(self) -> bool {
         matches!(
             self,
-            Self::Isolation | Self::Backlog | Self::History | Self::ManyClients
+            Self::Isolation | Self::Backlog | Self::History | Self::Console | Self::ManyClients
         )
     }
 
@@ -119,6 +122,7 @@ impl Scenario {
             Self::Isolation => Box::pin(isolation::measure(setup)).await,
             Self::Backlog => Box::pin(backlog::measure(setup)).await,
             Self::History => Box::pin(history::measure(setup)).await,
+            Self::Console => Box::pin(console::measure(setup)).await,
             Self::ManyClients => Box::pin(many_clients::measure(setup)).await,
         }
     }

@@ -27,20 +27,26 @@ const PLACES: &[&str] = &[
 /// A chunk of the rows. `numbers` and the ids are the database's own way of writing them.
 const ROWS: &[&str] = &[
     "INSERT INTO leads (id, client_id, name, email, created_at) \
-     SELECT {lead}, p.client_id, 'John Doe', 'john@example.com', at FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+     SELECT {lead}, p.client_id, 'John Doe', 'john@example.com', at FROM ({numbers}) AS n JOIN place p ON p.number = l % {places} WHERE n % {share} = 0",
     "INSERT INTO events (id, client_id, lead_id, type, body, created_at) \
-     SELECT {event}, p.client_id, {lead}, 'lead.created', {body}, at FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+     SELECT {event}, p.client_id, {lead}, 'lead.created', {body}, at FROM ({numbers}) AS n JOIN place p ON p.number = l % {places} \
+     WHERE n % {share} = 0",
     "INSERT INTO deliveries (id, client_id, event_id, lead_id, destination_id, state, attempt_count, scheduled_attempts, \
      created_at, completed_at) \
      SELECT {delivery}, p.client_id, {event}, {lead}, p.id, 'succeeded', 1, 1, at, at + 2 \
-     FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+     FROM ({numbers}) AS n JOIN place p ON p.number = l % {places}",
     "INSERT INTO attempts (delivery_id, number, client_id, lease, trigger_name, started_at, duration_ms, outcome, status_code) \
      SELECT {delivery}, 1, p.client_id, n + 1, 'first', at, 1, 'delivered', 200 \
-     FROM ({numbers}) AS n JOIN place p ON p.number = n % {places}",
+     FROM ({numbers}) AS n JOIN place p ON p.number = l % {places}",
 ];
 
 /// Writes so many deliveries, each with its lead, event and attempt. The system must have ended.
 pub(super) async fn fill(system: &System, count: u64) -> Result<()> {
+    fill_with(system, count, 1).await
+}
+
+/// As [`fill`], with so many deliveries of each lead, all to its client's one destination.
+pub(super) async fn fill_with(system: &System, count: u64, deliveries_a_lead: u64) -> Result<()> {
     let connection = system.connect().await?;
     let is_sqlite = connection.get_database_backend() == DatabaseBackend::Sqlite;
     let (first, last) = if is_sqlite {
@@ -63,7 +69,8 @@ pub(super) async fn fill(system: &System, count: u64) -> Result<()> {
                 .replace("{begin}", &begin.to_string())
                 .replace("{span}", &SPAN.to_string())
                 .replace("{count}", &count.to_string())
-                .replace("{places}", &places.to_string());
+                .replace("{places}", &places.to_string())
+                .replace("{share}", &deliveries_a_lead.to_string());
             execute(&connection, &sql).await?;
         }
         from = to;
@@ -80,26 +87,28 @@ fn written(template: &str, is_sqlite: bool) -> String {
     let (numbers, body) = if is_sqlite {
         (
             "WITH RECURSIVE i (n) AS (SELECT {from} UNION ALL SELECT n + 1 FROM i WHERE n < {to}) \
-             SELECT n, {begin} + n * {span} / {count} AS at FROM i",
+             SELECT n, n / {share} AS l, {begin} + n * {span} / {count} AS at, \
+             {begin} + n / {share} * {share} * {span} / {count} AS of_lead FROM i",
             "x'7b7d'",
         )
     } else {
         (
-            "SELECT n, {begin}::bigint + n * {span} / {count} AS at FROM generate_series({from}::bigint, {to}) AS n",
+            "SELECT n, n / {share} AS l, {begin}::bigint + n * {span} / {count} AS at, \
+             {begin}::bigint + n / {share} * {share} * {span} / {count} AS of_lead FROM generate_series({from}::bigint, {to}) AS n",
             r"'\x7b7d'::bytea",
         )
     };
-    let id = |table: u8| {
+    let id = |table: u8, at: &str, number: &str| {
         if is_sqlite {
-            format!("unhex(printf('%012x700{table}8000%012x', at, n))")
+            format!("unhex(printf('%012x700{table}8000%012x', {at}, {number}))")
         } else {
-            format!("(lpad(to_hex(at), 12, '0') || '700{table}8000' || lpad(to_hex(n), 12, '0'))::uuid")
+            format!("(lpad(to_hex({at}), 12, '0') || '700{table}8000' || lpad(to_hex({number}), 12, '0'))::uuid")
         }
     };
     template
-        .replace("{lead}", &id(1))
-        .replace("{event}", &id(2))
-        .replace("{delivery}", &id(3))
+        .replace("{lead}", &id(1, "of_lead", "l"))
+        .replace("{event}", &id(2, "of_lead", "l"))
+        .replace("{delivery}", &id(3, "at", "n"))
         .replace("{body}", body)
         .replace("{numbers}", numbers)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backlog;
 mod beside;
+pub(crate) mod console;
 pub(crate) mod failing;
 pub(crate) mod fan_out;
 pub(crate) mod filters;

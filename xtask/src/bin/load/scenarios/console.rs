@@ -1,0 +1,146 @@
+//! Whether what the console shows stays quick with a long history, and whether watching slows delivery.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::StreamExt as _;
+use sensei_domain::{Clock as _, SystemClock};
+use xtask::figures::{Figure, Unit};
+
+use super::history_rows::{fill_with, one_number};
+use crate::api::Api;
+use crate::client::open_loop;
+use crate::loaded::{WARM_UP, post};
+use crate::percentiles::{Percentiles, float, milliseconds};
+use crate::receiver::Receiver;
+use crate::scenario::Setup;
+use crate::system::System;
+
+pub(crate) const ABOUT: (&str, &str) = (
+    "The console's lists and charts, and live streams",
+    "One client of ten of a system with 10,000,000 deliveries (`--history`) in its log, ten a lead. Each request that the console's pages make, 40 \
+     times one after another, once numbers are added up and words are in their index. Then 500 leads a second, alone and with 200 open streams of \
+     their client: the CPU time of a lead, and how long its delivery took.",
+);
+
+const CLIENTS: usize = 10;
+const DELIVERIES_A_LEAD: u64 = 10;
+const REPEATED: usize = 40;
+/// Milliseconds.
+const BAR: f64 = 50.0;
+const STREAMS: usize = 200;
+const RATE: u32 = 500;
+const LOSS: f64 = 0.95;
+/// Adding up and indexing rest for much longer than they work.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_hours(2);
+
+/// What is read, below a client or of all.
+const REQUESTS: [(&str, &str); 15] = [
+    ("clients with health", "/v1/clients?health=true&limit=50"),
+    ("clients by name", "/v1/clients?q=client"),
+    ("operator", "/v1/operator"),
+    ("numbers of a day", "{client}/stats?window=24h"),
+    ("numbers of a month", "{client}/stats?window=30d"),
+    ("leads", "{client}/leads"),
+    ("leads by a word", "{client}/leads?q=john"),
+    ("leads by a word that none has", "{client}/leads?q=nobody"),
+    ("deliveries", "{client}/deliveries"),
+    ("deliveries that failed", "{client}/deliveries?state=failed"),
+    ("deliveries that succeeded", "{client}/deliveries?state=succeeded"),
+    ("deliveries of a kind", "{client}/deliveries?kind=webhook"),
+    (
+        "deliveries by a status that none has",
+        "{client}/deliveries?statusCode=5xx",
+    ),
+    ("deliveries by a word", "{client}/deliveries?q=john"),
+    (
+        "deliveries of a time",
+        "{client}/deliveries?since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z",
+    ),
+];
+
+pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
+    let mut system = System::start(setup).await?;
+    let receiver = Receiver::start().await?;
+    let clients = system.clients("client", CLIENTS, |number| receiver.url(number)).await?;
+    system.end().await?;
+    fill_with(&system, setup.arguments.history, DELIVERIES_A_LEAD).await?;
+    system.start_again().await?;
+    let client = clients[0].at(&system.url());
+    let begun = Instant::now();
+    caught_up(&system).await?;
+    let mut figures = vec![Figure::new(
+        "until all is added up and indexed",
+        begun.elapsed().as_secs_f64(),
+        Unit::Seconds,
+    )];
+    for (name, path) in REQUESTS {
+        let mut took = Vec::with_capacity(REPEATED);
+        for _ in 0..REPEATED {
+            let begun = Instant::now();
+            client.read(path).await?;
+            took.push(begun.elapsed());
+        }
+        took.sort_unstable();
+        let p95 = took[took.len() * 95 / 100];
+        figures.push(milliseconds(format!("{name}, p95"), p95).at_most(BAR));
+    }
+    figures.extend(watched(setup, &system, &receiver, &client).await?);
+    Ok(figures)
+}
+
+async fn caught_up(system: &System) -> Result<()> {
+    let deadline = Instant::now() + CAUGHT_UP_WITHIN;
+    let connection = system.connect().await?;
+    let behind = "SELECT min(CAST(value AS BIGINT)) FROM store_facts WHERE name IN ('rollups.until', 'search.until') \
+                  HAVING count(*) = 2 UNION ALL SELECT 0 LIMIT 1";
+    while one_number(&connection, behind).await? < SystemClock.now().as_millis() - 60_000 {
+        ensure!(Instant::now() < deadline, "numbers or words are still behind");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+/// The same load without and with streams.
+async fn watched(setup: &Setup<'_>, system: &System, receiver: &Receiver, client: &Api) -> Result<Vec<Figure>> {
+    let time = setup.arguments.time();
+    post(std::slice::from_ref(client), WARM_UP, 8).await?;
+    let (alone, alone_took) = steady(system, receiver, client, time).await?;
+    let mut reading = tokio::task::JoinSet::new();
+    for _ in 0..STREAMS {
+        let answer = client.stream().await?;
+        reading.spawn(async move {
+            let mut body = answer.bytes_stream();
+            let mut bytes = 0;
+            while let Some(Ok(piece)) = body.next().await {
+                bytes += piece.len();
+            }
+            bytes
+        });
+    }
+    let (beside, beside_took) = steady(system, receiver, client, time).await?;
+    reading.shutdown().await;
+    Ok(vec![
+        Figure::new("delivered alone", alone, Unit::PerSecond),
+        Figure::new("delivered beside 200 streams", beside, Unit::PerSecond),
+        Figure::new("the second to the first", beside / alone, Unit::Ratio).at_least(LOSS),
+        milliseconds("delivery alone, p99", alone_took.p99),
+        milliseconds("delivery beside 200 streams, p99", beside_took.p99),
+    ])
+}
+
+/// Deliveries a second under a steady load, until the last has come, and how long they took.
+async fn steady(system: &System, receiver: &Receiver, client: &Api, time: Duration) -> Result<(f64, Percentiles)> {
+    let (before, begun) = (receiver.count(), Instant::now());
+    let sender = client.clone();
+    let posted = open_loop(time, RATE, move |_| sender.lead()).await?;
+    posted.all_acknowledged()?;
+    receiver
+        .wait_for(before + posted.acknowledged.len(), crate::system::PATIENCE)
+        .await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    system.nothing_pending().await.context("after a steady load")?;
+    let rate = float(posted.acknowledged.len()) / seconds;
+    Ok((rate, crate::loaded::delivery(&posted, receiver)))
+}
