@@ -1,6 +1,5 @@
 //! `/v1/clients/{clientId}/leads`: capturing one lead, and what was captured.
 
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

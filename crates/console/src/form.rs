@@ -33,12 +33,6 @@ impl Form {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
 
-    /// Each value of a field that there are several of.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let fields = self.fields.iter().filter(move |(field, _)| field == name);
-        fields.map(|(_, value)| value.trim())
-    }
-
     /// Whether a box is ticked.
     pub(crate) fn is_ticked(&self, name: &str) -> bool {
         self.given(name).is_some()

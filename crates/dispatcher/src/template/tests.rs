@@ -330,7 +330,7 @@ async fn fuel_is_of_all_templates_together() {
 }
 
 fn any_source() -> impl Strategy<Value = String> {
-    let words = r##"{{ }} {% %} {# #} for x in endfor if else endif set = data . custom big tags | upper join split ( ) ' " ~ - not [ ] 0 99999999999999999999 is defined , é with endwith replace indent items tojson and == <"##;
+    let words = r#"{{ }} {% %} {# #} for x in endfor if else endif set = data . custom big tags | upper join split ( ) ' " ~ - not [ ] 0 99999999999999999999 is defined , é with endwith replace indent items tojson and == <"#;
     let words = words.split(' ').chain([" ", "\n"]).collect::<Vec<_>>();
     let words = prop::sample::select(words);
     prop::collection::vec(words, 0..60).prop_map(|words| words.join(" "))

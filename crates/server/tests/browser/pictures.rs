@@ -71,7 +71,7 @@ fn lead(number: usize) -> Value {
     json!({
         "name": name,
         "email": format!("{ascii}@example.com"),
-        "phone": (number % 3 == 0).then(|| format!("+4930555{:04}", 17 * (number + 3))),
+        "phone": number.is_multiple_of(3).then(|| format!("+4930555{:04}", 17 * (number + 3))),
         "message": MESSAGES[number % MESSAGES.len()],
     })
 }
