@@ -74,6 +74,18 @@ impl Refused {
         }
     }
 
+    /// What is wrong, in words: of each field by its name, not by its place in the body.
+    pub(crate) fn in_words(&self) -> String {
+        if self.errors.is_empty() {
+            return self.detail.clone();
+        }
+        let faults = self.errors.iter().map(|FieldError { pointer, detail }| {
+            let field = pointer.rsplit('/').next().unwrap_or_default();
+            format!("“{}” {detail}.", spaced(field))
+        });
+        faults.collect::<Vec<_>>().join(" ")
+    }
+
     /// How many things are wrong.
     pub(crate) fn faults(&self) -> usize {
         self.errors.len().max(1)
@@ -96,6 +108,21 @@ impl Refused {
         };
         self.errors.iter().find(is_there).map(|error| error.detail.as_str())
     }
+}
+
+/// `leadWebhookUrl` as people write it.
+fn spaced(name: &str) -> String {
+    let mut words = String::new();
+    for (index, letter) in name.chars().enumerate() {
+        if index > 0 && letter.is_uppercase() {
+            words.push(' ');
+        }
+        match index {
+            0 => words.extend(letter.to_uppercase()),
+            _ => words.extend(letter.to_lowercase()),
+        }
+    }
+    words.replace("Url", "URL").replace(" url", " URL")
 }
 
 impl Api {

@@ -21,7 +21,9 @@ fn vendored_files_are_as_they_were_published() {
         }
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let hash = Sha256::digest(fs::read(&path).expect("a file"));
-        let hash = hash.iter().fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
+        let hash = hash
+            .iter()
+            .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
         let line = listed.lines().find(|line| line.contains(&format!("| {name} |")));
         assert!(line.is_some_and(|line| line.contains(&hash)), "{name} is {hash}");
         scripts_and_styles += 1;
