@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use sensei_domain::Timestamp;
 use tokio::time::Instant;
+
+use super::connection::Connection;
 
 /// How a vendor says how many requests are left, and for how long that is all.
 struct Allowance {
@@ -57,14 +60,15 @@ pub struct Answer {
 
 impl Answer {
     /// Reads what there is of the body. Never fails: the status, which decides, is here already.
-    pub(super) async fn read(mut response: Response, ends: Instant) -> Self {
+    pub(super) async fn read(response: hyper::Response<Incoming>, connection: &mut Connection, ends: Instant) -> Self {
+        let (head, mut rest) = response.into_parts();
         let mut body = BytesMut::new();
         let reading = async {
             while body.len() < BODY_LIMIT {
-                match response.chunk().await {
-                    Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                    Ok(None) => return true,
-                    Err(_) => return false,
+                match connection.piece(&mut rest).await {
+                    Some(Ok(piece)) => body.extend_from_slice(&piece),
+                    None => return true,
+                    Some(Err(_)) => return false,
                 }
             }
             false
@@ -72,8 +76,8 @@ impl Answer {
         let is_whole = tokio::time::timeout_at(ends, reading).await.unwrap_or(false);
         body.truncate(BODY_LIMIT);
         Self {
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
+            status: head.status,
+            headers: head.headers,
             body: body.freeze(),
             is_whole,
         }

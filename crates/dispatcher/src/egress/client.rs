@@ -1,4 +1,4 @@
-//! The two clients behind [`Egress`], and the one deadline around each request.
+//! The two ways behind [`Egress`], and the one deadline around each request.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,17 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response, Uri};
 use ipnet::IpNet;
-use reqwest::header::HeaderMap;
-use reqwest::{Client, ClientBuilder, Method, redirect, retry};
+use reqwest::Method;
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use sensei_domain::WebhookUrl;
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url};
+use tokio_util::either::Either;
+use url::{Host, Position, Url};
 
 use super::answer::Answer;
+use super::connection::{Connection, Unanswered};
+use super::dial;
 use super::failure::Failure;
+use super::idle::Idle;
 use super::own_address::OwnAddresses;
 use super::policy::{Approach, Policy, Refusal};
 use super::recorder::{Recorded, Recorder};
@@ -28,12 +35,6 @@ pub const ATTEMPT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What every request of ours says it comes from.
 pub const USER_AGENT: &str = concat!("Sensei-Webhooks/", env!("CARGO_PKG_VERSION"));
-
-/// Node's servers close idle connections after 5 s. A request that meets the close is lost, and without a
-/// retry so is its lead.
-const IDLE_LIMIT: Duration = Duration::from_secs(4);
-/// At least as many as attempts to one host run at once, else each of the others connects anew.
-const IDLE_PER_HOST: usize = 256;
 
 /// What the operator decides.
 #[derive(Debug, Clone)]
@@ -90,9 +91,6 @@ pub enum EgressError {
     /// The resolver can't be built.
     #[error("can't set the DNS resolver up: {0}")]
     Dns(String),
-    /// A client can't be built.
-    #[error("can't build an HTTP client")]
-    Client(#[from] reqwest::Error),
 }
 
 /// The only way out. Cheap to clone.
@@ -109,14 +107,17 @@ struct Shared {
     connect_timeout: Duration,
 }
 
-/// A client and the resolver that it connects by, which also vets what the client doesn't resolve.
+/// How requests of one scheme leave: the resolver that connections are made by, which also vets what isn't resolved, and those that are kept.
 struct Way {
-    client: Client,
     resolver: VettingResolver,
+    /// `None` for plain http.
+    tls: Option<Arc<ClientConfig>>,
+    connect_timeout: Duration,
+    idle: Idle,
 }
 
 impl Egress {
-    /// Reads the system's root certificates and DNS settings, and builds the clients.
+    /// Reads the system's root certificates and DNS settings, and opens no connection yet.
     pub fn new(options: EgressOptions) -> Result<Self, EgressError> {
         let tls = tls::client_config(&options.extra_roots)?;
         let dns = Dns::new(&options.dns_servers).map_err(|error| EgressError::Dns(error.to_string()))?;
@@ -126,22 +127,23 @@ impl Egress {
         });
         let connect_timeout = options.deadline * 2 / 3;
         let own = OwnAddresses::new();
-        let way = |encrypted| {
-            let resolver = VettingResolver {
+        let way = |tls: Option<ClientConfig>| Way {
+            resolver: VettingResolver {
                 dns: dns.clone(),
                 policy: Arc::clone(&policy),
                 own,
-                encrypted,
-            };
-            let client = builder(tls.clone(), resolver.clone(), connect_timeout)
-                .https_only(encrypted)
-                .build()?;
-            Ok::<_, reqwest::Error>(Way { client, resolver })
+                encrypted: tls.is_some(),
+            },
+            tls: tls.map(Arc::new),
+            connect_timeout,
+            idle: Idle::default(),
         };
+        let mut https = tls.clone();
+        https.alpn_protocols = vec![b"http/1.1".to_vec()];
         let shared = Arc::new(Shared {
-            https: way(true)?,
-            http: way(false)?,
-            tls: Arc::new(tls.clone()),
+            https: way(Some(https)),
+            http: way(None),
+            tls: Arc::new(tls),
             policy,
             vendors_at: options.vendors_at,
             deadline: options.deadline,
@@ -219,13 +221,15 @@ impl Egress {
         way.vet_literal(url).map_err(Failure::Blocked)?;
 
         let ends = ends.unwrap_or_else(|| Instant::now() + shared.deadline);
-        let request = way.client.request(method, url.clone()).headers(headers).body(body);
-        let response = timeout_at(ends, request.send())
-            .await
-            .map_err(|_| Failure::Timeout { after: shared.deadline })?
-            .map_err(|error| Failure::of(&error, shared.connect_timeout))?;
-        way.watch(url, response.remote_addr());
-        Ok(Answer::read(response, ends).await)
+        let request = request(method, url, headers, body)?;
+        let answered = timeout_at(ends, way.send(url, request)).await;
+        let answered = answered.map_err(|_elapsed| Failure::Timeout { after: shared.deadline })?;
+        let (response, mut connection) = answered?;
+        let answer = Answer::read(response, &mut connection, ends).await;
+        if answer.is_whole {
+            way.idle.put(host_and_port(url), connection).await;
+        }
+        Ok(answer)
     }
 
     /// As [`Egress::send`], to a host that a kind knows, not one that a client chose: where something stands in for those, to that.
@@ -269,31 +273,76 @@ impl Way {
         self.resolver.vet(url.host_str().unwrap_or_default(), address, approach)
     }
 
-    /// An alarm, not a guard: by now the request has been sent.
-    fn watch(&self, url: &Url, remote: Option<SocketAddr>) {
-        let Some(remote) = remote else { return };
-        let approach = Approach {
-            encrypted: self.resolver.encrypted,
-            local_name: false,
-        };
-        if self.resolver.policy.vet(remote.ip(), approach).is_err() {
-            tracing::error!(host = url.host_str(), %remote, "a request reached an address that isn't allowed");
+    /// Sends a request over a connection that is kept, or a new one. The caller has a deadline.
+    async fn send(
+        &self,
+        url: &Url,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Connection), Failure> {
+        // What was closed meanwhile without having taken anything is no attempt.
+        while let Some(mut kept) = self.idle.take(host_and_port(url)).await {
+            request = match kept.send(request).await {
+                Ok(response) => return Ok((response, kept)),
+                Err(Unanswered {
+                    unsent: Some(unsent), ..
+                }) => unsent,
+                Err(Unanswered { error, .. }) => return Err(Failure::of(&error)),
+            };
         }
+        let connecting = timeout_at(Instant::now() + self.connect_timeout, self.connect(url)).await;
+        let after = self.connect_timeout;
+        let mut connection = connecting.map_err(|_elapsed| Failure::ConnectTimeout { after })??;
+        match connection.send(request).await {
+            Ok(response) => Ok((response, connection)),
+            Err(Unanswered { error, .. }) => Err(Failure::of(&error)),
+        }
+    }
+
+    /// Connects to an address that was vetted: the URL's own, or one that its name has now.
+    async fn connect(&self, url: &Url) -> Result<Connection, Failure> {
+        let none = || Failure::Ours("it can't be built".to_owned());
+        let (host, port) = url.host().zip(url.port_or_known_default()).ok_or_else(none)?;
+        let addresses = match host {
+            Host::Ipv4(address) => vec![address.into()],
+            Host::Ipv6(address) => vec![address.into()],
+            Host::Domain(name) => {
+                let resolved = self.resolver.resolve_name(name).await;
+                resolved.map_err(|error| Failure::of_resolving(&error))?
+            }
+        };
+        let broken = |error| Failure::of_socket(&error, true, self.connect_timeout);
+        let stream = dial::connect(&addresses, port).await.map_err(broken)?;
+        stream.set_nodelay(true).map_err(broken)?;
+        let socket = match &self.tls {
+            None => Either::Left(stream),
+            Some(tls) => {
+                let handshake = dial::shake_hands(Arc::clone(tls), host.to_owned(), stream, self.connect_timeout);
+                Either::Right(Box::new(handshake.await?))
+            }
+        };
+        Connection::over(socket).await.map_err(|error| Failure::of(&error))
     }
 }
 
-fn builder(tls: ClientConfig, resolver: VettingResolver, connect_timeout: Duration) -> ClientBuilder {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .tls_backend_preconfigured(tls)
-        .dns_resolver(resolver)
-        // A proxy from the environment would dial anything for us.
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .http1_only()
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(IDLE_LIMIT)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
+/// A request as it goes over a connection: its path, and the host among its headers.
+fn request(method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+    let none = || Failure::Ours("it can't be built".to_owned());
+    let path = Bytes::copy_from_slice(url[Position::BeforePath..Position::AfterQuery].as_bytes());
+    let host = HeaderValue::from_str(host_and_port(url)).map_err(|_| none())?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_maybe_shared(path).map_err(|_| none())?;
+    *request.headers_mut() = headers;
+    let headers = request.headers_mut();
+    headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    headers
+        .entry(header::USER_AGENT)
+        .or_insert(HeaderValue::from_static(USER_AGENT));
+    headers.insert(header::HOST, host);
+    Ok(request)
+}
+
+/// `example.com`, `example.com:8443`, `[::1]:8080`.
+fn host_and_port(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }

@@ -1,12 +1,17 @@
-//! Connections for what isn't HTTP: to a mail server. The same guard, at the same place: where the connection is made.
+//! Connections: to a receiver, and to a mail server. The guard stands here, where the connection is made.
 
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Host;
@@ -17,6 +22,8 @@ use super::policy::{Approach, Refusal};
 
 /// What mail servers listen at; an address that the operator allowed, at any port.
 const MAIL_PORTS: [u16; 4] = [25, 465, 587, 2525];
+/// How long an address is tried alone before the next one is tried beside it (RFC 8305, section 8: 250 ms).
+const START: Duration = Duration::from_millis(250);
 
 impl Egress {
     /// Connects to a mail server, at the first of its addresses that answers in its share of the time. `encrypted`: nothing that
@@ -47,20 +54,13 @@ impl Egress {
                 resolved.map_err(|error| Failure::of_resolving(&error))?
             }
         };
-        let mut failure = Failure::Dns("the host's name has no address (DNS)");
-        for (tried, &address) in addresses.iter().enumerate() {
-            if !policy.allows(address) && !MAIL_PORTS.contains(&port) {
-                return Err(Failure::Blocked(Refusal::Port { port }));
-            }
-            let now = Instant::now();
-            let until = now + share(ends.saturating_duration_since(now), addresses.len() - tried);
-            match timeout_at(until, TcpStream::connect(SocketAddr::new(address, port))).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = Failure::of_socket(&error, true, timeout),
-                Err(_elapsed) => failure = Failure::ConnectTimeout { after: timeout },
-            }
+        let is_foreign = |&address: &IpAddr| !policy.allows(address) && !MAIL_PORTS.contains(&port);
+        if addresses.iter().any(is_foreign) {
+            return Err(Failure::Blocked(Refusal::Port { port }));
         }
-        Err(failure)
+        let connected = timeout_at(ends, connect(&addresses, port)).await;
+        let connected = connected.map_err(|_elapsed| Failure::ConnectTimeout { after: timeout })?;
+        connected.map_err(|error| Failure::of_socket(&error, true, timeout))
     }
 
     /// Encrypts a connection to this host, whose certificate must be good.
@@ -70,41 +70,97 @@ impl Egress {
         stream: TcpStream,
         ends: Instant,
     ) -> Result<TlsStream<TcpStream>, Failure> {
-        let name = match host {
-            Host::Ipv4(address) => ServerName::from(IpAddr::from(*address)),
-            Host::Ipv6(address) => ServerName::from(IpAddr::from(*address)),
-            Host::Domain(name) => ServerName::try_from(name.clone())
-                .map_err(|_| Failure::Dns("the host's name can't be one of a certificate"))?,
-        };
-        let connector = TlsConnector::from(self.tls());
-        let handshake = timeout_at(ends, connector.connect(name, stream)).await;
         let timeout = self.deadline();
-        let handshake = handshake.map_err(|_elapsed| Failure::Timeout { after: timeout })?;
-        handshake.map_err(|error: io::Error| Failure::of_socket(&error, false, timeout))
+        let handshake = timeout_at(ends, shake_hands(self.tls(), host.clone(), stream, timeout)).await;
+        handshake.map_err(|_elapsed| Failure::Timeout { after: timeout })?
     }
 }
 
-/// How much of the time that is left an address may take, so that one that is silent leaves as much to each of the others.
-fn share(left: Duration, addresses_left: usize) -> Duration {
-    left / u32::try_from(addresses_left).unwrap_or(u32::MAX).max(1)
+/// Encrypts a connection to a host, whose certificate must be good.
+pub(super) async fn shake_hands(
+    tls: Arc<ClientConfig>,
+    host: Host<String>,
+    stream: TcpStream,
+    timeout: Duration,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    let name = match host {
+        Host::Ipv4(address) => ServerName::from(IpAddr::from(address)),
+        Host::Ipv6(address) => ServerName::from(IpAddr::from(address)),
+        Host::Domain(name) => {
+            ServerName::try_from(name).map_err(|_| Failure::Dns("the host's name can't be one of a certificate"))?
+        }
+    };
+    let handshake = TlsConnector::from(tls).connect(name, stream).await;
+    handshake.map_err(|error: io::Error| Failure::of_socket(&error, false, timeout))
+}
+
+/// Connects to the first of these addresses that answers. Each has a start over the next, and the next begins at once when it fails
+/// (as in RFC 8305, section 5).
+pub(super) async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+    let mut left = addresses.iter();
+    let mut trying = FuturesUnordered::new();
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        let next = left.next();
+        trying.extend(next.map(|&address| TcpStream::connect(SocketAddr::new(address, port))));
+        let wait = async {
+            if left.len() > 0 {
+                sleep(START).await;
+            } else {
+                pending().await
+            }
+        };
+        tokio::select! {
+            connected = trying.next() => match connected {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => failed = error,
+                None => return Err(failed),
+            },
+            () = wait => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
     use super::*;
 
-    #[test]
-    fn silent_addresses_leave_the_others_as_much() {
-        let mut left = Duration::from_secs(9);
-        for addresses_left in [3, 2, 1] {
-            assert_eq!(share(left, addresses_left), Duration::from_secs(3));
-            left = left.saturating_sub(share(left, addresses_left));
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    /// Nobody listens there.
+    const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+
+    #[tokio::test]
+    async fn the_first_address_that_answers_is_taken() {
+        let listener = TcpListener::bind((HERE, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        for addresses in [vec![HERE], vec![NOBODY, HERE], vec![NOBODY, NOBODY, HERE, NOBODY]] {
+            let stream = connect(&addresses, port).await.expect("connected");
+            assert_eq!(stream.peer_addr().expect("an address").ip(), HERE);
         }
-        assert_eq!(share(left, 1), Duration::ZERO);
-        assert_eq!(
-            share(Duration::from_secs(9), 1),
-            Duration::from_secs(9),
-            "the last one has the rest"
-        );
+        let refused = connect(&[NOBODY, NOBODY], port).await.expect_err("nobody");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        connect(&[], port).await.expect_err("no address");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_doesnt_keep_the_next_one_waiting() {
+        let listener = TcpListener::bind((HERE, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        // Its queue is full, so that it answers nobody.
+        let silent = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 8));
+        let full = tokio::net::TcpSocket::new_v4().expect("a socket");
+        full.bind((silent, port).into()).expect("its address");
+        let full = full.listen(1).expect("a listener");
+        let mut waiting = Vec::new();
+        while let Ok(connected) = tokio::time::timeout(START, TcpStream::connect(SocketAddr::new(silent, port))).await {
+            waiting.push(connected.expect("a place in the queue"));
+        }
+        let stream = connect(&[silent, HERE], port).await.expect("connected");
+        assert_eq!(stream.peer_addr().expect("an address").ip(), HERE);
+        drop((full, waiting));
     }
 }

@@ -96,30 +96,24 @@ impl Failure {
         }
     }
 
-    pub(super) fn of(error: &reqwest::Error, connect_timeout: Duration) -> Self {
-        let connecting = error.is_connect();
+    /// Of a request on a connection that is made.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            return Self::Closed;
+        }
+        if error.is_parse() {
+            return Self::Protocol;
+        }
         let found = causes(error).find_map(|cause| {
-            if let Some(error) = cause.downcast_ref::<ResolveError>() {
-                Some(Self::of_resolving(error))
-            } else if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            if let Some(error) = cause.downcast_ref::<rustls::Error>() {
                 Some(Self::Tls(of_tls(error)))
-            } else if let Some(error) = cause.downcast_ref::<io::Error>() {
-                of_io(error, connecting, connect_timeout)
-            } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
-                of_http(error)
             } else {
-                None
+                of_io(cause.downcast_ref::<io::Error>()?, false, Duration::ZERO)
             }
         });
         found.unwrap_or_else(|| {
-            if error.is_builder() {
-                Self::Ours("it can't be built".to_owned())
-            } else if error.is_timeout() {
-                Self::ConnectTimeout { after: connect_timeout }
-            } else {
-                let innermost = causes(error).last().map(ToString::to_string);
-                Self::Io(innermost.unwrap_or_else(|| "for an unknown reason".to_owned()))
-            }
+            let innermost = causes(error).last().map(ToString::to_string);
+            Self::Io(innermost.unwrap_or_else(|| error.to_string()))
         })
     }
 
@@ -211,17 +205,6 @@ fn of_io(error: &io::Error, connecting: bool, connect_timeout: Duration) -> Opti
         _ if wrapped.is_some() => return None,
         kind => Failure::Io(kind.to_string()),
     })
-}
-
-/// `None` for an error that wraps a more telling one.
-fn of_http(error: &hyper::Error) -> Option<Failure> {
-    if error.is_incomplete_message() {
-        Some(Failure::Closed)
-    } else if error.is_parse() {
-        Some(Failure::Protocol)
-    } else {
-        None
-    }
 }
 
 fn blocked(refusal: Refusal) -> &'static str {

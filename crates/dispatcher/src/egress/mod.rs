@@ -9,8 +9,10 @@
 mod address;
 mod answer;
 mod client;
+mod connection;
 mod dial;
 mod failure;
+mod idle;
 mod own_address;
 mod policy;
 mod recorder;

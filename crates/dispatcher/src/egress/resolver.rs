@@ -1,4 +1,4 @@
-//! Names to addresses, all of them vetted: the resolver that the clients connect by.
+//! Names to addresses, all of them vetted: what connections are made by.
 //!
 //! A name is refused if *any* of its addresses is: a name that is half public and half private is an attack
 //! or a mistake. hickory and not the system's resolver, because `getaddrinfo` can't be cancelled and occupies
@@ -14,7 +14,6 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
-use reqwest::dns::{Addrs, Resolve, Resolving};
 
 use super::own_address::OwnAddresses;
 use super::policy::{Approach, LOCALHOST, Policy, Refusal, is_local_name, is_localhost};
@@ -93,19 +92,7 @@ impl VettingResolver {
     }
 }
 
-impl Resolve for VettingResolver {
-    fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let addresses = resolver.resolve_name(name.as_str()).await?;
-            // Port 0: the client puts the URL's own.
-            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(addresses) as Addrs)
-        })
-    }
-}
-
-/// The DNS, shared by both clients so that they share its cache.
+/// The DNS, shared by both ways out so that they share its cache.
 #[derive(Clone)]
 pub(super) struct Dns(TokioResolver);
 
