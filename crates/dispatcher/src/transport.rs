@@ -183,8 +183,8 @@ impl Attempted {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use reqwest::StatusCode;
-    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+    use hyper::StatusCode;
+    use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
 

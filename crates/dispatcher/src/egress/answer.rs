@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use hyper::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use sensei_domain::Timestamp;
 use tokio::time::Instant;
 

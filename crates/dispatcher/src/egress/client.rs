@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::Method;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Response, Uri};
 use ipnet::IpNet;
-use reqwest::Method;
-use reqwest::header::{self, HeaderMap, HeaderValue};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use sensei_domain::WebhookUrl;

@@ -107,7 +107,7 @@ pub(super) async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpSt
             if left.len() > 0 {
                 sleep(START).await;
             } else {
-                pending().await
+                pending::<()>().await;
             }
         };
         tokio::select! {

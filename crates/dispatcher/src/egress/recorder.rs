@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use hyper::header::HeaderMap;
 
 /// A request that wasn't sent.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Method;
-use reqwest::header::AUTHORIZATION;
+use hyper::Method;
+use hyper::header::AUTHORIZATION;
 use schemars::JsonSchema;
 use sensei_domain::{LeadData, Outcome, RateLimit, RateUnit, Timestamp};
 use sensei_persistence::Job;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::AUTHORIZATION;
+use hyper::header::AUTHORIZATION;
 use schemars::JsonSchema;
 use sensei_domain::{RateLimit, RateUnit, Timestamp};
 use sensei_persistence::Job;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Method;
-use reqwest::header::HeaderName;
+use hyper::Method;
+use hyper::header::HeaderName;
 use schemars::JsonSchema;
 use sensei_domain::{LeadData, Outcome, RateLimit, RateUnit, Timestamp};
 use sensei_persistence::Job;

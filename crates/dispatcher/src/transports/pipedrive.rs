@@ -9,9 +9,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName};
 use md5::{Digest as _, Md5};
-use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName};
 use schemars::JsonSchema;
 use sensei_domain::{LeadCreated, LeadData, Outcome, RateLimit, RateUnit, Timestamp, Trigger};
 use sensei_persistence::Job;

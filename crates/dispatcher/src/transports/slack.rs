@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::StatusCode;
+use hyper::StatusCode;
 use schemars::JsonSchema;
 use sensei_domain::{Outcome, RateLimit, RateUnit, Timestamp};
 use sensei_persistence::Job;

@@ -13,8 +13,8 @@ mod schema;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Method, StatusCode};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use hyper::{Method, StatusCode};
 use sensei_domain::{Outcome, Timestamp, Trigger, WebhookUrl};
 use sensei_persistence::Job;
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
+use hyper::Method;
+use hyper::header::HeaderMap;
 use sensei_dispatcher::{Answer, Call, Egress, EgressOptions, Failure};
 use sensei_domain::{
     ClientId, Clock, DeliveryId, DestinationId, DestinationStatus, EventId, RetryPolicy, SignatureVersion, Signer,

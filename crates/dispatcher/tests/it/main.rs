@@ -7,6 +7,7 @@ mod dns_server;
 mod engine;
 mod fixture;
 mod guard;
+mod kept_connections;
 mod names;
 mod reading;
 mod recovery;

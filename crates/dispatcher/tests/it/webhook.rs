@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HeaderName;
+use hyper::header::HeaderName;
 use sensei_dispatcher::{Attempted, Registry, USER_AGENT};
 use sensei_domain::{
     Clock, Outcome, SignatureHeaders, SignatureVersion, Signer, SystemClock, Timestamp, Trigger, verify,

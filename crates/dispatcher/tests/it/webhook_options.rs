@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use hyper::header::HeaderName;
 use proptest::prelude::*;
-use reqwest::header::HeaderName;
 use sensei_dispatcher::{Attempted, Egress, EgressOptions, Kind as _, Transport, Webhook};
 use sensei_domain::{Clock as _, LeadCreated, NewLead, Outcome, SystemClock, Timestamp, Trigger};
 use sensei_persistence::Job;

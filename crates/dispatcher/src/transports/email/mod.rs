@@ -10,11 +10,11 @@ mod session;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hyper::header::HeaderMap;
 use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use md5::{Digest as _, Md5};
-use reqwest::header::HeaderMap;
 use schemars::JsonSchema;
 use sensei_domain::{Outcome, RateLimit, RateUnit, Timestamp, Trigger};
 use sensei_persistence::Job;

@@ -1,7 +1,7 @@
 //! What a webhook's body is made of an event: the event itself, the fields of a form, or an envelope of CloudEvents 1.0.
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use sensei_persistence::Job;
 use serde_json::{Value, json};
 use url::form_urlencoded;

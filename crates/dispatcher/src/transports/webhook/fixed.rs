@@ -1,6 +1,6 @@
 //! Headers that a client gives its webhook, the same at every attempt.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use sensei_domain::{Fault, Faults, Fields};
 use serde_json::Value;
 

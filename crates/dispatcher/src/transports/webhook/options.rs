@@ -1,7 +1,7 @@
 //! How a webhook is sent that isn't plain: another method, another body, headers of the client's own, credentials.
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, StatusCode};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
 use sensei_domain::{Faults, Fields, TextRule, Timestamp, WebhookUrl};
 use sensei_persistence::Job;
 use serde_json::Value;
