@@ -36,6 +36,7 @@ async fn answer(new: NewCapture, page: &Page, state: &ApiState) -> Result<Respon
     if let Some(answer) = turn.as_ref().and_then(|turn| turn.before(now)) {
         return Ok(idempotency::respond_before(answer));
     }
+    let looked_at = suspicions.len();
     let judged = gate.send(page, suspicions, now);
     let (request, answer) = new.request(&judged.suspicions, now);
     match state
@@ -44,7 +45,9 @@ async fn answer(new: NewCapture, page: &Page, state: &ApiState) -> Result<Respon
         .await
     {
         Ok(captured) => {
-            if let (Captured::Now, Some(turn)) = (&captured, turn) {
+            // A form that was sent before is found only now: its lead must not stand for one that is delivered.
+            let is_as_looked_at = judged.suspicions.len() == looked_at;
+            if let (Captured::Now, Some(turn), true) = (&captured, turn, is_as_looked_at) {
                 turn.done(answer.clone(), now);
             }
             Ok(idempotency::respond_captured(captured, answer))

@@ -127,16 +127,19 @@ impl Turn {
     }
 }
 
-/// The same for the same name, email, phone and message. One that is suspected never stands for one that isn't.
+/// The same for the same name, email, phone, message, session and custom fields. One that is suspected never stands for one that isn't.
 fn hash(client: ClientId, lead: &NewLead, is_suspected: bool) -> Hash {
     let mut hash = Sha256::new();
     hash.update(client.as_uuid().as_bytes());
     hash.update([u8::from(is_suspected)]);
+    let custom = lead.custom().and_then(|custom| serde_json::to_string(custom).ok());
     let texts = [
         Some(lead.name()),
         Some(lead.email().as_str()),
         lead.phone(),
         lead.message(),
+        lead.session_id(),
+        custom.as_deref(),
     ];
     for text in texts.map(Option::unwrap_or_default) {
         hash.update((text.len() as u64).to_be_bytes());

@@ -23,6 +23,15 @@ async fn a_lead_is_captured_and_its_delivery_can_be_looked_up(app: TestApp) {
             redactions.add_redaction(selector, "[id]");
             redactions.add_redaction(&format!(".items[]{selector}"), "[id]");
         }
+        for selector in [
+            ".items[].lead.id",
+            ".lead.id",
+            ".event.id",
+            ".event.body.data.id",
+            ".event.body.data.clientId",
+        ] {
+            redactions.add_redaction(selector, "[id]");
+        }
         redactions.add_redaction(".settings.clientId", "[id]");
         redactions.add_redaction(".settings.destinationId", "[id]");
         redactions.add_redaction(".publishableKey", "[key]");

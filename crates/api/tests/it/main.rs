@@ -1,6 +1,7 @@
 //! The router itself, on a real store, without a socket of its own; no mocks.
 
 mod app;
+mod attempts;
 mod auth;
 mod bad_input;
 mod batch;

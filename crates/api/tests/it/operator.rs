@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use sensei_domain::{FailureReason, Outcome, Verdict};
-use sensei_persistence::{AttemptRecord, Claim, Recording};
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, lead, text};
+use crate::attempts::{attempted, claim};
 
 async fn clients_are_found_by_name_and_show_how_they_are_doing(app: TestApp) {
     let acme = app.client("Acme Corp").await;
@@ -52,35 +51,9 @@ async fn clients_are_found_by_name_and_show_how_they_are_doing(app: TestApp) {
     assert_eq!(health(&idle.id).await, expected("idle", 0, 0, Value::Null));
     assert_eq!(health(&paused.id).await, expected("paused", 1, 0, Value::Null));
 
-    let claim = Claim {
-        destination_id: destination(&acme.path).await.parse().expect("an id"),
-        room: 2,
-    };
-    let mut claimed = app
-        .store
-        .claim(&[claim], |_| false, |_, _| Some(()))
-        .await
-        .expect("claimed");
-    for (job, ()) in claimed.remove(0).jobs {
-        let (place, stored) = tokio::sync::oneshot::channel::<()>();
-        app.store.record(Recording {
-            delivery_id: job.delivery_id,
-            lease: job.lease,
-            known: job.known(),
-            attempt: AttemptRecord {
-                trigger: job.trigger,
-                started_at: app.store.now(),
-                duration: Duration::from_millis(3),
-                outcome: Outcome::Rejected,
-                status_code: Some(400),
-                error: None,
-                response_snippet: None,
-                request_url: None,
-            },
-            verdict: Verdict::Failed(FailureReason::Rejected),
-            place: Box::new(place),
-        });
-        stored.await.expect_err("a place is dropped, never answered");
+    let id = destination(&acme.path).await.parse().expect("an id");
+    for job in claim(&app, id, 2).await {
+        attempted(&app, job, 400).await;
     }
     assert_eq!(health(&acme.id).await, expected("failing", 2, 2, json!(0.0)));
     let stats = app

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use sensei_domain::{FailureReason, Outcome, Verdict};
-use sensei_persistence::{AttemptRecord, Claim, Recording};
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, lead};
+use crate::attempts::{attempted, claim};
 
 async fn stats(app: &TestApp, path: &str) -> Value {
     app.get(format!("{path}/stats")).send().await.expect(200)
@@ -35,37 +34,10 @@ async fn a_clients_deliveries_are_counted(app: TestApp) {
         .expect("an id")
         .parse()
         .expect("an id");
-    let claim = Claim {
-        destination_id,
-        room: 2,
-    };
-    let mut claimed = app
-        .store
-        .claim(&[claim], |_| false, |_, _| Some(()))
-        .await
-        .expect("claimed");
+    let mut claimed = claim(&app, destination_id, 2).await;
     expected["inFlight"] = 2.into();
     assert_eq!(stats(&app, &acme.path).await, expected);
-    let (job, ()) = claimed[0].jobs.remove(0);
-    let (place, stored) = tokio::sync::oneshot::channel::<()>();
-    app.store.record(Recording {
-        delivery_id: job.delivery_id,
-        lease: job.lease,
-        known: job.known(),
-        attempt: AttemptRecord {
-            trigger: job.trigger,
-            started_at: app.store.now(),
-            duration: Duration::from_millis(3),
-            outcome: Outcome::Rejected,
-            status_code: Some(400),
-            error: None,
-            response_snippet: None,
-            request_url: None,
-        },
-        verdict: Verdict::Failed(FailureReason::Rejected),
-        place: Box::new(place),
-    });
-    stored.await.expect_err("a place is dropped, never answered");
+    attempted(&app, claimed.remove(0), 400).await;
     expected["inFlight"] = 1.into();
     (expected["deliveries"]["pending"], expected["deliveries"]["failed"]) = (2.into(), 1.into());
     assert_eq!(stats(&app, &acme.path).await, expected);

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use futures_util::StreamExt as _;
-use sensei_domain::{Outcome, Verdict};
-use sensei_persistence::{AttemptRecord, Claim, Recording};
 use serde_json::Value;
 
 use crate::app::{TestApp, TestClient, lead, text};
+use crate::attempts::{attempted, claim};
 
 /// Longer than anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -107,33 +106,10 @@ async fn a_lead_and_its_delivery_are_seen_as_they_happen(app: TestApp) {
     assert_eq!(seen.data, app.get(&*log).send().await.expect(200)["items"][0]);
 
     let destination_id = text(&seen.data, "/destinationId").parse().expect("an id");
-    let claim = Claim {
-        destination_id,
-        room: 1,
-    };
-    let claimed = app.store.claim(&[claim], |_| false, |_, _| Some(())).await;
-    let (job, ()) = claimed.expect("claimed").remove(0).jobs.remove(0);
+    let job = claim(&app, destination_id, 1).await.remove(0);
     // Long after it was made: what is looked through for new ones hasn't it any more.
     app.clock.advance(Duration::from_secs(30));
-    let (place, stored) = tokio::sync::oneshot::channel::<()>();
-    app.store.record(Recording {
-        delivery_id: job.delivery_id,
-        lease: job.lease,
-        known: job.known(),
-        attempt: AttemptRecord {
-            trigger: job.trigger,
-            started_at: app.store.now(),
-            duration: Duration::from_millis(3),
-            outcome: Outcome::Delivered,
-            status_code: Some(204),
-            error: None,
-            response_snippet: None,
-            request_url: None,
-        },
-        verdict: Verdict::Succeeded,
-        place: Box::new(place),
-    });
-    stored.await.expect_err("a place is dropped, never answered");
+    attempted(&app, job, 204).await;
     let is_done = |event: &Event| event.name == "delivery" && event.data["state"] == "succeeded";
     let done = events.find(is_done).await;
     assert_eq!(done.data, app.get(log).send().await.expect(200)["items"][0]);
