@@ -2,6 +2,7 @@
 //!
 //! Waits are for what is to be there, up to a limit that fails with what the page shows instead.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,6 +15,9 @@ use crate::traffic::{Seen, gather};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
+/// How much of a page is seen at once, in pixels.
+const HEIGHT: u32 = 900;
+const PICTURE_TRIES: u32 = 3;
 const FIND: &str = include_str!("find_element.js");
 /// The key under which the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -58,6 +62,8 @@ impl<'a> By<'a> {
 #[derive(Debug)]
 pub struct Browser {
     chromium: Chromium,
+    /// The width of [`Browser::be`], if it was called.
+    width: Mutex<Option<u32>>,
 }
 
 impl Browser {
@@ -69,7 +75,10 @@ impl Browser {
         let programs = Programs::find_or_skip()?;
         let chromium = Chromium::start(&programs).await;
         let chromium = chromium.expect("Chromium is installed, so it starts");
-        Some(Self { chromium })
+        Some(Self {
+            chromium,
+            width: Mutex::new(None),
+        })
     }
 
     /// Opens a page, and waits until it is loaded.
@@ -217,8 +226,8 @@ impl Browser {
 
     /// Shows pages from now on as a screen of this width would, and for a system that is dark or light.
     pub async fn be(&self, width: u32, is_dark: bool) -> Result<()> {
-        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
-        self.devtools("Emulation.setDeviceMetricsOverride", &size).await?;
+        *self.width.lock().expect("no holder panics") = Some(width);
+        self.resize(width, HEIGHT).await?;
         let theme = if is_dark { "dark" } else { "light" };
         let theme = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
         self.devtools("Emulation.setEmulatedMedia", &theme).await.map(drop)
@@ -232,20 +241,40 @@ impl Browser {
             .map(drop)
     }
 
-    /// The whole page as a PNG, what has to be scrolled to included.
-    pub async fn picture(&self) -> Result<Vec<u8>> {
-        self.capture(&json!({"format": "png", "captureBeyondViewport": true}))
+    async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
+        self.devtools("Emulation.setDeviceMetricsOverride", &size)
             .await
+            .map(drop)
+    }
+
+    /// The whole page as a PNG, what has to be scrolled to included. The page must have been given a width, by [`Browser::be`].
+    pub async fn picture(&self) -> Result<Vec<u8>> {
+        let width = *self.width.lock().expect("no holder panics");
+        let width = width.context("the width is given first")?;
+        let height = self
+            .run("return document.documentElement.scrollHeight", &json!([]))
+            .await?;
+        let height = height.as_u64().context("a page has a height")?;
+        self.resize(width, u32::try_from(height)?.max(HEIGHT)).await?;
+        let picture = self.picture_of_window().await;
+        self.resize(width, HEIGHT).await?;
+        picture
     }
 
     /// What is to be seen of the page without scrolling, as a PNG.
     pub async fn picture_of_window(&self) -> Result<Vec<u8>> {
-        self.capture(&json!({"format": "png"})).await
-    }
-
-    async fn capture(&self, parameters: &Value) -> Result<Vec<u8>> {
-        let captured = self.devtools("Page.captureScreenshot", parameters).await?;
-        Ok(STANDARD.decode(captured["data"].as_str().context("a picture")?)?)
+        // A headless Chromium sometimes draws no frame for it. chromedriver gives up after a while, unlike the DevTools
+        // command of the same purpose, and the next one comes.
+        let mut tries = 1;
+        let picture = loop {
+            match self.chromium.ask("/screenshot").await {
+                Ok(picture) => break picture,
+                Err(error) if tries == PICTURE_TRIES => return Err(error),
+                Err(_) => tries += 1,
+            }
+        };
+        Ok(STANDARD.decode(picture.as_str().context("a picture")?)?)
     }
 
     /// What pages have asked for, and what the browser has found wrong with them, since it was last asked. Waits until what was asked for

@@ -29,8 +29,8 @@ const POLL: Duration = Duration::from_millis(20);
 const DRIVERS: [&str; 1] = ["chromedriver"];
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// The browser runs no GPU, no sandbox (tests may run as root in a container), and no errand of its own.
-const FLAGS: [&str; 13] = [
+/// The browser runs no GPU, no sandbox (tests may run as root in a container), and no errand of its own; it draws whoever looks.
+const FLAGS: [&str; 15] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -42,6 +42,8 @@ const FLAGS: [&str; 13] = [
     "--disable-default-apps",
     "--disable-sync",
     "--disable-breakpad",
+    "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows",
     "--hide-scrollbars",
     "--window-size=1280,900",
 ];
