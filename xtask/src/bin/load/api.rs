@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, RequestBuilder};
+use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::system::{PATIENCE, POLL};
@@ -50,6 +50,10 @@ impl Api {
             id: id.to_owned(),
             client_url: format!("{url}/v1/clients/{id}"),
         }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Creates a destination.
@@ -108,15 +112,31 @@ impl Api {
         Ok(())
     }
 
-    /// What a path answers, in which `{client}` stands for this client's own.
-    pub(crate) async fn read(&self, path: &str) -> Result<Value> {
-        let url = if let Some(below) = path.strip_prefix("{client}") {
-            format!("{}{below}", self.client_url)
-        } else {
-            let own = format!("/v1/clients/{}", self.id);
-            format!("{}{path}", self.client_url.trim_end_matches(&own))
-        };
-        send(self.http.get(url)).await
+    /// Signs in to the console as the system's admin; answers with the session's cookie.
+    pub(crate) async fn sign_in(&self) -> Result<String> {
+        let link = send(self.http.post(self.url("/v1/sign-in-links")).json(&json!({}))).await?;
+        let link = link["path"].as_str().context("a link has a path")?;
+        let answer = self.http.get(self.url(link)).send().await?;
+        let cookie = answer.headers().get(SET_COOKIE).context("a sign-in sets a cookie")?;
+        let cookie = cookie.to_str()?.split(';').next().unwrap_or_default();
+        Ok(cookie.to_owned())
+    }
+
+    /// Loads a page of the console.
+    pub(crate) async fn page(&self, path: &str, cookie: &str) -> Result<()> {
+        let answer = self.http.get(self.url(path)).header(COOKIE, cookie).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(
+            status == StatusCode::OK && text.contains("</html>"),
+            "{path} answered {status}: {text}"
+        );
+        Ok(())
+    }
+
+    /// An address of the system's.
+    fn url(&self, path: &str) -> String {
+        let own = format!("/v1/clients/{}", self.id);
+        format!("{}{path}", self.client_url.trim_end_matches(&own))
     }
 
     /// What happens to this client, as it happens.

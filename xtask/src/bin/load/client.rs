@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 
 /// Longer than any answer should take: a request that hangs must not hang the measurement.
@@ -53,6 +54,7 @@ pub(crate) fn new(connections: usize) -> Result<Client> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
+        .redirect(Policy::none())
         .timeout(REQUEST_DEADLINE)
         .tcp_nodelay(true)
         .pool_max_idle_per_host(connections);
