@@ -1,7 +1,7 @@
 //! An attempt as the log's table holds it: its columns, and its texts cut to what is kept.
 
 use sea_orm::Value;
-use sensei_domain::Outcome;
+use sensei_domain::{Outcome, Trigger};
 use uuid::Uuid;
 
 use crate::job::{AttemptRecord, Lease};
@@ -30,7 +30,48 @@ pub(crate) const ATTEMPTS: Table<12> = Table {
         "response_snippet",
         "request_url",
     ],
+    constants: &[],
 };
+
+/// What [`usual_values`] gives: of first attempts that have delivered, as nearly all do.
+pub(crate) const USUAL_ATTEMPTS: Table<8> = Table {
+    name: "attempts",
+    columns: [
+        "delivery_id",
+        "client_id",
+        "lease",
+        "started_at",
+        "duration_ms",
+        "status_code",
+        "response_snippet",
+        "request_url",
+    ],
+    constants: &[("number", "1"), ("trigger_name", "'first'"), ("outcome", "'delivered'")],
+};
+
+/// Whether this is what [`USUAL_ATTEMPTS`] are.
+pub(crate) fn is_usual(number: i64, attempt: &AttemptRecord) -> bool {
+    number == 1 && attempt.trigger == Trigger::First && attempt.outcome == Outcome::Delivered && attempt.error.is_none()
+}
+
+/// A usual attempt's row.
+pub(crate) fn usual_values(delivery: Uuid, client: Uuid, lease: Lease, attempt: &AttemptRecord) -> [Value; 8] {
+    let [
+        delivery,
+        _,
+        client,
+        lease,
+        _,
+        started_at,
+        duration,
+        _,
+        status_code,
+        _,
+        snippet,
+        url,
+    ] = attempt_values(delivery, 1, client, lease, attempt);
+    [delivery, client, lease, started_at, duration, status_code, snippet, url]
+}
 
 /// An attempt's row, its texts made fit to be stored.
 pub(crate) fn attempt_values(

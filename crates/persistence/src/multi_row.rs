@@ -83,13 +83,24 @@ impl Sql {
 
     /// Goes on with rows, as a table without names: `VALUES (1, 2), (3, 4)`. There must be one.
     pub(crate) fn rows<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
+        self.rows_with(rows, &[]);
+    }
+
+    /// The same, with further columns at the end, which are the same in all rows and written as they are: what isn't sent costs nothing.
+    pub(crate) fn rows_with<const COLUMNS: usize>(
+        &mut self,
+        rows: impl IntoIterator<Item = [Value; COLUMNS]>,
+        constants: &[&str],
+    ) {
+        let constants = constants.iter().fold(String::new(), |all, one| all + ", " + one);
         if self.backend == DatabaseBackend::Postgres {
-            self.arrays(rows);
+            self.arrays(rows, &constants);
             return;
         }
         for (index, row) in rows.into_iter().enumerate() {
             self.push(if index == 0 { "VALUES (" } else { ", (" });
             self.list(row);
+            self.push(&constants);
             self.push(")");
         }
     }
@@ -116,7 +127,7 @@ impl Sql {
     }
 
     /// `SELECT c1, NULLIF(c2, '...') FROM unnest($1, $2) AS given (c1, c2)`.
-    fn arrays<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>) {
+    fn arrays<const COLUMNS: usize>(&mut self, rows: impl IntoIterator<Item = [Value; COLUMNS]>, constants: &str) {
         let mut columns = [(); COLUMNS].map(|()| Vec::new());
         self.ids.clear();
         for row in rows {
@@ -136,6 +147,7 @@ impl Sql {
             }
             .expect("writing to a String can't fail");
         }
+        self.push(constants);
         let mut names = String::new();
         for (index, column) in columns.into_iter().enumerate() {
             self.push(if index == 0 { " FROM unnest(" } else { ", " });
@@ -304,6 +316,8 @@ pub(crate) async fn insert<const COLUMNS: usize>(
 pub(crate) struct Table<const COLUMNS: usize> {
     pub(crate) name: &'static str,
     pub(crate) columns: [&'static str; COLUMNS],
+    /// Further columns, which are the same in all rows, as they are written.
+    pub(crate) constants: &'static [(&'static str, &'static str)],
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
@@ -313,8 +327,13 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         sql.push(self.name);
         sql.push(" (");
         sql.push(&self.columns.join(", "));
+        for (column, _) in self.constants {
+            sql.push(", ");
+            sql.push(column);
+        }
         sql.push(") ");
-        sql.rows(rows);
+        let constants = self.constants.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+        sql.rows_with(rows, &constants);
     }
 }
 
@@ -361,20 +380,23 @@ mod tests {
     fn text_is_the_same_for_any_number_of_rows_on_postgres() {
         let written = |backend, count: i64| {
             let mut sql = Sql::new(backend, "");
-            sql.rows((0..count).map(|number| [number.into(), Value::from("a")]));
+            sql.rows_with(
+                (0..count).map(|number| [number.into(), Value::from("a")]),
+                &["'b'", "1"],
+            );
             sql.push(" WHERE id ");
             sql.among((0..count).map(|_| Uuid::nil()));
             sql.statement().sql
         };
         assert_eq!(
             written(DatabaseBackend::Sqlite, 2),
-            "VALUES (?, ?), (?, ?) WHERE id IN (?, ?)"
+            "VALUES (?, ?, 'b', 1), (?, ?, 'b', 1) WHERE id IN (?, ?)"
         );
         let of_two = written(DatabaseBackend::Postgres, 2);
         assert_eq!(
             of_two,
             format!(
-                "SELECT NULLIF(c0, '-9223372036854775808'), NULLIF(c1, '{}') \
+                "SELECT NULLIF(c0, '-9223372036854775808'), NULLIF(c1, '{}'), 'b', 1 \
                  FROM unnest($1::bigint[], $2::text[]) AS given (c0, c1) WHERE id = ANY($3)",
                 *NO_TEXT
             )

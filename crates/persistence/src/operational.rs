@@ -66,6 +66,7 @@ pub(crate) async fn announce(
     let table = Table {
         name: "events",
         columns: ["id", "client_id", "type", "body", "created_at"],
+        constants: &[],
     };
     multi_row::insert(transaction, &table, events).await?;
     let table = Table {
@@ -81,6 +82,7 @@ pub(crate) async fn announce(
             "scheduled_attempts",
             "created_at",
         ],
+        constants: &[],
     };
     multi_row::insert(transaction, &table, deliveries).await?;
     Ok(behind)

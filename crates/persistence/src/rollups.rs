@@ -169,6 +169,7 @@ const COLUMNS: [&str; 26] = [
 const ROLLUPS: Table<26> = Table {
     name: "rollups",
     columns: COLUMNS,
+    constants: &[],
 };
 pub(crate) const SUM_COLUMNS: &[&str] = COLUMNS.split_at(2).1;
 

@@ -29,6 +29,7 @@ pub struct Suspected {
 pub(crate) const SUSPECTED: Table<4> = Table {
     name: "suspected_leads",
     columns: ["lead_id", "client_id", "reasons", "at"],
+    constants: &[],
 };
 
 /// Leads of the client `$1` before `$2` that are kept back, at most `$3`.

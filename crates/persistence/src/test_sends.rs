@@ -89,6 +89,7 @@ async fn write(transaction: &DatabaseTransaction, client: ClientId, sent: &TestS
     let event_table = Table {
         name: "events",
         columns: ["id", "client_id", "type", "body", "created_at"],
+        constants: &[],
     };
     let event = [
         sent.event_id.as_uuid().into(),
@@ -112,6 +113,7 @@ async fn write(transaction: &DatabaseTransaction, client: ClientId, sent: &TestS
             "created_at",
             "completed_at",
         ],
+        constants: &[],
     };
     let delivery = [
         sent.delivery_id.as_uuid().into(),

@@ -25,6 +25,7 @@ pub(crate) const UNMATCHED: Table<11> = Table {
         "created_at",
         "completed_at",
     ],
+    constants: &[],
 };
 
 /// Why an event that was stored doesn't match.

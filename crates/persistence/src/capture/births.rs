@@ -133,7 +133,7 @@ impl Births {
         event_id: EventId,
         bound: &Bound,
         body: &Bytes,
-    ) -> [Value; 11] {
+    ) -> [Value; 9] {
         let delivery_id = DeliveryId::new(self.now);
         let handover = self.handover.as_ref();
         let is_held = bound
@@ -164,8 +164,6 @@ impl Births {
             state.name().into(),
             due_at.map(Timestamp::as_millis).into(),
             lease.into(),
-            0_i64.into(),
-            0_i64.into(),
             self.now.as_millis().into(),
         ];
         match place {

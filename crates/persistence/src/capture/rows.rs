@@ -11,7 +11,7 @@ use crate::unmatched::UNMATCHED;
 pub(super) struct Born {
     pub(super) lead: [Value; 9],
     pub(super) event: [Value; 6],
-    pub(super) deliveries: Vec<[Value; 11]>,
+    pub(super) deliveries: Vec<[Value; 9]>,
 }
 
 const LEADS: Table<9> = Table {
@@ -27,12 +27,14 @@ const LEADS: Table<9> = Table {
         "custom",
         "created_at",
     ],
+    constants: &[],
 };
 const EVENTS: Table<6> = Table {
     name: "events",
     columns: ["id", "client_id", "lead_id", "type", "body", "created_at"],
+    constants: &[],
 };
-const DELIVERIES: Table<11> = Table {
+const DELIVERIES: Table<9> = Table {
     name: "deliveries",
     columns: [
         "id",
@@ -43,10 +45,9 @@ const DELIVERIES: Table<11> = Table {
         "state",
         "due_at",
         "lease",
-        "attempt_count",
-        "scheduled_attempts",
         "created_at",
     ],
+    constants: &[("attempt_count", "0"), ("scheduled_attempts", "0")],
 };
 
 /// Inserts these, in no order, and then deliveries of them that a filter keeps from being attempted.
@@ -127,7 +128,7 @@ async fn insert_together(transaction: &DatabaseTransaction, all: Vec<Born>) -> R
 }
 
 /// Goes on with inserting these; gives back the deliveries that are too many for a statement.
-pub(super) fn write(sql: &mut Sql, all: Vec<Born>) -> Vec<[Value; 11]> {
+pub(super) fn write(sql: &mut Sql, all: Vec<Born>) -> Vec<[Value; 9]> {
     let (mut leads, mut events, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
     for born in all {
         leads.push(born.lead);

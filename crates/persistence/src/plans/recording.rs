@@ -22,7 +22,9 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let ids = [destination.as_uuid(), lead.as_uuid()];
     let primary = primary(backend);
     let mut moving_on = Sql::new(backend, "");
-    known::update(&mut moving_on, [known(ids[0]), known(ids[1])]);
+    known::update(&mut moving_on, [known(ids[0]), known(ids[1])], &[]);
+    let mut moving_usual_on = Sql::new(backend, "");
+    known::update(&mut moving_usual_on, [usual(ids[0]), usual(ids[1])], known::USUAL);
     vec![
         Hot {
             what: "leasing",
@@ -42,6 +44,11 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         Hot {
             what: "moving on what is known",
             statement: moving_on.statement(),
+            names: primary,
+        },
+        Hot {
+            what: "moving on what is usual",
+            statement: moving_usual_on.statement(),
             names: primary,
         },
         Hot {
@@ -76,14 +83,20 @@ fn known(id: Uuid) -> [Value; 10] {
         id.into(),
         number(),
         state(),
+        number(),
         state(),
         number(),
         number(),
         number(),
         number(),
         text(),
-        number(),
     ]
+}
+
+/// Of a usual one: what isn't the same of all.
+fn usual(id: Uuid) -> [Value; 4] {
+    let [id, lease, state_before, completed_at, ..] = known(id);
+    [id, lease, state_before, completed_at]
 }
 
 fn moved(id: Uuid) -> [Value; 13] {
@@ -116,7 +129,9 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
     let ids = (0..400).map(Uuid::from_u128).collect::<Vec<_>>();
     let moved_on = || {
         let mut of_known = Sql::new(DatabaseBackend::Postgres, "");
-        known::update(&mut of_known, ids.iter().copied().map(known));
+        known::update(&mut of_known, ids.iter().copied().map(known), &[]);
+        let mut of_usual = Sql::new(DatabaseBackend::Postgres, "");
+        known::update(&mut of_usual, ids.iter().copied().map(usual), known::USUAL);
         let leased = ids.iter().map(|&id| (DeliveryId::from_uuid(id), Lease::draw()));
         let leases = ids.iter().map(|&id| (id, 7)).collect::<Vec<_>>();
         let addressee = Addressee {
@@ -132,6 +147,7 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
         [
             unchanged.statement(),
             of_known.statement(),
+            of_usual.statement(),
             read::update_statement(DatabaseBackend::Postgres, ids.iter().copied().map(moved)),
             claim::release_statement(DatabaseBackend::Postgres, &leases, 7),
             held::hold_leased_statement(DatabaseBackend::Postgres, &leased.collect::<Vec<_>>()),

@@ -9,7 +9,7 @@ use sensei_domain::DeliveryState;
 use uuid::Uuid;
 
 use super::progress::Progress;
-use crate::attempt_row::{ATTEMPTS, attempt_values};
+use crate::attempt_row::{self, ATTEMPTS, USUAL_ATTEMPTS, attempt_values, usual_values};
 use crate::health::{self, Fact};
 use crate::job::{KnownRow, Recording};
 use crate::multi_row::{Sql, Written, chunks};
@@ -63,6 +63,18 @@ fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)]) {
         (item, known, row)
     });
     let after = after.collect::<Vec<_>>();
+    if after.iter().all(|(item, _, row)| is_usual(item, row)) {
+        USUAL_ATTEMPTS.insert(
+            sql,
+            after.iter().map(|(item, known, _)| {
+                let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
+                usual_values(id, client, item.lease, &item.attempt)
+            }),
+        );
+        sql.then();
+        update(sql, after.iter().map(|(item, _, row)| first_values(item, row)), USUAL);
+        return;
+    }
     ATTEMPTS.insert(
         sql,
         after.iter().map(|(item, known, row)| {
@@ -71,7 +83,25 @@ fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)]) {
         }),
     );
     sql.then();
-    update(sql, after.iter().map(|(item, _, row)| values(item, row)));
+    update(sql, after.iter().map(|(item, _, row)| values(item, row)), &[]);
+}
+
+/// What becomes of a delivery that its first attempt delivers, as nearly all do: its columns after the first ones of [`update`].
+pub(crate) const USUAL: &[&str] = &[
+    "'succeeded'",
+    "CAST(NULL AS BIGINT)",
+    "1",
+    "0",
+    "CAST(NULL AS BIGINT)",
+    "CAST(NULL AS TEXT)",
+];
+
+/// Whether [`USUAL_ATTEMPTS`] and [`USUAL`] say all of it.
+fn is_usual(item: &Recording, row: &Progress) -> bool {
+    attempt_row::is_usual(row.attempt_count, &item.attempt)
+        && row.state == DeliveryState::Succeeded
+        && (row.due_at, row.scheduled_attempts, row.ours_since) == (None, 0, None)
+        && row.failure_reason.is_none()
 }
 
 /// What these attempts say of destinations.
@@ -86,29 +116,39 @@ pub(super) fn facts<'a>(known: &[(&'a Recording, KnownRow)]) -> Vec<Fact<'a>> {
     facts.collect()
 }
 
-fn values(item: &Recording, row: &Progress) -> [Value; 10] {
+fn first_values(item: &Recording, row: &Progress) -> [Value; 4] {
     [
         item.delivery_id.as_uuid().into(),
         item.lease.as_column().into(),
         DeliveryState::Pending.name().into(),
+        row.completed_at.into(),
+    ]
+}
+
+fn values(item: &Recording, row: &Progress) -> [Value; 10] {
+    let [id, lease, state_before, completed_at] = first_values(item, row);
+    [
+        id,
+        lease,
+        state_before,
+        completed_at,
         row.state.name().into(),
         row.due_at.into(),
         row.attempt_count.into(),
         row.scheduled_attempts.into(),
         row.ours_since.into(),
         row.failure_reason.clone().into(),
-        row.completed_at.into(),
     ]
 }
 
-/// Moves on deliveries that are still under their lease. The state that they must be in comes with each row: written as
-/// `= 'pending'`, it would tempt a planner to begin with all that is pending, which it takes for next to nothing.
-pub(crate) fn update(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; 10]>) {
+/// Moves on deliveries that are still under their lease; `rest` is what is the same of all of them. The state that they must be in comes with
+/// each row: written as `= 'pending'`, it would tempt a planner to begin with all that is pending, which it takes for next to nothing.
+pub(crate) fn update<const GIVEN: usize>(sql: &mut Sql, rows: impl IntoIterator<Item = [Value; GIVEN]>, rest: &[&str]) {
     sql.push(
-        "WITH moved (id, lease, state_before, state, due_at, attempt_count, scheduled_attempts, ours_since, \
-         failure_reason, completed_at) AS (",
+        "WITH moved (id, lease, state_before, completed_at, state, due_at, attempt_count, scheduled_attempts, ours_since, \
+         failure_reason) AS (",
     );
-    sql.rows(rows);
+    sql.rows_with(rows, rest);
     sql.push(
         ") UPDATE deliveries SET state = moved.state, due_at = moved.due_at, lease = NULL, \
          attempt_count = moved.attempt_count, scheduled_attempts = moved.scheduled_attempts, \

@@ -31,6 +31,7 @@ const REPLAYED: Table<11> = Table {
         "replayed",
         "created_at",
     ],
+    constants: &[],
 };
 
 /// A lead behind the position.

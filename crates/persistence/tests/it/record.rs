@@ -21,6 +21,7 @@ on_both!(
     unstorable_texts_veto_nothing,
     deleted_delivery_is_dropped,
     many_recordings_are_stored_together,
+    what_is_usual_is_stored_as_all_else,
     unstorable_outcome_keeps_no_other_waiting,
 );
 
@@ -267,6 +268,26 @@ async fn many_recordings_are_stored_together(database: &TestDatabase) {
     let done = "SELECT count(*) FROM deliveries d JOIN attempts a ON a.delivery_id = d.id AND a.number = 1 \
                 WHERE d.state = 'succeeded' AND d.attempt_count = 1 AND d.lease IS NULL";
     assert_eq!(database.number(done).await, 1_000);
+}
+
+async fn what_is_usual_is_stored_as_all_else(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let captured = store.capture(request(client.id, store.now(), 4));
+    soon(captured).await.expect("captured");
+    let jobs = claim_all(&store).await;
+    // Two by what is known of them, at once; the others by their rows, which are read.
+    for (job, is_known) in jobs.iter().zip([true, true, false, false]) {
+        let (mut recording, _) = recording(&store, job, DELIVERED);
+        recording.known = recording.known.filter(|_| is_known);
+        store.record(recording);
+    }
+    soon(store.close()).await;
+    let kinds = "SELECT count(*) FROM (SELECT DISTINCT d.state, due_at, d.lease, attempt_count, scheduled_attempts, ours_since, prior_state, \
+                 failure_reason, completed_at, number, a.client_id, trigger_name, started_at, duration_ms, outcome, status_code, error, \
+                 response_snippet, request_url FROM deliveries d JOIN attempts a ON a.delivery_id = d.id) AS kinds";
+    assert_eq!(database.number("SELECT count(*) FROM attempts").await, 4);
+    assert_eq!(database.number(kinds).await, 1);
 }
 
 async fn unstorable_outcome_keeps_no_other_waiting(database: &TestDatabase) {
