@@ -6,7 +6,6 @@
 mod limits;
 mod seen;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,14 +53,11 @@ struct Seen {
 #[derive(Debug)]
 pub(crate) struct Page {
     client: ClientId,
-    address: Option<IpAddr>,
     /// To let the page read the answer.
     pub(crate) origin: Option<HeaderValue>,
     /// Whether the client has named the page's origin.
     is_named: bool,
     token: Option<String>,
-    /// Whether it shows a form that is yet to be sent.
-    has_form: bool,
     is_trap_filled: bool,
 }
 
@@ -92,28 +88,12 @@ impl Page {
         }
         suspicions
     }
-
-    /// What speaks against several leads at once: a form is for one.
-    pub(crate) fn judge_many(&self) -> Vec<Suspicion> {
-        if self.is_named {
-            Vec::new()
-        } else {
-            vec![Suspicion::NoForm]
-        }
-    }
 }
 
 impl Gate {
     /// Takes these proxies' word for where requests come from.
     pub(crate) fn trust(&mut self, proxies: Vec<IpNet>) {
         self.trusted_proxies = proxies;
-    }
-
-    /// Counts so many further leads of a page that was let in.
-    pub(crate) fn count(&self, page: &Page, leads: usize, now: Timestamp) {
-        // What is too much is refused from the next request on.
-        let of = (page.client, page.has_form);
-        self.seen.limits.take(page.address, of, leads, now).ok();
     }
 
     /// Waits until nobody is capturing the same lead.
@@ -168,7 +148,7 @@ pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> 
         let opened_at = state.store().form_opened_at(client, token);
         opened_at.is_some_and(|opened_at| now.since(opened_at) <= FORM_VALID) && !gate.seen.forms.is_noted(token)
     });
-    if let Err(wait) = gate.seen.limits.take(address, (client, has_form), 1, now) {
+    if let Err(wait) = gate.seen.limits.take(address, (client, has_form), now) {
         let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
         let detail = format!("too many leads came from this web page or address; try again in {seconds} s");
         return Err(Problem::too_many(detail, seconds).readable_by(origin));
@@ -176,11 +156,9 @@ pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> 
     let (_, is_named) = allowed(parts, state, client).await?;
     Ok(Page {
         client,
-        address,
         origin: origin.cloned(),
         is_named,
         token: token.map(str::to_owned),
-        has_form,
         is_trap_filled: parts.headers.get(&TRAP).is_some_and(|trap| !trap.is_empty()),
     })
 }

@@ -49,17 +49,7 @@ async fn a_person_who_takes_three_seconds_passes_and_a_script_does_not() {
     let opened = token(&app, &client).await;
     app.clock.advance(Duration::from_hours(12) + Duration::from_millis(1));
     assert_eq!(reasons(&with(9, &opened).send().await), json!(["form-expired"]));
-    let batch = json!({"leads": [lead(10), lead(11)]});
-    let path = format!("{}/batch", client.leads());
-    let opened = token(&app, &client).await;
-    app.clock.advance(Duration::from_secs(3));
-    let call = app
-        .post(path, &batch)
-        .key(&client.publishable_key)
-        .header("sensei-form-token", &opened);
-    let answer = call.send().await.expect(200);
-    assert_eq!(answer["items"][1]["lead"]["suspected"]["reasons"], json!(["no-form"]));
-    assert_eq!((app.count("leads").await, app.count("deliveries").await), (11, 2));
+    assert_eq!((app.count("leads").await, app.count("deliveries").await), (9, 2));
 }
 
 #[tokio::test]
