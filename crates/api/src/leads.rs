@@ -172,6 +172,7 @@ impl NewCapture {
     /// Reads a request; what can't be read of it is told in the order in which it is looked at.
     fn read(
         client_id: ClientId,
+        is_from_page: bool,
         query: Result<NoQuery, Problem>,
         key: Result<IdempotencyKey, Problem>,
         body: Result<JsonBody, Problem>,
@@ -181,7 +182,7 @@ impl NewCapture {
         Ok(Self {
             client_id,
             lead: NewLead::from_json(&body.value)?,
-            keyed: key.request(path(client_id), || body.fingerprint()),
+            keyed: key.request(path(client_id, is_from_page), || body.fingerprint()),
         })
     }
 
@@ -205,9 +206,11 @@ impl NewCapture {
     }
 }
 
-/// The path that idempotency keys of single leads are kept under.
-fn path(client_id: ClientId) -> String {
-    format!("/v1/clients/{client_id}/leads")
+/// The path that idempotency keys of single leads are kept under. Anybody can read a page's key and choose the idempotency key of a server's
+/// lead, which would then be answered with his own: pages have a space of their own.
+fn path(client_id: ClientId, is_from_page: bool) -> String {
+    let space = if is_from_page { "#page" } else { "" };
+    format!("/v1/clients/{client_id}/leads{space}")
 }
 
 /// Capture a lead
@@ -230,7 +233,7 @@ async fn capture(
     State(state): State<ApiState>,
     body: Result<JsonBody, Problem>,
 ) -> Response {
-    let new = NewCapture::read(client_id, query, key, body);
+    let new = NewCapture::read(client_id, page.is_some(), query, key, body);
     let captured = match page {
         None => capture_at_once(new, &state).await,
         Some(page) => leads_from_pages::capture(new, page, state).await,

@@ -77,6 +77,26 @@ async fn a_form_that_could_not_be_sent_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn a_pages_idempotency_keys_are_no_servers() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let theirs = json!({"name": "Somebody Else", "email": "else@example.com"});
+    let of_page = |lead: &Value| send(&app, &client, lead).header("idempotency-key", "order-1");
+    let of_server = || app.post(client.leads(), &lead()).header("idempotency-key", "order-1");
+    // Who reads the page's key claims the one that the server will choose, for his own lead and for the server's.
+    let of_page = [of_page(&theirs).send().await, of_page(&theirs).send().await];
+    let claimed = text(&of_page[0].expect(201), "/id");
+    assert_eq!(text(&of_page[1].expect(201), "/id"), claimed);
+    let captured = of_server().send().await;
+    assert_eq!(captured.header("idempotency-replayed"), None);
+    assert_eq!(captured.expect(201)["suspected"], Value::Null);
+    assert_eq!(of_server().send().await.expect(201), captured.json());
+    let guessed = send(&app, &client, &lead()).header("idempotency-key", "order-1");
+    guessed.refused(422, "idempotency-key-reused").await;
+    assert_eq!((app.count("leads").await, app.count("deliveries").await), (2, 1));
+}
+
+#[tokio::test]
 async fn the_same_lead_twice_within_a_minute_is_one() {
     let app = TestApp::new().await;
     let (client, other) = (app.client("Acme Corp").await, app.client("Other Inc").await);
