@@ -52,7 +52,7 @@ struct Seen {
 /// A request that came from a web page, as far as can be told.
 #[derive(Debug)]
 pub(crate) struct Page {
-    client: ClientId,
+    pub(crate) client: ClientId,
     /// To let the page read the answer.
     pub(crate) origin: Option<HeaderValue>,
     /// Whether the client has named the page's origin.

@@ -187,9 +187,13 @@ impl NewCapture {
     }
 
     /// What is asked of the store, and what is answered once it is done.
-    pub(crate) fn request(self, suspicions: &[Suspicion], captured_at: Timestamp) -> (CaptureRequest, Answer) {
+    pub(crate) fn request(
+        self,
+        id: LeadId,
+        suspicions: &[Suspicion],
+        captured_at: Timestamp,
+    ) -> (CaptureRequest, Answer) {
         let Self { client_id, lead, keyed } = self;
-        let id = LeadId::new(captured_at);
         let view = LeadView::of_new(id, captured_at, &lead).suspected(suspicions, captured_at);
         let answer = idempotency::answer(StatusCode::CREATED, &view);
         let idempotency = keyed.map(|request| Idempotency {
@@ -242,7 +246,8 @@ async fn capture(
 }
 
 async fn capture_at_once(new: Result<NewCapture, Problem>, state: &ApiState) -> Result<Response, Problem> {
-    let (request, answer) = new?.request(&[], state.now());
+    let captured_at = state.now();
+    let (request, answer) = new?.request(LeadId::new(captured_at), &[], captured_at);
     Ok(idempotency::respond_captured(
         state.store().capture(request).await?,
         answer,

@@ -137,6 +137,67 @@ async fn the_same_lead_twice_within_a_minute_is_one() {
 }
 
 #[tokio::test]
+async fn an_erased_lead_stands_for_no_other() {
+    for app in [Some(TestApp::new().await), TestApp::on_postgres().await]
+        .into_iter()
+        .flatten()
+    {
+        let client = app.client("Acme Corp").await;
+        let change = json!({"allowedOrigins": ["https://acme.example"]});
+        app.patch(client.settings(), &change).send().await.expect(200);
+        let from_page = async || {
+            let call = send(&app, &client, &lead()).header("origin", "https://acme.example");
+            call.send().await
+        };
+        let first = from_page().await.expect(201);
+        assert_eq!(
+            from_page().await.expect(201),
+            first,
+            "while it is there, it is the same one"
+        );
+        let erased = text(&first, "/id");
+        app.delete(format!("{}/{erased}", client.leads()))
+            .send()
+            .await
+            .expect(204);
+        let again = from_page().await;
+        assert_eq!(again.header("idempotency-replayed"), None);
+        assert_ne!(text(&again.expect(201), "/id"), erased);
+        assert_eq!(
+            from_page().await.expect(201),
+            again.json(),
+            "which is remembered in its place"
+        );
+        assert_eq!((app.count("leads").await, app.count("deliveries").await), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_lead_of_a_form_that_was_sent_before_stands_for_no_other() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        opened.push(token(&app, &client).await);
+    }
+    app.clock.advance(Duration::from_secs(3));
+    let lead = |number: u32| json!({"name": "Jane", "email": format!("jane{number}@example.com")});
+    let with = async |number: u32, token: &str| {
+        let call = send(&app, &client, &lead(number)).header("sensei-form-token", token);
+        call.send().await
+    };
+    assert_eq!(with(1, &opened[0]).await.expect(201)["suspected"], Value::Null);
+    assert_eq!(reasons(&with(2, &opened[0]).await), json!(["form-reused"]));
+    // Who then sends the same from a form of his own is delivered, and not answered with what was kept back.
+    let own = with(2, &opened[1]).await;
+    assert_eq!(own.header("idempotency-replayed"), None);
+    assert_eq!(own.expect(201)["suspected"], Value::Null);
+    // His own, though, stands for it.
+    assert_eq!(with(2, &opened[2]).await.expect(201), own.json());
+    assert_eq!((app.count("leads").await, app.count("deliveries").await), (3, 2));
+}
+
+#[tokio::test]
 async fn a_suspected_lead_is_listed_and_delivered_once_it_is_released() {
     for app in [Some(TestApp::new().await), TestApp::on_postgres().await]
         .into_iter()
