@@ -7,6 +7,7 @@ mod limits;
 mod seen;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::request::Parts;
@@ -17,7 +18,7 @@ use sensei_persistence::PublicForm;
 
 use self::limits::Limits;
 use self::seen::{RecentLeads, SentForms, Turn};
-use crate::client_address::client_address;
+use crate::client_address::{client_address, unnamed_proxy};
 use crate::problem::Problem;
 use crate::problem_kind::ProblemKind;
 use crate::state::ApiState;
@@ -47,6 +48,8 @@ struct Seen {
     limits: Limits,
     forms: SentForms,
     leads: RecentLeads,
+    /// Whether the operator was told of a proxy that he hasn't named.
+    has_warned: AtomicBool,
 }
 
 /// A request that came from a web page, as far as can be told.
@@ -96,6 +99,19 @@ impl Gate {
         self.trusted_proxies = proxies;
     }
 
+    /// Says once that all who come by a proxy count as one, which is hard to see otherwise.
+    fn warn_of_unnamed_proxy(&self, parts: &Parts) {
+        if let Some(peer) = unnamed_proxy(parts, &self.trusted_proxies)
+            && !self.seen.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %peer,
+                "the x-forwarded-for of a peer isn't believed, so whoever comes by it shares one limit of leads; \
+                 if it is your proxy, name it in trusted_proxies (SENSEI_TRUSTED_PROXIES)"
+            );
+        }
+    }
+
     /// Waits until nobody is capturing the same lead.
     pub(crate) async fn turn(
         &self,
@@ -140,6 +156,7 @@ impl Gate {
 pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> Result<Page, Problem> {
     let gate = state.gate();
     let address = client_address(parts, &gate.trusted_proxies);
+    gate.warn_of_unnamed_proxy(parts);
     let origin = origin_of(parts);
     let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let token = text(&TOKEN).filter(|token| !token.is_empty());
