@@ -1,5 +1,6 @@
 //! A script that has read a page's key and posts as fast as it can: it gets no delivery, and nobody else waits for it.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,13 +28,14 @@ async fn flood(address: std::net::SocketAddr, path: &str, key: &str, number: usi
     for post in 0..POSTS {
         let body = format!(r#"{{"name":"Bot","email":"bot{number}-{post}@example.com"}}"#);
         let end = if post + 1 == POSTS { "connection: close\r\n" } else { "" };
-        posts.push_str(&format!(
+        write!(
+            posts,
             "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
              x-forwarded-for: 198.51.{}.{}\r\n{end}content-length: {}\r\n\r\n{body}",
             number * 8 + post / 250,
             post % 250,
             body.len()
-        ));
+        )?;
     }
     let mut answers = Vec::new();
     let (written, read) = tokio::join!(writer.write_all(posts.as_bytes()), reader.read_to_end(&mut answers));
