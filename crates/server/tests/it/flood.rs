@@ -1,6 +1,7 @@
 //! A script that has read a page's key and posts as fast as it can: it gets no delivery, and nobody else waits for it.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,11 +18,12 @@ use crate::faults::{ADMIN_KEY, LIMIT, binary, text};
 /// Connections of the script, each with so many posts.
 const CONNECTIONS: usize = 8;
 const POSTS: usize = 1_250;
-/// The 95th of a hundred acknowledgements of somebody else meanwhile. Alone it takes some 10 ms of a debug build.
-const BOUND: Duration = Duration::from_millis(500);
+/// Within this, 95 of a hundred leads of somebody else are acknowledged meanwhile. Who had to wait for the flood would wait for seconds; a debug
+/// build on a machine that runs other tests too needs some 300 ms.
+const BOUND: Duration = Duration::from_secs(1);
 
 /// Posts without waiting for answers, from ever other addresses; how many were taken and how many refused.
-async fn flood(address: std::net::SocketAddr, path: &str, key: &str, number: usize) -> Result<(usize, usize)> {
+async fn flood(address: SocketAddr, path: &str, key: &str, number: usize) -> Result<(usize, usize)> {
     let caller = TcpStream::connect(address).await?;
     let (mut reader, mut writer) = caller.into_split();
     let mut posts = String::new();
