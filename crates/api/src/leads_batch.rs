@@ -82,7 +82,7 @@ fn path(client_id: ClientId) -> String {
 ///
 /// Up to 1,000 at once. The valid ones are captured, durable together when this answers; the others are reported,
 /// each with what is wrong, so look at `rejected`. Correct and send those again by themselves. With an `Idempotency-Key` the whole request
-/// can be repeated safely for 24 hours. A publishable key can't: a form is for one lead.
+/// can be repeated safely for 24 hours. It takes a secret key: a page's form is for one lead.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/leads/batch", tag = "leads", operation_id = "captureLeads",
     params(("clientId" = Uuid, Path, description = "Whose leads they are")),
     request_body = LeadBatchBody,
