@@ -30,7 +30,7 @@ pub(crate) struct ClientAccess {
     is_admin: bool,
 }
 
-/// The right to capture leads of the client of the path: any key that reaches it. What comes with a publishable one has passed the gate.
+/// The right to capture a lead of the client of the path: any key that reaches it. What comes with a publishable one has passed the gate.
 pub(crate) struct CaptureAccess {
     pub(crate) client_id: ClientId,
     /// With a publishable key: the web page that the request seems to come from.
@@ -157,7 +157,7 @@ async fn secret_access(parts: &Parts, state: &ApiState) -> Result<Access, Proble
         KeyKind::Secret => Ok(access),
         KeyKind::Publishable => Err(Problem::new(
             ProblemKind::Forbidden,
-            "a publishable key may only capture leads; this takes a secret key",
+            "a publishable key may only capture leads, one at a time; this takes a secret key",
         )),
     }
 }

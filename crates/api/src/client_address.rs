@@ -32,6 +32,22 @@ pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr>
     Some(address)
 }
 
+/// The peer, if it seems to be a proxy of the operator's that nobody has said to trust: it says for whom it asks, from an address that
+/// no visitor has who comes over the internet.
+pub(crate) fn unnamed_proxy(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let address = peer.ip().to_canonical();
+    let is_one = parts.headers.contains_key(FORWARDED_FOR) && is_private(address) && !is_trusted(address, trusted);
+    is_one.then_some(address)
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_loopback() || address.is_unicast_link_local(),
+    }
+}
+
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
@@ -49,8 +65,11 @@ mod tests {
 
     use super::*;
 
-    fn address(peer: Option<&str>, said: &[&str]) -> Option<String> {
-        let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
+    fn trusted() -> [IpNet; 2] {
+        ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"))
+    }
+
+    fn parts(peer: Option<&str>, said: &[&str]) -> Parts {
         let mut request = Request::new(());
         if let Some(peer) = peer {
             let peer = peer.parse::<SocketAddr>().expect("an address");
@@ -61,8 +80,35 @@ mod tests {
                 .headers_mut()
                 .append(FORWARDED_FOR, said.parse().expect("a header's value"));
         }
-        let (parts, ()) = request.into_parts();
-        client_address(&parts, &trusted).map(|address| address.to_string())
+        request.into_parts().0
+    }
+
+    fn address(peer: Option<&str>, said: &[&str]) -> Option<String> {
+        client_address(&parts(peer, said), &trusted()).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn a_private_peer_that_asks_for_others_is_a_proxy_that_nobody_named() {
+        for (peer, said, is_one) in [
+            (None, &["198.51.100.1"][..], false),
+            (Some("172.17.0.1:1"), &["198.51.100.1"], true),
+            (Some("192.168.1.2:1"), &["198.51.100.1"], true),
+            (Some("127.0.0.1:1"), &["198.51.100.1"], true),
+            (Some("[::ffff:172.17.0.1]:1"), &["198.51.100.1"], true),
+            (Some("[::1]:1"), &["2001:db8::2"], true),
+            (Some("[fc00::1]:1"), &["2001:db8::2"], true),
+            // It asks for itself.
+            (Some("172.17.0.1:1"), &[], false),
+            // It is named.
+            (Some("10.1.2.3:1"), &["198.51.100.1"], false),
+            (Some("[fd00::1]:1"), &["2001:db8::2"], false),
+            // Anybody on the internet may write it.
+            (Some("203.0.113.7:1"), &["198.51.100.1"], false),
+            (Some("[2001:db8::1]:1"), &["2001:db8::2"], false),
+        ] {
+            let found = unnamed_proxy(&parts(peer, said), &trusted());
+            assert_eq!(found.is_some(), is_one, "{peer:?} {said:?}");
+        }
     }
 
     #[test]

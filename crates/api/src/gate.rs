@@ -6,8 +6,8 @@
 mod limits;
 mod seen;
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::request::Parts;
@@ -18,7 +18,7 @@ use sensei_persistence::PublicForm;
 
 use self::limits::Limits;
 use self::seen::{RecentLeads, SentForms, Turn};
-use crate::client_address::client_address;
+use crate::client_address::{client_address, unnamed_proxy};
 use crate::problem::Problem;
 use crate::problem_kind::ProblemKind;
 use crate::state::ApiState;
@@ -48,20 +48,19 @@ struct Seen {
     limits: Limits,
     forms: SentForms,
     leads: RecentLeads,
+    /// Whether the operator was told of a proxy that he hasn't named.
+    has_warned: AtomicBool,
 }
 
 /// A request that came from a web page, as far as can be told.
 #[derive(Debug)]
 pub(crate) struct Page {
-    client: ClientId,
-    address: Option<IpAddr>,
+    pub(crate) client: ClientId,
     /// To let the page read the answer.
     pub(crate) origin: Option<HeaderValue>,
     /// Whether the client has named the page's origin.
     is_named: bool,
     token: Option<String>,
-    /// Whether it shows a form that is yet to be sent.
-    has_form: bool,
     is_trap_filled: bool,
 }
 
@@ -92,15 +91,6 @@ impl Page {
         }
         suspicions
     }
-
-    /// What speaks against several leads at once: a form is for one.
-    pub(crate) fn judge_many(&self) -> Vec<Suspicion> {
-        if self.is_named {
-            Vec::new()
-        } else {
-            vec![Suspicion::NoForm]
-        }
-    }
 }
 
 impl Gate {
@@ -109,11 +99,17 @@ impl Gate {
         self.trusted_proxies = proxies;
     }
 
-    /// Counts so many further leads of a page that was let in.
-    pub(crate) fn count(&self, page: &Page, leads: usize, now: Timestamp) {
-        // What is too much is refused from the next request on.
-        let of = (page.client, page.has_form);
-        self.seen.limits.take(page.address, of, leads, now).ok();
+    /// Says once that all who come by a proxy count as one, which is hard to see otherwise.
+    fn warn_of_unnamed_proxy(&self, parts: &Parts) {
+        if let Some(peer) = unnamed_proxy(parts, &self.trusted_proxies)
+            && !self.seen.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %peer,
+                "the x-forwarded-for of a peer isn't believed, so whoever comes by it shares one limit of leads; \
+                 if it is your proxy, name it in trusted_proxies (SENSEI_TRUSTED_PROXIES)"
+            );
+        }
     }
 
     /// Waits until nobody is capturing the same lead.
@@ -160,6 +156,7 @@ impl Gate {
 pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> Result<Page, Problem> {
     let gate = state.gate();
     let address = client_address(parts, &gate.trusted_proxies);
+    gate.warn_of_unnamed_proxy(parts);
     let origin = origin_of(parts);
     let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let token = text(&TOKEN).filter(|token| !token.is_empty());
@@ -168,7 +165,7 @@ pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> 
         let opened_at = state.store().form_opened_at(client, token);
         opened_at.is_some_and(|opened_at| now.since(opened_at) <= FORM_VALID) && !gate.seen.forms.is_noted(token)
     });
-    if let Err(wait) = gate.seen.limits.take(address, (client, has_form), 1, now) {
+    if let Err(wait) = gate.seen.limits.take(address, (client, has_form), now) {
         let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
         let detail = format!("too many leads came from this web page or address; try again in {seconds} s");
         return Err(Problem::too_many(detail, seconds).readable_by(origin));
@@ -176,11 +173,9 @@ pub(crate) async fn admit(parts: &Parts, state: &ApiState, client: ClientId) -> 
     let (_, is_named) = allowed(parts, state, client).await?;
     Ok(Page {
         client,
-        address,
         origin: origin.cloned(),
         is_named,
         token: token.map(str::to_owned),
-        has_form,
         is_trap_filled: parts.headers.get(&TRAP).is_some_and(|trap| !trap.is_empty()),
     })
 }

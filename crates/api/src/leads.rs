@@ -172,6 +172,7 @@ impl NewCapture {
     /// Reads a request; what can't be read of it is told in the order in which it is looked at.
     fn read(
         client_id: ClientId,
+        is_from_page: bool,
         query: Result<NoQuery, Problem>,
         key: Result<IdempotencyKey, Problem>,
         body: Result<JsonBody, Problem>,
@@ -181,14 +182,18 @@ impl NewCapture {
         Ok(Self {
             client_id,
             lead: NewLead::from_json(&body.value)?,
-            keyed: key.request(path(client_id), || body.fingerprint()),
+            keyed: key.request(path(client_id, is_from_page), || body.fingerprint()),
         })
     }
 
     /// What is asked of the store, and what is answered once it is done.
-    pub(crate) fn request(self, suspicions: &[Suspicion], captured_at: Timestamp) -> (CaptureRequest, Answer) {
+    pub(crate) fn request(
+        self,
+        id: LeadId,
+        suspicions: &[Suspicion],
+        captured_at: Timestamp,
+    ) -> (CaptureRequest, Answer) {
         let Self { client_id, lead, keyed } = self;
-        let id = LeadId::new(captured_at);
         let view = LeadView::of_new(id, captured_at, &lead).suspected(suspicions, captured_at);
         let answer = idempotency::answer(StatusCode::CREATED, &view);
         let idempotency = keyed.map(|request| Idempotency {
@@ -205,9 +210,11 @@ impl NewCapture {
     }
 }
 
-/// The path that idempotency keys of single leads are kept under.
-fn path(client_id: ClientId) -> String {
-    format!("/v1/clients/{client_id}/leads")
+/// The path that idempotency keys of single leads are kept under. Anybody can read a page's key and choose the idempotency key of a server's
+/// lead, which would then be answered with his own: pages have a space of their own.
+fn path(client_id: ClientId, is_from_page: bool) -> String {
+    let space = if is_from_page { "#page" } else { "" };
+    format!("/v1/clients/{client_id}/leads{space}")
 }
 
 /// Capture a lead
@@ -230,7 +237,7 @@ async fn capture(
     State(state): State<ApiState>,
     body: Result<JsonBody, Problem>,
 ) -> Response {
-    let new = NewCapture::read(client_id, query, key, body);
+    let new = NewCapture::read(client_id, page.is_some(), query, key, body);
     let captured = match page {
         None => capture_at_once(new, &state).await,
         Some(page) => leads_from_pages::capture(new, page, state).await,
@@ -239,7 +246,8 @@ async fn capture(
 }
 
 async fn capture_at_once(new: Result<NewCapture, Problem>, state: &ApiState) -> Result<Response, Problem> {
-    let (request, answer) = new?.request(&[], state.now());
+    let captured_at = state.now();
+    let (request, answer) = new?.request(LeadId::new(captured_at), &[], captured_at);
     Ok(idempotency::respond_captured(
         state.store().capture(request).await?,
         answer,

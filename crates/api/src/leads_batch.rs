@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::CaptureAccess;
+use crate::auth::ClientAccess;
 use crate::body::{BATCH_LIMIT, JsonBody};
 use crate::idempotency::{self, IdempotencyKey};
 use crate::leads::{LeadView, NewLeadBody};
@@ -82,31 +82,27 @@ fn path(client_id: ClientId) -> String {
 ///
 /// Up to 1,000 at once. The valid ones are captured, durable together when this answers; the others are reported,
 /// each with what is wrong, so look at `rejected`. Correct and send those again by themselves. With an `Idempotency-Key` the whole request
-/// can be repeated safely for 24 hours. A publishable key is enough, under the conditions of a single lead.
+/// can be repeated safely for 24 hours. It takes a secret key: a page's form is for one lead.
 #[utoipa::path(post, path = "/v1/clients/{clientId}/leads/batch", tag = "leads", operation_id = "captureLeads",
     params(("clientId" = Uuid, Path, description = "Whose leads they are")),
     request_body = LeadBatchBody,
     responses((status = OK, description = "One answer a lead", body = BatchView)))]
 async fn capture(
-    CaptureAccess { client_id, page }: CaptureAccess,
+    access: ClientAccess,
     _: NoQuery,
     key: IdempotencyKey,
     State(state): State<ApiState>,
     body: JsonBody<BATCH_LIMIT>,
 ) -> Result<Response, Problem> {
+    let client_id = access.client_id;
     let values = leads_of(&body.value)?;
     let captured_at = state.now();
-    let suspicions = page.as_ref().map(|page| {
-        state.gate().count(page, values.len() - 1, captured_at);
-        page.judge_many()
-    });
-    let suspicions = suspicions.unwrap_or_default();
     let mut leads = Vec::with_capacity(values.len());
     let items = values.iter().enumerate().map(|(index, value)| {
         match NewLead::from_json_at(value, &format!("/leads/{index}")) {
             Ok(lead) => {
                 let id = LeadId::new(captured_at);
-                let view = Box::new(LeadView::of_new(id, captured_at, &lead).suspected(&suspicions, captured_at));
+                let view = Box::new(LeadView::of_new(id, captured_at, &lead));
                 leads.push(CaptureLead { id, lead });
                 BatchItem::Captured {
                     status: StatusCode::CREATED.as_u16(),
@@ -139,7 +135,7 @@ async fn capture(
         idempotency,
     };
     Ok(idempotency::respond_captured(
-        state.store().capture_suspected(request, suspicions).await?,
+        state.store().capture(request).await?,
         answer,
     ))
 }

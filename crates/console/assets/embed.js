@@ -1,7 +1,6 @@
 // Sensei's lead form, put into a page where its script stands: <script src=".../embed.js" data-client="..." data-key="pk_..." async></script>
 (() => {
   const script = document.currentScript, { client, key, target } = script.dataset, base = new URL(".", script.src);
-  const HOUR = 3600e3, random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   // A while, or until the network is back.
   const pause = (ms) => new Promise((go) => { addEventListener("online", go, { once: true }); setTimeout(go, ms); });
   const h = (tag, props, ...kids) => {
@@ -10,28 +9,37 @@
     made.append(...kids);
     return made;
   };
-  // What is at this path: asked for until it is there, or never will be.
-  const read = async (path) => {
-    for (let ms = 1000; ; ms = Math.min(2 * ms, 60e3)) {
+  // What is answered; asked for so many times, later and later, while the server or the network is in trouble. Nothing if it still is.
+  const ask = async (path, most, cap, say, init) => {
+    for (let tries = 1, ms = 500; ; ) {
+      if (say?.()) { await pause(5000); continue; }
+      let wait = ms;
       try {
-        const answer = await fetch(new URL(path, base)), text = await answer.text();
-        if (answer.ok) return text;
-        if (answer.status < 500) return void console.error("No lead form:", text);
+        const answer = await fetch(new URL(path, base), { ...init, signal: AbortSignal.timeout(30e3) });
+        answer.said = await answer.text();
+        if (answer.status < 500 && answer.status !== 429) return answer;
+        wait = Math.max(ms, 1000 * answer.headers.get("retry-after"));
       } catch {}
-      await pause(ms);
+      if (tries++ >= most) return;
+      await pause(Math.min(wait, cap));
+      ms = Math.min(2 * ms, cap);
     }
   };
-  // What the form asks for, and a token that is good for one lead.
-  const define = async () => ({ ...JSON.parse((await read("v1/forms/" + client)) || "{}"), at: Date.now() });
+  // What the form asks for, and a token that is good for one lead: not before a person can have filled it in.
+  const define = async (...how) => {
+    const answer = await ask("v1/forms/" + client, ...how);
+    if (answer?.ok) return { ...JSON.parse(answer.said), at: Date.now(), ripe: new Promise((go) => setTimeout(go, 2500)) };
+    console.error("No lead form:", answer?.said);
+  };
 
   const show = async () => {
     const host = h("div", {}), root = host.attachShadow({ mode: "open" });
     const place = target && document.querySelector(target);
     if (place) place.append(host); else if (document.head.contains(script)) document.body.append(host); else script.after(host);
-    let form = await define();
+    let form = await define(Infinity, 60e3);
+    if (!form) return;
     const { texts: t, theme, lang, dir } = form, sheet = new CSSStyleSheet();
-    if (!t) return;
-    sheet.replaceSync(await read("embed.css"));
+    sheet.replaceSync((await ask("embed.css", Infinity, 60e3)).said);
     root.adoptedStyleSheets = [sheet];
     host.lang = lang;
     host.dir = dir;
@@ -63,34 +71,32 @@
     // Why it isn't sent; what was typed stays.
     const refuse = (words, first) => { status.className = "w"; status.textContent = "⚠ " + words; first?.input.focus(); };
     let busy = false, last, id;
+    // Whether it has to wait for a network.
+    const say = () => {
+      const off = !navigator.onLine;
+      status.textContent = off ? t.offline : t.sending;
+      return off;
+    };
     // True once it is sent, false if it is to be corrected; else it fails.
     const send = async (body) => {
-      if (last !== body) {
-        // Another lead than the one before takes another form, and nobody fills that in faster than this.
-        if (last || Date.now() - form.at > 11 * HOUR) { form = await define(); await pause(2500); }
-        [last, id] = [body, random()];
+      say();
+      // Another lead than the one before takes another form, and so does one after eleven hours.
+      if ((last && last !== body) || Date.now() - form.at > 396e5) {
+        const fresh = await define(7, 20e3, say);
+        if (!fresh) return;
+        form = fresh;
       }
+      if (last !== body) [last, id] = [body, crypto.getRandomValues(new Uint32Array(4)).join("-")];
+      await form.ripe;
       const headers = { "content-type": "application/json", authorization: "Bearer " + key, "idempotency-key": id, "sensei-form-token": form.token };
       if (trap.value) headers["sensei-form-trap"] = "1";
-      for (let tries = 0, ms = 500; tries < 7; ms *= 2) {
-        const off = navigator.onLine === false;
-        status.textContent = off ? t.offline : t.sending;
-        if (off) { await pause(5000); continue; }
-        let wait = ms;
-        try {
-          const answer = await fetch(new URL(`v1/clients/${client}/leads`, base), { method: "POST", headers, body, signal: AbortSignal.timeout(30e3) });
-          if (answer.ok) return true;
-          if (answer.status === 422) {
-            const at = ((await answer.json()).errors || []).map((e) => fields.find((f) => e.pointer === (f.own ? "/" : "/custom/") + f.name));
-            at.forEach((f) => f?.mark(t.invalid));
-            if (at[0]) return refuse(t.wrong, at[0]), false;
-          }
-          if (answer.status < 500 && answer.status !== 429) return;
-          wait = Math.max(ms, 1000 * answer.headers.get("retry-after"));
-        } catch {}
-        tries++;
-        await pause(Math.min(wait, 20e3));
+      const answer = await ask(`v1/clients/${client}/leads`, 7, 20e3, say, { method: "POST", headers, body });
+      if (answer?.status === 422) {
+        const at = (JSON.parse(answer.said).errors || []).map((e) => fields.find((f) => e.pointer === (f.own ? "/" : "/custom/") + f.name));
+        at.forEach((f) => f?.mark(t.invalid));
+        if (at[0]) return refuse(t.wrong, at[0]), false;
       }
+      return answer?.ok || undefined;
     };
     shown.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -109,7 +115,7 @@
       busy = true;
       status.className = "";
       button.setAttribute("aria-disabled", "true");
-      const done = await send(JSON.stringify(lead));
+      const done = await send(JSON.stringify(lead)).catch(() => {});
       busy = false;
       button.removeAttribute("aria-disabled");
       if (done) {

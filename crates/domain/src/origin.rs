@@ -16,6 +16,9 @@ pub enum WebOriginError {
     /// It isn't a scheme, a host and perhaps a port.
     #[error("must be an origin: https:// and a host, with a port if it isn't 443, e.g. https://www.example.com")]
     NotAnOrigin,
+    /// No host of the web has such a name. It would be read as more than a host where origins are listed, as in a Content-Security-Policy.
+    #[error("must name a host of letters, digits, dots, hyphens and underscores alone, without wildcards")]
+    NotAHost,
     /// It has more.
     #[error("must end after the host or port: an origin has no path, query or user name")]
     TooMuch,
@@ -48,9 +51,13 @@ impl FromStr for WebOrigin {
             "http" => return Err(WebOriginError::Insecure),
             _ => return Err(WebOriginError::NotAnOrigin),
         }
-        // The star of wildcards is a valid character of a host; browsers never send one.
-        if text.contains('*') {
-            return Err(WebOriginError::NotAnOrigin);
+        // URLs allow far more in a host: `;` and `,`, which end something in a header, and the star of wildcards.
+        let is_plain = |domain: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+            domain.bytes().all(is_plain)
+        };
+        if url.domain().is_some_and(|domain| !is_plain(domain)) {
+            return Err(WebOriginError::NotAHost);
         }
         let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !is_bare || !url.username().is_empty() || url.password().is_some() {
@@ -84,6 +91,8 @@ mod tests {
             ("https://example.com:443", "https://example.com"),
             ("https://example.com:8443", "https://example.com:8443"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("https://our_shop-1.example", "https://our_shop-1.example"),
+            ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
             ("http://localhost:3000", "http://localhost:3000"),
             ("http://127.0.0.1:5500", "http://127.0.0.1:5500"),
             ("http://[::1]:80", "http://[::1]"),
@@ -97,14 +106,20 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_refused_with_the_reason() {
-        use WebOriginError::{Insecure, NotAnOrigin, TooMuch};
+        use WebOriginError::{Insecure, NotAHost, NotAnOrigin, TooMuch};
         for (text, error) in [
             ("", NotAnOrigin),
             ("*", NotAnOrigin),
             ("null", NotAnOrigin),
             ("example.com", NotAnOrigin),
             ("https://", NotAnOrigin),
-            ("https://*.example.com", NotAnOrigin),
+            ("https://*.example.com", NotAHost),
+            ("https://a.example;sandbox", NotAHost),
+            ("https://a.example,b.example", NotAHost),
+            ("https://a.example%3Bsandbox", NotAHost),
+            ("https://'self'", NotAHost),
+            ("https://a\"b.example", NotAHost),
+            ("http://;.localhost", NotAHost),
             ("ftp://example.com", NotAnOrigin),
             ("file:///page.html", NotAnOrigin),
             ("http://example.com", Insecure),

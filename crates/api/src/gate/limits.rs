@@ -60,13 +60,11 @@ struct Buckets {
 }
 
 impl Limits {
-    /// Takes tokens for so many leads; else says how long there are none. Many leads at once may be more than there is in a bucket: it is
-    /// then empty for as long as that takes.
+    /// Takes the tokens for a lead; else says how long there are none.
     pub(super) fn take(
         &self,
         address: Option<IpAddr>,
         (client, has_form): (ClientId, bool),
-        leads: usize,
         now: Timestamp,
     ) -> Result<(), Duration> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +77,7 @@ impl Limits {
         let sources = [of_address.map(|source| (source, OF_ADDRESS)), Some(of_client)];
         let mut filled = Vec::with_capacity(sources.len());
         for (source, bucket) in sources.into_iter().flatten() {
-            filled.push((source, buckets.after(source, bucket, leads, now)?));
+            filled.push((source, buckets.after(source, bucket, now)?));
         }
         buckets.full_at.extend(filled);
         Ok(())
@@ -88,15 +86,14 @@ impl Limits {
 
 impl Buckets {
     /// When a bucket would be full again after this; else how long it is empty.
-    fn after(&self, source: Source, bucket: Bucket, leads: usize, now: Timestamp) -> Result<Timestamp, Duration> {
+    fn after(&self, source: Source, bucket: Bucket, now: Timestamp) -> Result<Timestamp, Duration> {
         let full_at = self.full_at.get(&source).map_or(now, |full_at| (*full_at).max(now));
         let full_at = full_at.min(now.after(LONGEST_WAIT));
         let wait = full_at.since(now).saturating_sub(bucket.refill * (bucket.size - 1));
         if !wait.is_zero() {
             return Err(wait);
         }
-        let leads = u32::try_from(leads).unwrap_or(u32::MAX);
-        Ok(full_at.after(bucket.refill.saturating_mul(leads)))
+        Ok(full_at.after(bucket.refill))
     }
 
     fn known(&self, source: Source) -> Source {
@@ -145,7 +142,7 @@ mod tests {
     #[test]
     fn an_address_sends_some_at_once_and_then_as_they_come_again() {
         let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
-        let take = |millis| limits.take(address("203.0.113.7"), client, 1, at(millis));
+        let take = |millis| limits.take(address("203.0.113.7"), client, at(millis));
         for number in 0..30 {
             assert_eq!(take(0), Ok(()), "{number}");
         }
@@ -154,8 +151,8 @@ mod tests {
         assert_eq!(take(2_000), Ok(()));
         assert!(take(2_000).is_err());
         // Others aren't concerned, and what is refused isn't counted.
-        assert_eq!(limits.take(address("203.0.113.8"), client, 1, at(2_000)), Ok(()));
-        assert_eq!(limits.take(None, client, 1, at(2_000)), Ok(()));
+        assert_eq!(limits.take(address("203.0.113.8"), client, at(2_000)), Ok(()));
+        assert_eq!(limits.take(None, client, at(2_000)), Ok(()));
     }
 
     #[test]
@@ -163,10 +160,10 @@ mod tests {
         let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         for number in 0..30 {
             let own = format!("2001:db8:0:1::{number}");
-            assert_eq!(limits.take(address(&own), client, 1, at(0)), Ok(()));
+            assert_eq!(limits.take(address(&own), client, at(0)), Ok(()));
         }
-        assert!(limits.take(address("2001:db8:0:1:ffff::1"), client, 1, at(0)).is_err());
-        assert!(limits.take(address("2001:db8:0:2::1"), client, 1, at(0)).is_ok());
+        assert!(limits.take(address("2001:db8:0:1:ffff::1"), client, at(0)).is_err());
+        assert!(limits.take(address("2001:db8:0:2::1"), client, at(0)).is_ok());
     }
 
     #[test]
@@ -174,26 +171,16 @@ mod tests {
         let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         let sent = (0..1_000).filter(|number| {
             let own = format!("10.0.{}.{}", number / 250, number % 250);
-            limits.take(address(&own), client, 1, at(0)).is_ok()
+            limits.take(address(&own), client, at(0)).is_ok()
         });
         assert_eq!(sent.count(), 600);
         // What shows no form has less, and takes nothing from those that do.
         let without = (client.0, false);
-        let sent = (0..1_000).filter(|_| limits.take(None, without, 1, at(0)).is_ok());
+        let sent = (0..1_000).filter(|_| limits.take(None, without, at(0)).is_ok());
         assert_eq!(sent.count(), 300);
-        assert!(limits.take(None, client, 1, at(100)).is_ok());
+        assert!(limits.take(None, client, at(100)).is_ok());
         let other = (ClientId::new(at(1)), true);
-        assert!(limits.take(address("10.0.0.1"), other, 1, at(0)).is_ok());
-    }
-
-    #[test]
-    fn many_at_once_are_paid_for_afterwards() {
-        let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
-        assert_eq!(limits.take(address("10.0.0.1"), client, 100, at(0)), Ok(()));
-        assert_eq!(
-            limits.take(address("10.0.0.1"), client, 1, at(0)),
-            Err(Duration::from_secs(142))
-        );
+        assert!(limits.take(address("10.0.0.1"), other, at(0)).is_ok());
     }
 
     #[test]
@@ -203,17 +190,17 @@ mod tests {
         let client = |number: u32| (ClientId::from_uuid(uuid::Uuid::from_u128(u128::from(number))), true);
         let sent = (0..60_000_u32).filter(|number| {
             let own = IpAddr::V4((0x0a00_0000 + number).into());
-            limits.take(Some(own), client(*number), 1, at(0)).is_ok()
+            limits.take(Some(own), client(*number), at(0)).is_ok()
         });
         // Two buckets each; those that there is no room for share one.
         assert_eq!(sent.count(), KEPT / 2 + 30);
         let kept = || limits.0.lock().unwrap_or_else(PoisonError::into_inner).full_at.len();
         assert_eq!(kept(), KEPT + 1 + 30);
-        let known = limits.take(address("10.0.0.0"), client(0), 1, at(0));
+        let known = limits.take(address("10.0.0.0"), client(0), at(0));
         assert_eq!(known, Ok(()), "the known keep their turn");
         // Once they are full again, they are forgotten.
         limits
-            .take(address("192.0.2.1"), client(0), 1, at(600_000))
+            .take(address("192.0.2.1"), client(0), at(600_000))
             .expect("there is room again");
         assert_eq!(kept(), 2);
     }
@@ -222,8 +209,8 @@ mod tests {
     fn a_clock_that_is_set_back_keeps_nobody_out_for_long() {
         let (limits, client) = (Limits::default(), (ClientId::new(at(0)), true));
         let day = 24 * 60 * 60 * 1_000;
-        assert_eq!(limits.take(None, client, 1, at(day)), Ok(()));
-        let wait = limits.take(None, client, 1, at(0)).expect_err("it seems far away");
+        assert_eq!(limits.take(None, client, at(day)), Ok(()));
+        let wait = limits.take(None, client, at(0)).expect_err("it seems far away");
         assert!(wait <= LONGEST_WAIT, "{wait:?}");
     }
 }

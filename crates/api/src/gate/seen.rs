@@ -1,12 +1,11 @@
 //! What web pages sent a moment ago, in this process and in bounded memory: forms that were sent, and leads, so that the same one sent
-//! twice is one.
+//! twice is one. Hashes and ids alone: whoever is erased elsewhere isn't remembered here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sensei_domain::{ClientId, NewLead, Timestamp};
-use sensei_persistence::Answer;
+use sensei_domain::{ClientId, LeadId, NewLead, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
@@ -52,14 +51,14 @@ impl SentForms {
     }
 }
 
-/// What a lead was answered, and until when it is the same one.
+/// A lead that was captured, and until when the same one is no other.
 #[derive(Debug)]
 struct Known {
-    answer: Answer,
+    lead: LeadId,
     until: Timestamp,
 }
 
-/// Where one lead's turns are taken, and what it was answered.
+/// Where one lead's turns are taken, and which it became.
 type Place = Arc<tokio::sync::Mutex<Option<Known>>>;
 
 /// One lead's turn: nobody else captures the same meanwhile.
@@ -112,16 +111,16 @@ impl RecentLeads {
 }
 
 impl Turn {
-    /// What the same lead was answered within the last minute.
-    pub(crate) fn before(&self, now: Timestamp) -> Option<Answer> {
+    /// What the same lead became within the last minute; it may be gone since.
+    pub(crate) fn before(&self, now: Timestamp) -> Option<LeadId> {
         let known = self.0.as_ref().filter(|known| known.until > now)?;
-        Some(known.answer.clone())
+        Some(known.lead)
     }
 
-    /// Notes what the lead is answered.
-    pub(crate) fn done(mut self, answer: Answer, now: Timestamp) {
+    /// Notes what the lead became.
+    pub(crate) fn done(mut self, lead: LeadId, now: Timestamp) {
         *self.0 = Some(Known {
-            answer,
+            lead,
             until: now.after(SAME_WITHIN),
         });
     }
@@ -162,14 +161,6 @@ mod tests {
         NewLead::from_json(&json!({"name": "J", "email": "j@example.com", "message": message})).expect("a lead")
     }
 
-    fn answer(text: &'static str) -> Answer {
-        Answer {
-            status: 201,
-            body: text.into(),
-            holds_secret: false,
-        }
-    }
-
     #[test]
     fn a_form_is_sent_once_unless_that_came_to_nothing() {
         let forms = SentForms::default();
@@ -196,9 +187,10 @@ mod tests {
             let turn = leads.turn(client, lead, is_suspected, at(1)).await.expect("a turn");
             assert_eq!(turn.before(at(1)), None);
         }
-        first.done(answer("first"), at(1));
+        let became = LeadId::new(at(0));
+        first.done(became, at(1));
         let same = same.await.expect("a turn");
-        assert_eq!(same.before(at(60)), Some(answer("first")));
+        assert_eq!(same.before(at(60)), Some(became));
         assert_eq!(same.before(at(61)), None);
     }
 

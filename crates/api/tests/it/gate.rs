@@ -300,6 +300,33 @@ async fn origins_are_checked_when_they_are_saved() {
 }
 
 #[tokio::test]
+async fn an_origin_that_would_be_read_as_more_than_one_is_refused() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    for field in ["allowedOrigins", "frameAncestors"] {
+        let ends_a_directive = [
+            "https://a.example;script-src",
+            "https://a.example%3B",
+            "https://a.example,b.example",
+        ];
+        for wrong in ends_a_directive
+            .into_iter()
+            .chain(["https://*.a.example", "https://a'b.example"])
+        {
+            let change = json!({field: ["https://ok.example", wrong]});
+            let problem = app.patch(client.settings(), &change).refused(422, "invalid-body").await;
+            assert_eq!(places(&problem), [format!("/{field}/1")], "{wrong}");
+            assert!(
+                text(&problem, "/errors/0/detail").contains("a host of letters"),
+                "{problem}"
+            );
+        }
+        let read = app.get(client.settings()).send().await.expect(200);
+        assert_eq!(read[field], json!([]));
+    }
+}
+
+#[tokio::test]
 async fn a_form_is_saved_whole_and_shown_to_anybody() {
     let app = TestApp::new().await;
     let client = app.client("Acme Corp").await;

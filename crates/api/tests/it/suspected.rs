@@ -49,17 +49,7 @@ async fn a_person_who_takes_three_seconds_passes_and_a_script_does_not() {
     let opened = token(&app, &client).await;
     app.clock.advance(Duration::from_hours(12) + Duration::from_millis(1));
     assert_eq!(reasons(&with(9, &opened).send().await), json!(["form-expired"]));
-    let batch = json!({"leads": [lead(10), lead(11)]});
-    let path = format!("{}/batch", client.leads());
-    let opened = token(&app, &client).await;
-    app.clock.advance(Duration::from_secs(3));
-    let call = app
-        .post(path, &batch)
-        .key(&client.publishable_key)
-        .header("sensei-form-token", &opened);
-    let answer = call.send().await.expect(200);
-    assert_eq!(answer["items"][1]["lead"]["suspected"]["reasons"], json!(["no-form"]));
-    assert_eq!((app.count("leads").await, app.count("deliveries").await), (11, 2));
+    assert_eq!((app.count("leads").await, app.count("deliveries").await), (9, 2));
 }
 
 #[tokio::test]
@@ -84,6 +74,26 @@ async fn a_form_that_could_not_be_sent_can_be_sent_again() {
     assert_eq!(again.expect(201), first.json());
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!((app.count("leads").await, app.count("suspected_leads").await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_pages_idempotency_keys_are_no_servers() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let theirs = json!({"name": "Somebody Else", "email": "else@example.com"});
+    let of_page = |lead: &Value| send(&app, &client, lead).header("idempotency-key", "order-1");
+    let of_server = || app.post(client.leads(), &lead()).header("idempotency-key", "order-1");
+    // Who reads the page's key claims the one that the server will choose, for his own lead and for the server's.
+    let of_page = [of_page(&theirs).send().await, of_page(&theirs).send().await];
+    let claimed = text(&of_page[0].expect(201), "/id");
+    assert_eq!(text(&of_page[1].expect(201), "/id"), claimed);
+    let captured = of_server().send().await;
+    assert_eq!(captured.header("idempotency-replayed"), None);
+    assert_eq!(captured.expect(201)["suspected"], Value::Null);
+    assert_eq!(of_server().send().await.expect(201), captured.json());
+    let guessed = send(&app, &client, &lead()).header("idempotency-key", "order-1");
+    guessed.refused(422, "idempotency-key-reused").await;
+    assert_eq!((app.count("leads").await, app.count("deliveries").await), (2, 1));
 }
 
 #[tokio::test]
@@ -124,6 +134,67 @@ async fn the_same_lead_twice_within_a_minute_is_one() {
     app.clock.advance(Duration::from_mins(1));
     let later = from_page(&client, &lead()).send().await.expect(201);
     assert_ne!(text(&later, "/id"), first);
+}
+
+#[tokio::test]
+async fn an_erased_lead_stands_for_no_other() {
+    for app in [Some(TestApp::new().await), TestApp::on_postgres().await]
+        .into_iter()
+        .flatten()
+    {
+        let client = app.client("Acme Corp").await;
+        let change = json!({"allowedOrigins": ["https://acme.example"]});
+        app.patch(client.settings(), &change).send().await.expect(200);
+        let from_page = async || {
+            let call = send(&app, &client, &lead()).header("origin", "https://acme.example");
+            call.send().await
+        };
+        let first = from_page().await.expect(201);
+        assert_eq!(
+            from_page().await.expect(201),
+            first,
+            "while it is there, it is the same one"
+        );
+        let erased = text(&first, "/id");
+        app.delete(format!("{}/{erased}", client.leads()))
+            .send()
+            .await
+            .expect(204);
+        let again = from_page().await;
+        assert_eq!(again.header("idempotency-replayed"), None);
+        assert_ne!(text(&again.expect(201), "/id"), erased);
+        assert_eq!(
+            from_page().await.expect(201),
+            again.json(),
+            "which is remembered in its place"
+        );
+        assert_eq!((app.count("leads").await, app.count("deliveries").await), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_lead_of_a_form_that_was_sent_before_stands_for_no_other() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut opened = Vec::new();
+    for _ in 0..3 {
+        opened.push(token(&app, &client).await);
+    }
+    app.clock.advance(Duration::from_secs(3));
+    let lead = |number: u32| json!({"name": "Jane", "email": format!("jane{number}@example.com")});
+    let with = async |number: u32, token: &str| {
+        let call = send(&app, &client, &lead(number)).header("sensei-form-token", token);
+        call.send().await
+    };
+    assert_eq!(with(1, &opened[0]).await.expect(201)["suspected"], Value::Null);
+    assert_eq!(reasons(&with(2, &opened[0]).await), json!(["form-reused"]));
+    // Who then sends the same from a form of his own is delivered, and not answered with what was kept back.
+    let own = with(2, &opened[1]).await;
+    assert_eq!(own.header("idempotency-replayed"), None);
+    assert_eq!(own.expect(201)["suspected"], Value::Null);
+    // His own, though, stands for it.
+    assert_eq!(with(2, &opened[2]).await.expect(201), own.json());
+    assert_eq!((app.count("leads").await, app.count("deliveries").await), (3, 2));
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::faults::LIMIT;
 
+/// What the operator is told who hasn't named his proxy.
+const WARNING: &str = "name it in trusted_proxies (SENSEI_TRUSTED_PROXIES)";
+
 const KEY: &str = "sk_0123456789abcdef";
 
 fn sensei() -> Binary {
@@ -56,6 +59,11 @@ async fn a_visitors_address_is_that_of_the_connection_or_what_a_trusted_proxy_sa
         let kept = kept.json["items"].as_array().map(Vec::len);
         assert_eq!(kept, Some(sent + of_another));
         assert_eq!(receiver.count(), 0, "nothing is delivered");
+        if !is_believed {
+            process.wait_output(WARNING, LIMIT).await?;
+        }
+        let told = process.output().matches(WARNING).count();
+        assert_eq!(told, usize::from(!is_believed), "{}", process.output());
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod embed;
 mod every_kind;
 mod faults;
 mod first_start;
+mod flood;
 mod lead_form;
 mod metrics;
 mod outcomes;
