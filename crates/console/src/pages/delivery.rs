@@ -19,7 +19,7 @@ use crate::live::Live;
 use crate::mend::{self, Mend};
 use crate::page::{Frame, show, show_with, text};
 use crate::session::Viewer;
-use crate::shown::{AttemptShown, DeliveryShown, Destinations};
+use crate::shown::{AttemptShown, DeliveryShown, Destinations, LEAD_WEBHOOK};
 use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
@@ -70,7 +70,7 @@ async fn page(
     asked: &Asked,
     state: &ConsoleState,
 ) -> Result<DeliveryPage, Failure> {
-    let mut frame = Frame::of_client(viewer, &client.to_string(), "deliveries").await?;
+    let mut frame = Frame::of_client(viewer, client, "deliveries").await?;
     frame.title = format!("Delivery · {}", frame.title);
     let path = format!("/v1/clients/{client}/deliveries/{id}");
     let answer = viewer.api.get_text(&path).await?;
@@ -119,7 +119,7 @@ async fn page(
 
 /// The Lead Webhook URL is changed in the settings, any other destination on its own page.
 fn change_path(client: ClientId, destination: &Value) -> String {
-    if text(destination, "name") == "lead-webhook" {
+    if text(destination, "name") == LEAD_WEBHOOK {
         format!("/admin/clients/{client}/settings")
     } else {
         format!("/admin/clients/{client}/destinations/{}", text(destination, "id"))

@@ -186,7 +186,7 @@ async fn a_test_lead_is_answered_inline() {
         body.contains("The test lead arrived.") && body.contains("answered 200"),
         "{body}"
     );
-    assert!(body.contains("<h1>Test of lead-webhook</h1>"));
+    assert!(body.contains("<h1>Test of Lead Webhook URL</h1>"));
     assert_eq!(receiver.received().len(), 1);
     assert_eq!(receiver.received()[0].header("sensei-test"), Some("true"));
 

@@ -6,16 +6,17 @@ mod lead_form;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use sensei_domain::{ClientName, Faults, Timestamp, WebhookUrl};
+use sensei_domain::{ClientId, ClientName, Faults, Timestamp, WebhookUrl};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::keys::KeyRow;
 use crate::api::Refused;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show, show_with, text};
@@ -147,7 +148,7 @@ impl Filled {
 }
 
 impl Current {
-    async fn read(viewer: &Viewer, client: &str) -> Result<Self, Failure> {
+    async fn read(viewer: &Viewer, client: ClientId) -> Result<Self, Failure> {
         let frame = Frame::of_client(viewer, client, "settings").await?;
         let client = frame.client.as_ref().map_or("", |client| &client.id);
         let settings = viewer.api.get(&format!("/v1/clients/{client}/settings")).await?;
@@ -210,19 +211,19 @@ impl Current {
 
 async fn page(
     viewer: Viewer,
-    Path(client): Path<String>,
+    Ids(client): Ids<ClientId>,
     Query(Done { done }): Query<Done>,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let mut current = Current::read(&viewer, &client).await?;
+    let mut current = Current::read(&viewer, client).await?;
     current.frame = current.frame.done(done.as_deref());
     let fields = Filled::of(&current);
     current.show(&viewer, state.now(), fields, None).await
 }
 
-async fn save(Path(client): Path<String>, State(state): State<ConsoleState>, form: Form) -> Result<Response, Failure> {
+async fn save(Ids(client): Ids<ClientId>, State(state): State<ConsoleState>, form: Form) -> Result<Response, Failure> {
     let viewer = &form.viewer;
-    let current = Current::read(viewer, &client).await?;
+    let current = Current::read(viewer, client).await?;
     let client = current.client();
     let fields = Filled::typed(&form);
     if let Some(refused) = fields.refused() {

@@ -10,6 +10,7 @@ use crate::pages::destinations::kinds::Kind;
 use crate::pages::destinations::schema::{self, Part};
 use crate::pages::retry::RetryFields;
 use crate::prose::{self, Piece};
+use crate::shown::LEAD_WEBHOOK;
 
 /// The whole form.
 pub(super) struct Fields {
@@ -98,7 +99,7 @@ impl Fields {
             "ordered": form.is_ticked("ordered"),
             "filter": FilterFields::typed(form).to_json(),
         });
-        if saved.is_none_or(|saved| text(saved, "name") != "lead-webhook") {
+        if saved.is_none_or(|saved| text(saved, "name") != LEAD_WEBHOOK) {
             body["name"] = form.text("name").into();
         }
         if saved.is_none() {
