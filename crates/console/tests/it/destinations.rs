@@ -584,3 +584,88 @@ async fn a_client_sees_its_own_destinations_and_no_others() {
     browser.get(&format!("{others}/new")).await.expect(404);
     assert_eq!(read(&console, &theirs).await["status"], "active");
 }
+
+#[tokio::test]
+async fn lists_show_another_row_without_saving_or_checking() {
+    let console = TestConsole::new().await;
+    let (id, list) = client(&console).await;
+    let browser = console.signed_in(ADMIN).await;
+    let new = format!("{list}/new/webhook");
+    let saved = destination(&console, &id, webhook("http://127.0.0.1:9/a")).await;
+    let before = read(&console, &saved).await;
+    for (page, check) in [
+        (new.clone(), format!("{new}/check")),
+        (format!("{saved}/edit"), format!("{saved}/check")),
+    ] {
+        for (more, row) in [
+            ("config/headers", "config/headers.key."),
+            ("config/secretHeaders", "config/secretHeaders.key."),
+            ("filter", "filter.path."),
+        ] {
+            let rows = |body: &str| body.matches(&format!("name=\"{row}")).count();
+            let opened = browser.get(&page).await;
+            let button = format!("name=\"more\" value=\"{more}\" formaction=\"{check}#");
+            assert!(opened.expect(200).contains(&button), "{more}: {}", opened.body);
+            let shown = rows(&opened.body);
+            // As a browser sends it: all rows, and the button that was pressed. The URL is wrong, and nobody is told yet.
+            let numbers = (0..shown).map(|number| (format!("{row}{number}"), String::new()));
+            let mut fields = numbers.collect::<Vec<_>>();
+            fields.extend(plain(&[
+                ("more", more),
+                ("name", "C<R>M"),
+                ("config/url", "nowhere"),
+                ("filterMode", "all"),
+            ]));
+            fields[0].1 = "X-Team".to_owned();
+            let grown = submit(&browser, &page, &check, &fields).await;
+            let body = grown.expect(200);
+            assert_eq!(rows(body), shown + 1, "{more}");
+            for typed in ["value=\"X-Team\"", "value=\"C&#60;R&#62;M\"", "value=\"nowhere\""] {
+                assert!(body.contains(typed), "{more} {typed}: {body}");
+            }
+            assert!(
+                !body.contains("aria-invalid") && !body.contains("Not ready yet"),
+                "{more}: {body}"
+            );
+        }
+    }
+    assert_eq!(read(&console, &saved).await, before);
+    let all = console
+        .api(Method::GET, &format!("/v1/clients/{id}/destinations"), None)
+        .await;
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn what_is_paused_says_which_button_to_press() {
+    let console = TestConsole::new().await;
+    let (id, _) = client(&console).await;
+    let browser = console.signed_in(ADMIN).await;
+    let settings = json!({"leadWebhookUrl": "http://127.0.0.1:9/leads"});
+    let settings = console
+        .api(Method::PATCH, &format!("/v1/clients/{id}/settings"), Some(&settings))
+        .await;
+    let main = settings["destinationId"].as_str().expect("an id");
+    let page = format!("/admin/clients/{id}/destinations/{main}");
+    let paused = browser.submit(&page, &format!("{page}/pause"), &[]).await;
+    let body = browser.get(paused.leads_to()).await.body;
+    assert!(body.contains("Press Resume: what is held is then sent."), "{body}");
+    assert!(!body.contains("set the status"), "{body}");
+    // And it is called as in the settings, wherever it is named.
+    for path in [
+        format!("/admin/clients/{id}/destinations"),
+        page.clone(),
+        format!("{page}/edit"),
+        format!("{page}/secret"),
+        format!("{page}/delete"),
+        format!("{page}/discard"),
+        format!("{page}/preview"),
+    ] {
+        let shown = browser.get(&path).await;
+        let body = shown.expect(200);
+        assert!(
+            body.contains("Lead Webhook URL") && !body.contains("lead-webhook"),
+            "{path}: {body}"
+        );
+    }
+}

@@ -144,9 +144,13 @@ impl Subject {
         show_with(status, &page)
     }
 
-    /// Checks what a form holds; within the page that asked, or as a page.
+    /// Checks what a form holds, or shows another row of it; within the page that asked, or as a page.
     async fn check(self, form: &Form, is_part: bool) -> Result<Response, Failure> {
         let body = Fields::body(&self.kind, form, self.saved.as_ref());
+        if let Some(list) = form.more() {
+            let fields = Fields::typed(&self.kind, &body, form, None).with_more(list, form);
+            return Ok(self.show(fields, None, None));
+        }
         let api = &form.viewer.api;
         let path = format!("{}?dryRun=true", self.api);
         let answer = match &self.saved {

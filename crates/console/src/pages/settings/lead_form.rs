@@ -234,6 +234,14 @@ async fn save(Ids(client): Ids<ClientId>, headers: HeaderMap, form: Form) -> Res
     let viewer = &form.viewer;
     let (frame, client) = Frame::below(viewer, client, "settings", "Lead form").await?;
     let settings = typed(&form);
+    if form.more().is_some() {
+        let mut page = FormPage::of(frame, client, host(&headers), &settings, None);
+        let wanted = form.rows_and_one("field.name.").min(MOST_ROWS);
+        if page.rows.len() < wanted {
+            page.rows.resize(wanted, Row::default());
+        }
+        return Ok(page.show());
+    }
     match viewer
         .api
         .patch(&format!("/v1/clients/{client}/settings"), &settings)
