@@ -51,7 +51,7 @@ impl Moment {
 pub(crate) fn exactly(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
-    let unit = units.into_iter().find(|(unit, _)| seconds % unit == 0);
+    let unit = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
     let (unit, name) = unit.unwrap_or((1, "second"));
     match seconds / unit {
         1 => format!("1 {name}"),

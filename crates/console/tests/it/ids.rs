@@ -33,9 +33,8 @@ fn hostile(route: &str, acme: &Acme) -> Vec<String> {
     let (client, destination) = (acme.id.as_str(), acme.destination.as_str());
     let good = |name: &str| match name {
         "client" => client.to_owned(),
-        "destination" => destination.to_owned(),
         "kind" => "webhook".to_owned(),
-        // Of something that isn't there, but could be.
+        // Of anything else it could be the id.
         _ => destination.to_owned(),
     };
     let parts = route.split('/').collect::<Vec<_>>();

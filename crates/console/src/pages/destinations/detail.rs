@@ -75,7 +75,8 @@ struct DetailPage {
     ordered: bool,
     has_filter: bool,
     has_template: bool,
-    is_lead_webhook: bool,
+    /// What else its deletion does.
+    deletion: &'static str,
     updated: Option<Moment>,
 }
 
@@ -180,7 +181,11 @@ async fn page(
         ordered: view["ordered"].as_bool().unwrap_or_default(),
         has_filter: !view["filter"].is_null(),
         has_template: !view["template"].is_null(),
-        is_lead_webhook: text(view, "name") == LEAD_WEBHOOK,
+        deletion: if text(view, "name") == LEAD_WEBHOOK {
+            "This empties the Lead Webhook URL of the settings."
+        } else {
+            ""
+        },
         updated: Moment::of(&view["updatedAt"], now),
         frame: frame.done(done.as_deref()),
         path: destination.page.clone(),
