@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::form::Form;
 use crate::live::Live;
 use crate::mend::{self, Mend};
+use crate::moment::exactly;
 use crate::page::{Frame, show, show_with, text};
 use crate::session::Viewer;
 use crate::shown::{AttemptShown, DeliveryShown, Destinations, LEAD_WEBHOOK};
@@ -44,7 +45,8 @@ struct DeliveryPage {
     mend: Option<Mend>,
     /// Where the destination is changed.
     mend_path: Option<String>,
-    kept_days: Option<u64>,
+    /// For how long attempts are.
+    kept: Option<String>,
     /// Why it isn't redelivered.
     conflict: Option<String>,
 }
@@ -109,7 +111,7 @@ async fn page(
         mend_path: destination.map(|destination| change_path(client, destination)),
         mend,
         chosen: shown.as_ref().map_or(0, |attempt| attempt.number),
-        kept_days: delivery["attemptsKeptDays"].as_u64(),
+        kept: state.retention().and_then(|kept| kept.attempts).map(exactly),
         conflict: None,
         shown,
         attempts,

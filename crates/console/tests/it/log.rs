@@ -1,7 +1,10 @@
 //! The pages of the delivery log: what they show of leads, deliveries and recoveries, and what they let happen.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use sensei_domain::{LeadId, Timestamp};
+use sensei_persistence::Retention;
 use serde_json::json;
 
 use crate::acme::{Acme, jane};
@@ -317,4 +320,28 @@ async fn a_leads_own_page_doesnt_name_it_in_each_row() {
         let body = page.expect(200);
         assert!(body.contains(&delivery) && !body.contains(column), "{path}: {body}");
     }
+}
+
+#[tokio::test]
+async fn attempts_that_are_gone_are_told_with_how_long_they_are_kept() {
+    let console = TestConsole::new().await;
+    let acme = Acme::new(&console).await;
+    let delivery = acme.test(&console).await;
+    console.clock.advance(Duration::from_hours(40));
+    let retention = Retention {
+        attempts: Some(Duration::from_hours(36)),
+        ..Retention::default()
+    };
+    let gone = console.store.forget_old(&retention).await.expect("what is old goes");
+    assert!(gone > 0);
+    let browser = console.signed_in(ADMIN).await;
+    let page = browser
+        .get(&acme.page(&format!("/deliveries/{delivery}?tab=response")))
+        .await;
+    assert!(
+        page.expect(200)
+            .contains("older than the log is kept: attempts are kept for 36 hours."),
+        "{}",
+        page.body
+    );
 }
