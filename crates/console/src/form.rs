@@ -33,6 +33,20 @@ impl Form {
         Some(self.text(name)).filter(|text| !text.is_empty())
     }
 
+    /// The list that a button asks another row of.
+    pub(crate) fn more(&self) -> Option<&str> {
+        self.given("more")
+    }
+
+    /// How many rows a list is to have that has these fields, and one more.
+    pub(crate) fn rows_and_one(&self, fields: &str) -> usize {
+        self.fields
+            .iter()
+            .filter(|(field, _)| field.starts_with(fields))
+            .count()
+            + 1
+    }
+
     /// Whether a box is ticked.
     pub(crate) fn is_ticked(&self, name: &str) -> bool {
         self.given(name).is_some()

@@ -1,6 +1,7 @@
 //! Times as people read them: absolute with the zone, and relative.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sensei_domain::Timestamp;
 use serde_json::Value;
@@ -43,6 +44,18 @@ impl Moment {
     pub(crate) fn of(value: &Value, now: Timestamp) -> Option<Self> {
         let at = value.as_str()?.parse().ok()?;
         Some(Self::new(at, now))
+    }
+}
+
+/// `90 days`, `36 hours`: in the largest unit that tells it exactly, to the second.
+pub(crate) fn exactly(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let unit = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit));
+    let (unit, name) = unit.unwrap_or((1, "second"));
+    match seconds / unit {
+        1 => format!("1 {name}"),
+        count => format!("{count} {name}s"),
     }
 }
 

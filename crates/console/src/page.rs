@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use sensei_domain::ClientId;
 use serde_json::Value;
 
 use crate::assets;
@@ -58,8 +59,8 @@ impl Frame {
         }
     }
 
-    /// Of a page of a client, which is read for its name: an id that isn't one is nothing here.
-    pub(crate) async fn of_client(viewer: &Viewer, id: &str, tab: &'static str) -> Result<Self, Failure> {
+    /// Of a page of a client, which is read for its name.
+    pub(crate) async fn of_client(viewer: &Viewer, id: ClientId, tab: &'static str) -> Result<Self, Failure> {
         let client = viewer.api.get(&format!("/v1/clients/{id}")).await?;
         let name = text(&client, "name").to_owned();
         let title = TABS

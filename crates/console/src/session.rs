@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
@@ -15,13 +15,14 @@ use sensei_domain::WebOrigin;
 use sensei_persistence::{Access, BegunSession, KeyKind, Scope};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use crate::api::Api;
 use crate::assets;
 use crate::failure::Failure;
 use crate::form::{Form, is_from_here};
 use crate::headers::allow_framing;
-use crate::page::{show, show_with};
+use crate::page::{show, show_with, text};
 use crate::state::ConsoleState;
 
 /// With https, a name that a browser takes from this very host only.
@@ -29,6 +30,8 @@ const SECURE_COOKIE: &str = "__Host-sensei";
 const COOKIE: &str = "sensei";
 /// Of the token that forms carry, so that it is of this session and doesn't give it away.
 const CSRF_CONTEXT: &[u8] = b"sensei console form\0";
+/// By what a proxy tells whether the browser came by https.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Where one goes who hasn't said.
 const HOME: &str = "/admin";
 
@@ -77,7 +80,7 @@ impl FromRequestParts<ConsoleState> for Viewer {
 pub(crate) fn routes() -> Router<ConsoleState> {
     Router::new()
         .route("/sign-in", get(sign_in_page).post(sign_in))
-        .route("/sign-in/{token}", get(open_link))
+        .route("/sign-in/{token}", get(open_link).post(take_link))
         .route("/sign-out", post(sign_out))
 }
 
@@ -87,6 +90,20 @@ struct SignInPage<'a> {
     style: &'static str,
     next: &'a str,
     error: Option<&'static str>,
+}
+
+/// Asks who opens a link while signed in as somebody else.
+#[derive(Template)]
+#[template(path = "sign_in_instead.html")]
+struct InsteadPage<'a> {
+    style: &'static str,
+    csrf: &'a str,
+    token: &'a str,
+    next: &'a str,
+    /// Who is signed in.
+    current: String,
+    /// Whom the link is for.
+    other: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -138,31 +155,95 @@ async fn sign_in(
     Ok(enter(&headers, &session, &next, Embedding::Never))
 }
 
-/// A link that the product or the operator has made for somebody.
+/// A link that the product or the operator has made for somebody. Who is signed in as another is asked first: a link from a stranger is
+/// not to make him the stranger unnoticed. Asking spends nothing.
 async fn open_link(
     State(state): State<ConsoleState>,
-    headers: HeaderMap,
-    extensions: Extensions,
     Path(token): Path<String>,
     Query(Next { next }): Query<Next>,
+    mut parts: Parts,
 ) -> Result<Response, Failure> {
     let Some(access) = state.store().open_sign_in_link(&token).await? else {
-        let page = SignInPage {
-            style: assets::style(),
-            next: &next,
-            error: Some("This link isn't valid any more. Ask for a new one, or sign in with a key."),
-        };
-        return Ok(show_with(StatusCode::FORBIDDEN, &page));
+        return Ok(invalid_link(&next));
     };
-    let ancestors = ancestors(&state, access).await?;
-    let session = state.store().begin_session(access).await?;
-    let embedding = if ancestors.is_empty() {
+    let viewer = match Viewer::from_request_parts(&mut parts, &state).await {
+        Ok(viewer) => Some(viewer),
+        Err(Failure::SignedOut { .. }) => None,
+        Err(failure) => return Err(failure),
+    };
+    if let Some(viewer) = viewer.filter(|viewer| viewer.access.scope != access.scope) {
+        let is_switched_by_its_product =
+            is_foreign_frame(&parts.headers) && !ancestors(&state, access).await?.is_empty();
+        if !is_switched_by_its_product {
+            return Ok(show(&InsteadPage {
+                style: assets::style(),
+                csrf: &viewer.csrf,
+                token: &token,
+                next: &next,
+                current: name(&state, viewer.access).await?,
+                other: name(&state, access).await?,
+            }));
+        }
+    }
+    follow_link(&state, &parts.headers, access, &next).await
+}
+
+/// Signs in by a link instead of as who is signed in, who has said so.
+async fn take_link(
+    State(state): State<ConsoleState>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    form: Form,
+) -> Result<Response, Failure> {
+    let next = form.text("next");
+    match state.store().open_sign_in_link(&token).await? {
+        Some(access) => follow_link(&state, &headers, access, next).await,
+        None => Ok(invalid_link(next)),
+    }
+}
+
+async fn follow_link(
+    state: &ConsoleState,
+    headers: &HeaderMap,
+    access: Access,
+    next: &str,
+) -> Result<Response, Failure> {
+    let embedding = if ancestors(state, access).await?.is_empty() {
         Embedding::Never
     } else {
         Embedding::Allowed
     };
-    allow_framing(&extensions, ancestors);
-    Ok(enter(&headers, &session, &next, embedding))
+    let session = state.store().begin_session(access).await?;
+    Ok(enter(headers, &session, next, embedding))
+}
+
+fn invalid_link(next: &str) -> Response {
+    let page = SignInPage {
+        style: assets::style(),
+        next,
+        error: Some("This link isn't valid any more. Ask for a new one, or sign in with a key."),
+    };
+    show_with(StatusCode::FORBIDDEN, &page)
+}
+
+/// Whether it was opened by https within a page of another site. There a browser sends and keeps only the cookie of views within that very
+/// site, so a product may show one client's view after another's, and nobody's own session is at stake.
+fn is_foreign_frame(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    is_https(headers) && text("sec-fetch-dest") == Some("iframe") && text("sec-fetch-site") == Some("cross-site")
+}
+
+/// As whom somebody is signed in, in words.
+async fn name(state: &ConsoleState, access: Access) -> Result<String, Failure> {
+    match access.scope {
+        Scope::Admin => Ok("an admin".to_owned()),
+        Scope::Client(client) => {
+            let client = Api::new(state.api(), access)
+                .get(&format!("/v1/clients/{client}"))
+                .await?;
+            Ok(text(&client, "name").to_owned())
+        }
+    }
 }
 
 /// Whose pages may embed what this session sees: only a client's own view is ever embedded.
@@ -214,23 +295,34 @@ fn enter(headers: &HeaderMap, session: &BegunSession, next: &str, embedding: Emb
     (CookieJar::new().add(cookie), Redirect::to(within(next))).into_response()
 }
 
-/// Whether the browser came by https: it says so in `origin`, else a proxy before us does. Who pretends has a cookie that isn't sent back to him.
+/// Whether the browser came by https: it says so in the `origin` of our own pages, else a proxy before us does. Who pretends has a cookie that
+/// isn't sent back to him.
 pub(crate) fn is_https(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    text(header::ORIGIN.as_str()).is_some_and(|origin| origin.starts_with("https://"))
-        || text("x-forwarded-proto") == Some("https")
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
+    let is_ours = |origin: &str| text(header::HOST).is_none_or(|host| host == origin);
+    origin.is_some_and(is_ours) || text(FORWARDED_PROTO) == Some("https")
 }
 
-/// Only a page of the console is gone to, or its home.
+/// Only a page of the console is gone to, as a browser understands the address, or its home. A sign-in link isn't a page: it would make
+/// somebody another.
 fn within(next: &str) -> &str {
-    let is_within = next == HOME || next.starts_with("/admin/") || next.starts_with("/admin?");
-    let is_plain = !next.contains(['\\', '\r', '\n']) && !next.contains("//");
-    if is_within && is_plain { next } else { HOME }
+    let is_plain = next.starts_with('/')
+        && !next.contains("//")
+        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let page = Url::parse("http://console.invalid").and_then(|console| console.join(next));
+    let is_within = page.is_ok_and(|page| {
+        let path = page.path();
+        (path == HOME || path.starts_with("/admin/")) && !path.starts_with("/admin/sign-in")
+    });
+    if is_plain && is_within { next } else { HOME }
 }
 
+/// The session's. By https only the name that nobody but this very host can have set counts.
 fn token(headers: &HeaderMap) -> Option<String> {
     let jar = CookieJar::from_headers(headers);
-    let cookie = jar.get(SECURE_COOKIE).or_else(|| jar.get(COOKIE))?;
+    let plain = || jar.get(COOKIE).filter(|_| !is_https(headers));
+    let cookie = jar.get(SECURE_COOKIE).or_else(plain)?;
     Some(cookie.value().to_owned())
 }
 
@@ -251,6 +343,14 @@ mod tests {
             "/admin/..//evil.example",
             "/admin/\\evil",
             "/v1/clients",
+            "/admin/../v1/clients",
+            "/admin/sign-in/link",
+            "/admin/sign-in?next=/admin",
+            "/admin/clients/../sign-in/link",
+            "/admin/clients/%2E%2e/sign-in/link",
+            "/admin/./sign-in/link",
+            "/admin/sign-\tin/link",
+            "/admin/clients\r\nset-cookie: a",
         ] {
             assert_eq!(within(next), HOME, "{next}");
         }

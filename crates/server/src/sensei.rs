@@ -74,7 +74,8 @@ impl Sensei {
             .with_trusted_proxies(config.trusted_proxies.clone())
             .with_watch(dispatcher.watch());
         let api_router = sensei_api::router(api.clone());
-        let console = sensei_console::router(ConsoleState::new(store.clone(), api_router.clone(), clock));
+        let state = ConsoleState::new(store.clone(), api_router.clone(), clock).with_retention(config.retention);
+        let console = sensei_console::router(state);
         Ok(Self {
             store,
             dispatcher,

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use sensei_domain::{ClientId, KeyId};
+use sensei_domain::{ClientId, KeyId, WebOrigin};
 use sensei_persistence::{Access, KeyKind, Scope};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -24,12 +24,10 @@ const LOOKED_AT: [HeaderName; 4] = [
     HeaderName::from_static("sec-fetch-site"),
     HeaderName::from_static("x-forwarded-for"),
 ];
-/// Nothing but styles of ours; sent to ourselves; no frame around it.
+/// Nothing but styles of ours; sent to ourselves.
 const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-const HEADERS: [(HeaderName, &str); 6] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_FRAME_OPTIONS, "DENY"),
+    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors";
+const HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -40,6 +38,12 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// Tells the browser what a hosted form may do, where an answer doesn't say it itself.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
+        let policy = HeaderValue::try_from(format!("{POLICY} 'none'")).expect("the policy is plain text");
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
     for (name, value) in HEADERS {
         response
             .headers_mut()
@@ -49,13 +53,25 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
     response
 }
 
+/// Lets these frame a page of a form. There is nothing in it that a frame could mislead somebody to: nobody is signed in, and who sends it has
+/// typed what is sent.
+pub(super) fn allow_framing<'a>(response: &mut Response, ancestors: impl IntoIterator<Item = &'a WebOrigin>) {
+    // An origin is plain text without spaces and semicolons.
+    let ancestors = ancestors.into_iter().map(WebOrigin::as_str).collect::<Vec<_>>();
+    if ancestors.is_empty() {
+        return;
+    }
+    if let Ok(policy) = HeaderValue::try_from(format!("{POLICY} 'self' {}", ancestors.join(" "))) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
 /// Reads a client's form; nothing if there is none.
-pub(super) async fn form(api: Router, client: &str) -> Result<Option<Value>, StatusCode> {
+pub(super) async fn form(api: Router, client: ClientId) -> Result<Option<Value>, StatusCode> {
     let request = Request::builder()
         .uri(format!("/v1/forms/{client}"))
-        .body(Body::empty());
-    // A path that is none: nothing is there.
-    let Ok(request) = request else { return Ok(None) };
+        .body(Body::empty())
+        .expect("an id is a path's part");
     let (status, form) = ask(api, request).await;
     match status {
         StatusCode::OK => Ok(Some(form)),

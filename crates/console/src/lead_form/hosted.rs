@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -21,7 +21,7 @@ const STYLE: &str = include_str!("../../assets/lead_form.css");
 #[derive(Template)]
 #[template(path = "lead_form.html")]
 struct FormPage<'a> {
-    client: &'a str,
+    client: ClientId,
     form: &'a Form,
     /// Why it wasn't sent, in the client's words.
     trouble: Option<&'a str>,
@@ -30,7 +30,7 @@ struct FormPage<'a> {
 #[derive(Template)]
 #[template(path = "lead_form_sent.html")]
 struct SentPage<'a> {
-    client: &'a str,
+    client: ClientId,
     form: &'a Form,
 }
 
@@ -52,24 +52,36 @@ impl IntoResponse for NoForm {
     }
 }
 
-pub(super) async fn show(State(state): State<ConsoleState>, Path(client): Path<String>) -> Result<Response, NoForm> {
-    let form = read(&state, &client).await?;
+/// Whose form it is; what isn't an id is nobody's.
+pub(super) struct Of(ClientId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Of {
+    type Rejection = NoForm;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, NoForm> {
+        let path = Path::<ClientId>::from_request_parts(parts, state).await;
+        path.map(|Path(client)| Self(client))
+            .map_err(|_| NoForm(StatusCode::NOT_FOUND))
+    }
+}
+
+pub(super) async fn show(State(state): State<ConsoleState>, Of(client): Of) -> Result<Response, NoForm> {
+    let form = read(&state, client).await?;
     let page = FormPage {
-        client: &client,
+        client,
         form: &form,
         trouble: None,
     };
-    Ok(page_of(StatusCode::OK, &page))
+    Ok(framed(&state, client, page_of(StatusCode::OK, &page)).await)
 }
 
 pub(super) async fn send(
     State(state): State<ConsoleState>,
-    Path(client): Path<String>,
+    Of(client): Of,
     parts: Parts,
     body: Bytes,
 ) -> Result<Response, NoForm> {
-    let mut form = read(&state, &client).await?;
-    let id = client.parse::<ClientId>().map_err(|_| NoForm(StatusCode::NOT_FOUND))?;
+    let mut form = read(&state, client).await?;
     let sent = Sent::read(&body);
     let lead = filled::fill(&mut form, &sent);
     // The form that the visitor has filled in, not the one that was just read.
@@ -88,7 +100,7 @@ pub(super) async fn send(
                 ("sensei-form-trap", sent.text(filled::TRAP)),
                 ("idempotency-key", &*key),
             ];
-            gate::capture(state.api(), &parts, id, &headers, &lead).await
+            gate::capture(state.api(), &parts, client, &headers, &lead).await
         }
     };
     if status == StatusCode::CREATED {
@@ -100,25 +112,22 @@ pub(super) async fn send(
     let Texts { wrong, failed, .. } = &form.texts;
     let is_wrong = form.fields.iter().any(|field| field.wrong.is_some());
     let page = FormPage {
-        client: &client,
+        client,
         form: &form,
         trouble: Some(if is_wrong { wrong } else { failed }),
     };
-    Ok(page_of(status, &page))
+    Ok(framed(&state, client, page_of(status, &page)).await)
 }
 
-pub(super) async fn sent(State(state): State<ConsoleState>, Path(client): Path<String>) -> Result<Response, NoForm> {
-    let form = read(&state, &client).await?;
-    let page = SentPage {
-        client: &client,
-        form: &form,
-    };
-    Ok(page_of(StatusCode::OK, &page))
+pub(super) async fn sent(State(state): State<ConsoleState>, Of(client): Of) -> Result<Response, NoForm> {
+    let form = read(&state, client).await?;
+    let page = SentPage { client, form: &form };
+    Ok(framed(&state, client, page_of(StatusCode::OK, &page)).await)
 }
 
 /// Its looks: a file of its own, since nothing in the page may style it.
-pub(super) async fn style(State(state): State<ConsoleState>, Path(client): Path<String>) -> Result<Response, NoForm> {
-    let theme = read(&state, &client).await?.theme;
+pub(super) async fn style(State(state): State<ConsoleState>, Of(client): Of) -> Result<Response, NoForm> {
+    let theme = read(&state, client).await?.theme;
     let own = format!(
         ":root {{ --accent: {}; --on-accent: {}; --radius: {}px; }}\n{STYLE}",
         theme.accent, theme.on_accent, theme.radius
@@ -126,10 +135,27 @@ pub(super) async fn style(State(state): State<ConsoleState>, Path(client): Path<
     Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8")], own).into_response())
 }
 
-async fn read(state: &ConsoleState, client: &str) -> Result<Form, NoForm> {
+async fn read(state: &ConsoleState, client: ClientId) -> Result<Form, NoForm> {
     let form = gate::form(state.api(), client).await.map_err(NoForm)?;
     let form = form.ok_or(NoForm(StatusCode::NOT_FOUND))?;
     Form::read(form).ok_or(NoForm(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// Where the client's own pages may stand around it: those that may capture its leads, if it has named them, and its product's.
+async fn framed(state: &ConsoleState, client: ClientId, mut page: Response) -> Response {
+    match state.store().settings(client).await {
+        Ok(Some(settings)) => {
+            let ancestors = settings.allowed_origins.iter().chain(&settings.frame_ancestors);
+            gate::allow_framing(&mut page, ancestors);
+        }
+        Ok(None) => {}
+        // It can be filled in all the same, by itself.
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "who may frame a form isn't known"
+        ),
+    }
+    page
 }
 
 fn page_of(status: StatusCode, page: &impl Template) -> Response {

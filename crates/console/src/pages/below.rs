@@ -1,11 +1,12 @@
 //! Where pages of something of a client's stand: read for its name, and that it is there.
 
-use sensei_domain::DestinationId;
+use sensei_domain::{ClientId, DestinationId};
 use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::page::{Frame, text};
 use crate::session::Viewer;
+use crate::shown::shown_name;
 
 /// A destination, and where it is.
 pub(crate) struct Below {
@@ -17,11 +18,18 @@ pub(crate) struct Below {
     pub(crate) page: String,
 }
 
+impl Below {
+    /// What people call it.
+    pub(crate) fn name(&self) -> String {
+        shown_name(text(&self.view, "name")).to_owned()
+    }
+}
+
 impl Frame {
     /// Of a page below one of a client's parts, and the client's id.
     pub(crate) async fn below(
         viewer: &Viewer,
-        client: &str,
+        client: ClientId,
         tab: &'static str,
         title: &str,
     ) -> Result<(Self, String), Failure> {
@@ -38,15 +46,14 @@ impl Frame {
 /// A destination of a client, and the frame of a page about it.
 pub(crate) async fn destination(
     viewer: &Viewer,
-    client: &str,
-    destination: &str,
+    client: ClientId,
+    id: DestinationId,
     title: &str,
 ) -> Result<(Frame, Below), Failure> {
     let (mut frame, client) = Frame::below(viewer, client, "destinations", title).await?;
-    let id = destination.parse::<DestinationId>().map_err(|_| Failure::NotFound)?;
     let api = format!("/v1/clients/{client}/destinations/{id}");
     let view = viewer.api.get(&api).await?;
-    frame.title = format!("{title} · {} · {}", text(&view, "name"), frame.title);
+    frame.title = format!("{title} · {} · {}", shown_name(text(&view, "name")), frame.title);
     let page = format!("/admin/clients/{client}/destinations/{id}");
     Ok((frame, Below { view, api, page }))
 }

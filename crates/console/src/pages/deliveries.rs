@@ -46,7 +46,7 @@ async fn list(
     asked: Asked,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let frame = Frame::of_client(&viewer, &client.to_string(), "deliveries").await?;
+    let frame = Frame::of_client(&viewer, client, "deliveries").await?;
     let destinations = Destinations::of(&viewer.api, client).await?;
     let filter = DeliveryFilter::read(&asked);
     let (now, cursor) = (state.now(), asked.text("cursor"));

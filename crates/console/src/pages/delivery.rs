@@ -17,9 +17,10 @@ use crate::failure::Failure;
 use crate::form::Form;
 use crate::live::Live;
 use crate::mend::{self, Mend};
+use crate::moment::exactly;
 use crate::page::{Frame, show, show_with, text};
 use crate::session::Viewer;
-use crate::shown::{AttemptShown, DeliveryShown, Destinations};
+use crate::shown::{AttemptShown, DeliveryShown, Destinations, LEAD_WEBHOOK};
 use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
@@ -44,7 +45,8 @@ struct DeliveryPage {
     mend: Option<Mend>,
     /// Where the destination is changed.
     mend_path: Option<String>,
-    kept_days: Option<u64>,
+    /// For how long attempts are.
+    kept: Option<String>,
     /// Why it isn't redelivered.
     conflict: Option<String>,
 }
@@ -70,7 +72,7 @@ async fn page(
     asked: &Asked,
     state: &ConsoleState,
 ) -> Result<DeliveryPage, Failure> {
-    let mut frame = Frame::of_client(viewer, &client.to_string(), "deliveries").await?;
+    let mut frame = Frame::of_client(viewer, client, "deliveries").await?;
     frame.title = format!("Delivery · {}", frame.title);
     let path = format!("/v1/clients/{client}/deliveries/{id}");
     let answer = viewer.api.get_text(&path).await?;
@@ -109,7 +111,7 @@ async fn page(
         mend_path: destination.map(|destination| change_path(client, destination)),
         mend,
         chosen: shown.as_ref().map_or(0, |attempt| attempt.number),
-        kept_days: delivery["attemptsKeptDays"].as_u64(),
+        kept: state.retention().and_then(|kept| kept.attempts).map(exactly),
         conflict: None,
         shown,
         attempts,
@@ -119,7 +121,7 @@ async fn page(
 
 /// The Lead Webhook URL is changed in the settings, any other destination on its own page.
 fn change_path(client: ClientId, destination: &Value) -> String {
-    if text(destination, "name") == "lead-webhook" {
+    if text(destination, "name") == LEAD_WEBHOOK {
         format!("/admin/clients/{client}/settings")
     } else {
         format!("/admin/clients/{client}/destinations/{}", text(destination, "id"))

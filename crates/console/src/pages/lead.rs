@@ -53,7 +53,7 @@ async fn read(
 }
 
 async fn page(viewer: &Viewer, client: ClientId, id: LeadId, state: &ConsoleState) -> Result<LeadPage, Failure> {
-    let mut frame = Frame::of_client(viewer, &client.to_string(), "leads").await?;
+    let mut frame = Frame::of_client(viewer, client, "leads").await?;
     let lead = viewer.api.get(&format!("/v1/clients/{client}/leads/{id}")).await?;
     let destinations = Destinations::of(&viewer.api, client).await?;
     let deliveries = viewer

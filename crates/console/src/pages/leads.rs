@@ -89,7 +89,7 @@ async fn list(
     asked: Asked,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let frame = Frame::of_client(&viewer, &client.to_string(), "leads").await?;
+    let frame = Frame::of_client(&viewer, client, "leads").await?;
     let filter = LeadFilter::read(&asked);
     let (now, cursor) = (state.now(), asked.text("cursor"));
     let parameters = filter.parameters();

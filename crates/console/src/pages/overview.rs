@@ -64,7 +64,7 @@ async fn read(
     asked: Asked,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let frame = Frame::of_client(&viewer, &client.to_string(), "").await?;
+    let frame = Frame::of_client(&viewer, client, "").await?;
     let window = WINDOWS.iter().find(|(name, _)| *name == asked.text("window"));
     let window = window.map_or(WINDOWS[0].0, |(name, _)| name);
     let stats = stats(&viewer.api, client, window).await?;

@@ -69,7 +69,7 @@ async fn list_page(
     cursor: &str,
     state: &ConsoleState,
 ) -> Result<RecoveriesPage, Failure> {
-    let mut frame = Frame::of_client(viewer, &client.to_string(), "deliveries").await?;
+    let mut frame = Frame::of_client(viewer, client, "deliveries").await?;
     frame.title = format!("Recoveries · {}", frame.title);
     let destinations = Destinations::of(&viewer.api, client).await?;
     let path = format!("/v1/clients/{client}/recoveries");
@@ -100,7 +100,7 @@ async fn read(
     asked: Asked,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let mut frame = Frame::of_client(&viewer, &client.to_string(), "deliveries").await?;
+    let mut frame = Frame::of_client(&viewer, client, "deliveries").await?;
     let recovery = viewer
         .api
         .get(&format!("/v1/clients/{client}/recoveries/{recovery}"))

@@ -62,7 +62,7 @@ async fn page(
     filter: DeliveryFilter,
     state: &ConsoleState,
 ) -> Result<RedeliverManyPage, Failure> {
-    let mut frame = Frame::of_client(viewer, &client.to_string(), "deliveries").await?;
+    let mut frame = Frame::of_client(viewer, client, "deliveries").await?;
     frame.title = format!("Redeliver many · {}", frame.title);
     if let Some(why) = filter.not_recoverable() {
         return Err(Failure::BadForm(why.to_owned()));

@@ -2,18 +2,20 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use sensei_domain::{ClientId, DestinationId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Refused;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::moment::Moment;
-use crate::page::{Frame, show, show_with, text};
+use crate::page::{Frame, show, show_with};
 use crate::pages::below;
 use crate::session::Viewer;
 use crate::state::ConsoleState;
@@ -55,15 +57,20 @@ struct SecretPage {
 }
 
 impl SecretPage {
-    async fn of(viewer: &Viewer, client: &str, destination: &str, state: &ConsoleState) -> Result<Self, Failure> {
+    async fn of(
+        viewer: &Viewer,
+        client: ClientId,
+        destination: DestinationId,
+        state: &ConsoleState,
+    ) -> Result<Self, Failure> {
         let (frame, destination) = below::destination(viewer, client, destination, "Signing secret").await?;
         let secret = viewer.api.get(&format!("{}/secret", destination.api)).await?;
         let shown = |name: &str| secret.get(name).and_then(Value::as_str).map(str::to_owned);
         let is_public = shown("publicKey").is_some();
         Ok(Self {
             frame,
+            name: destination.name(),
             path: destination.page,
-            name: text(&destination.view, "name").to_owned(),
             secret: shown("secret").or_else(|| shown("publicKey")).unwrap_or_default(),
             is_public,
             previous_until: Moment::of(&secret["previousSecretUntil"], state.now()),
@@ -75,21 +82,21 @@ impl SecretPage {
 
 async fn page(
     viewer: Viewer,
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
     Query(Done { done }): Query<Done>,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let mut page = SecretPage::of(&viewer, &client, &destination, &state).await?;
+    let mut page = SecretPage::of(&viewer, client, destination, &state).await?;
     page.frame = page.frame.done(done.as_deref());
     Ok(show(&page))
 }
 
 async fn rotate(
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
     State(state): State<ConsoleState>,
     form: Form,
 ) -> Result<Response, Failure> {
-    let mut page = SecretPage::of(&form.viewer, &client, &destination, &state).await?;
+    let mut page = SecretPage::of(&form.viewer, client, destination, &state).await?;
     let api = page.path.replacen("/admin", "/v1", 1);
     let rotation = json!({"overlap": form.text("overlap"), "signature": form.text("signature")});
     match form.viewer.api.post(&format!("{api}/secret/rotate"), &rotation).await {

@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
+use sensei_domain::{ClientId, DestinationId};
 use serde_json::Value;
 
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show, text};
@@ -85,11 +86,11 @@ impl Answer {
 }
 
 async fn test(
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Failure> {
-    let (frame, destination) = below::destination(&form.viewer, &client, &destination, "Test").await?;
+    let (frame, destination) = below::destination(&form.viewer, client, destination, "Test").await?;
     let client = frame.client.as_ref().map_or("", |client| &client.id);
     let answer = match form.viewer.api.act(&format!("{}/test", destination.api)).await {
         Ok(attempt) => Answer::of(&attempt, client),
@@ -108,8 +109,8 @@ async fn test(
     }
     Ok(show(&TestPage {
         frame,
+        name: destination.name(),
         path: destination.page,
-        name: text(&destination.view, "name").to_owned(),
         answer,
     }))
 }

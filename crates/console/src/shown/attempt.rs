@@ -49,10 +49,10 @@ pub(crate) fn status_code(attempt: &Value) -> Option<u16> {
 
 /// `85 ms`, `1.2 s`.
 pub(crate) fn duration(millis: u64) -> String {
-    if millis < 1_000 {
-        format!("{millis} ms")
-    } else {
-        format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
+    match millis {
+        0 => "under 1 ms".to_owned(),
+        1..1_000 => format!("{millis} ms"),
+        _ => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn durations_are_told_in_the_unit_that_people_think_in() {
-        for (millis, words) in [(0, "0 ms"), (999, "999 ms"), (1_000, "1.0 s"), (15_049, "15.0 s")] {
+        for (millis, words) in [(0, "under 1 ms"), (999, "999 ms"), (1_000, "1.0 s"), (15_049, "15.0 s")] {
             assert_eq!(duration(millis), words);
         }
     }

@@ -147,7 +147,7 @@ fn last(attempt: &Value) -> String {
     }
     let took = attempt["durationMs"].as_u64().map(duration).unwrap_or_default();
     match (attempt["error"].as_str(), status_code(attempt)) {
-        (Some(error), _) => error.to_owned(),
+        (Some(error), _) => sentence(error),
         (None, Some(status)) => format!("{status} in {took}"),
         (None, None) => took,
     }

@@ -7,7 +7,7 @@ use crate::api::{Api, Refused};
 use crate::page::{items, text};
 
 /// The name of the destination behind the Lead Webhook URL.
-const LEAD_WEBHOOK: &str = "lead-webhook";
+pub(crate) const LEAD_WEBHOOK: &str = "lead-webhook";
 
 /// The destinations that a client has now.
 #[derive(Debug, Clone)]

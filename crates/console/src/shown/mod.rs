@@ -11,7 +11,7 @@ mod recovery;
 pub(crate) use attempt::{AttemptShown, duration};
 pub(crate) use client::ClientHealth;
 pub(crate) use delivery::{DeliveryShown, sentence};
-pub(crate) use destination::{Destinations, shown_name};
+pub(crate) use destination::{Destinations, LEAD_WEBHOOK, shown_name};
 pub(crate) use label::Label;
 pub(crate) use lead::LeadShown;
 pub(crate) use recovery::RecoveryShown;

@@ -10,7 +10,7 @@ use sensei_api::ApiState;
 use sensei_console::{ConsoleState, router};
 use sensei_dispatcher::{Egress, EgressOptions, Registry};
 use sensei_domain::{ManualClock, Timestamp};
-use sensei_persistence::{DatabaseUrl, MasterKey, Store, StoreOptions};
+use sensei_persistence::{DatabaseUrl, MasterKey, Retention, Store, StoreOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -61,8 +61,13 @@ impl TestConsole {
         let egress = Egress::new(egress).expect("an egress guard");
         let state = ApiState::new(store.clone(), egress, Registry::standard(), Arc::new(clock.clone()));
         let api = sensei_api::router(state);
+        let retention = Retention {
+            attempts: Some(Duration::from_hours(36)),
+            ..Retention::default()
+        };
+        let state = ConsoleState::new(store.clone(), api.clone(), Arc::new(clock.clone())).with_retention(retention);
         Self {
-            router: router(ConsoleState::new(store.clone(), api.clone(), Arc::new(clock.clone()))),
+            router: router(state),
             api,
             store,
             clock,

@@ -130,3 +130,35 @@ async fn nothing_else_can_be_embedded() {
         &browser.get(&format!("/admin/clients/{embedded}/settings")).await
     ));
 }
+
+#[tokio::test]
+async fn a_product_shows_one_clients_view_after_anothers() {
+    let console = TestConsole::new().await;
+    let (one, other) = (client(&console, &[PRODUCT]).await, client(&console, &[PRODUCT]).await);
+    let closed = client(&console, &[]).await;
+    let (browser, _) = opened(&console, &link(&console, &one).await).await;
+    let to_other = link(&console, &other).await;
+    let within = |site| {
+        vec![
+            ("x-forwarded-proto", "https"),
+            ("sec-fetch-dest", "iframe"),
+            ("sec-fetch-site", site),
+        ]
+    };
+    let page = browser
+        .send_with(Method::GET, &to_other, &[], &within("cross-site"))
+        .await;
+    assert_eq!(page.status, 303);
+    assert!(page.header("set-cookie").contains("Partitioned"));
+    // Of the same site, what is set there is also set for who opens the console by itself.
+    let page = browser
+        .send_with(Method::GET, &to_other, &[], &within("same-site"))
+        .await;
+    assert!(page.expect(200).contains("instead?"));
+    assert!(page.header("content-security-policy").ends_with(PRODUCT));
+    let to_closed = link(&console, &closed).await;
+    let page = browser
+        .send_with(Method::GET, &to_closed, &[], &within("cross-site"))
+        .await;
+    assert!(page.expect(200).contains("instead?"));
+}

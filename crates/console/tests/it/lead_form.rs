@@ -250,7 +250,7 @@ async fn where_there_is_no_form_it_is_said() {
 }
 
 #[tokio::test]
-async fn a_form_is_framed_nowhere_and_runs_nothing() {
+async fn a_form_is_framed_nowhere_by_itself_and_runs_nothing() {
     let console = TestConsole::new().await;
     let client = client(&console).await;
     for path in [
@@ -276,6 +276,39 @@ async fn a_form_is_framed_nowhere_and_runs_nothing() {
         for word in ["<script", " style=", "javascript:", "onload="] {
             assert!(!page.body.contains(word), "{word}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_clients_own_pages_may_frame_its_form() {
+    let console = TestConsole::new().await;
+    let (client, other) = (client(&console).await, client(&console).await);
+    let named = json!({"allowedOrigins": ["https://acme.example"], "frameAncestors": ["https://app.product.example"]});
+    set(&console, &client, named).await;
+    let wrong = fill(&console, &client, 3, &[("f-name", "")]).await;
+    wrong.expect(422);
+    let browser = console.browser();
+    for page in [
+        browser.get(&format!("/forms/{client}")).await,
+        browser.get(&format!("/forms/{client}/sent")).await,
+        wrong,
+    ] {
+        let policy = page.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none';")
+                && policy.ends_with("frame-ancestors 'self' https://acme.example https://app.product.example"),
+            "{policy}"
+        );
+        assert_eq!(page.header("x-frame-options"), "");
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+    }
+    // Nor another's, nor one that isn't there.
+    set(&console, &client, json!({"form": {"enabled": false}})).await;
+    for of in [client, other] {
+        let page = browser.get(&format!("/forms/{of}")).await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(page.header("x-frame-options"), "DENY");
     }
 }
 

@@ -1,7 +1,10 @@
 //! The pages of the delivery log: what they show of leads, deliveries and recoveries, and what they let happen.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use sensei_domain::{LeadId, Timestamp};
+use sensei_persistence::Retention;
 use serde_json::json;
 
 use crate::acme::{Acme, jane};
@@ -263,4 +266,82 @@ async fn another_clients_things_are_nowhere() {
         .api(Method::GET, &other.api(&format!("/leads/{lead}")), None)
         .await;
     assert_eq!(kept["name"], "Jane Doe");
+}
+
+#[tokio::test]
+async fn what_people_take_elsewhere_has_a_button_that_copies_it() {
+    let console = TestConsole::new().await;
+    let browser = console.signed_in(ADMIN).await;
+    let acme = Acme::new(&console).await;
+    let lead = acme.lead(&console, &jane()).await;
+    let delivery = acme.delivery(&console).await;
+    let key = [("name", "page"), ("kind", "publishable")];
+    let settings = acme.page("/settings");
+    let made = browser.submit(&settings, &format!("{settings}/keys"), &key).await;
+    let pages = [
+        (
+            browser.get(&acme.page(&format!("/leads/{lead}"))).await,
+            vec!["lead-id"],
+        ),
+        (
+            browser.get(&acme.page(&format!("/deliveries/{delivery}"))).await,
+            vec!["delivery-id", "event-id", "curl"],
+        ),
+        (
+            browser
+                .get(&acme.page(&format!("/destinations/{}/secret", acme.destination)))
+                .await,
+            vec!["secret"],
+        ),
+        (browser.get(&acme.page("/settings/form")).await, vec!["line"]),
+        (made, vec!["made-key", "line"]),
+    ];
+    for (page, ids) in pages {
+        let body = page.expect(200);
+        for id in ids {
+            assert_eq!(body.matches(&format!("id=\"{id}\"")).count(), 1, "{id}: {body}");
+            assert!(body.contains(&format!("data-copy=\"{id}\" hidden>")), "{id}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leads_own_page_doesnt_name_it_in_each_row() {
+    let console = TestConsole::new().await;
+    let browser = console.signed_in(ADMIN).await;
+    let acme = Acme::new(&console).await;
+    let lead = acme.lead(&console, &jane()).await;
+    let delivery = acme.page(&format!("/deliveries/{}", acme.delivery(&console).await));
+    let column = "<td data-label=\"Lead\">";
+    let list = browser.get(&acme.page("/deliveries")).await;
+    assert!(list.expect(200).contains(column), "{}", list.body);
+    for path in [format!("/leads/{lead}"), format!("/leads/{lead}?part=live")] {
+        let page = browser.get(&acme.page(&path)).await;
+        let body = page.expect(200);
+        assert!(body.contains(&delivery) && !body.contains(column), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_that_are_gone_are_told_with_how_long_they_are_kept() {
+    let console = TestConsole::new().await;
+    let acme = Acme::new(&console).await;
+    let delivery = acme.test(&console).await;
+    console.clock.advance(Duration::from_hours(40));
+    let retention = Retention {
+        attempts: Some(Duration::from_hours(36)),
+        ..Retention::default()
+    };
+    let gone = console.store.forget_old(&retention).await.expect("what is old goes");
+    assert!(gone > 0);
+    let browser = console.signed_in(ADMIN).await;
+    let page = browser
+        .get(&acme.page(&format!("/deliveries/{delivery}?tab=response")))
+        .await;
+    assert!(
+        page.expect(200)
+            .contains("older than the log is kept: attempts are kept for 36 hours."),
+        "{}",
+        page.body
+    );
 }

@@ -7,6 +7,7 @@ mod clients;
 mod destinations;
 mod embedding;
 mod hostile;
+mod ids;
 mod lead_form;
 mod live;
 mod log;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use sensei_persistence::Scope;
+use sensei_persistence::{Access, Scope};
 use serde_json::json;
 
-use crate::app::{ADMIN, TestConsole};
+use crate::app::{ADMIN, Browser, TestConsole};
 
 const NAME: [(&str, &str); 1] = [("name", "Acme")];
 
@@ -176,4 +176,81 @@ async fn a_link_signs_in_to_what_it_was_made_for_and_for_as_long() {
         let page = console.browser().get(&format!("/admin/sign-in/{token}")).await;
         assert!(page.expect(403).contains("isn&#39;t valid any more"), "{}", page.body);
     }
+}
+
+#[tokio::test]
+async fn by_https_only_the_cookie_that_this_host_alone_can_set_signs_in() {
+    let console = TestConsole::new().await;
+    let mut browser = console.signed_in(ADMIN).await;
+    let https = [("x-forwarded-proto", "https")];
+    let get = async |browser: &Browser<'_>, headers: &[(&str, &str)]| {
+        let page = browser.send_with(Method::GET, "/admin/clients", &[], headers).await;
+        page.status
+    };
+    let plain = browser.cookie.clone().expect("a cookie");
+    assert!(plain.starts_with("sensei="), "{plain}");
+    assert_eq!(get(&browser, &[]).await, 200);
+    assert_eq!(get(&browser, &https).await, 303, "a neighbouring host may have set it");
+    browser.cookie = Some(format!("__Host-{plain}"));
+    assert_eq!(get(&browser, &https).await, 200);
+}
+
+/// A link to a client's own view, or to everything.
+fn link_for(console: &TestConsole, admin: Access, client: Option<&str>) -> String {
+    let scope = client.map_or(Scope::Admin, |id| Scope::Client(id.parse().expect("an id")));
+    let token = console.store.sign_in_link(admin.key_id, scope, Duration::from_mins(5));
+    format!("/admin/sign-in/{token}")
+}
+
+#[tokio::test]
+async fn a_link_asks_who_is_signed_in_as_another_first() {
+    let console = TestConsole::new().await;
+    let admin = console.store.authenticate(ADMIN).await.expect("read").expect("a key");
+    let named = json!({"name": "Acme <b>"});
+    let client = console.api(Method::POST, "/v1/clients", Some(&named)).await;
+    let id = client["id"].as_str().expect("an id");
+    let link = link_for(&console, admin, Some(id));
+    let mut browser = console.signed_in(ADMIN).await;
+
+    let next = format!("{link}?next=%2Fadmin%2Fclients%2F{id}%2Fleads");
+    let asked = browser.get(&next).await;
+    let body = asked.expect(200);
+    assert!(
+        body.contains(
+            "You are signed in as <strong>an admin</strong>. Sign in as <strong>Acme &#60;b&#62;</strong> instead?"
+        ),
+        "{body}"
+    );
+    assert_eq!(asked.header("set-cookie"), "");
+    browser.get("/admin/clients").await.expect(200);
+    // Nor by a form of somebody else's.
+    let page = browser.send(Method::POST, &link, &[]).await;
+    assert!(page.expect(403).contains("Nothing was changed"));
+    assert_eq!(page.header("set-cookie"), "");
+
+    let leads = format!("/admin/clients/{id}/leads");
+    let entered = browser.submit(&next, &link, &[("next", leads.as_str())]).await;
+    assert_eq!(entered.leads_to(), leads);
+    browser.take_cookie(&entered);
+    browser.get("/admin/clients").await.expect(403);
+    // Who is that already isn't asked, and the other way round it is the same.
+    let again = browser.get(&link).await;
+    assert_eq!(again.leads_to(), "/admin");
+    let back = link_for(&console, admin, None);
+    assert!(browser.get(&back).await.expect(200).contains("instead?"));
+    // What it was for is gone by the time of the answer.
+    let csrf = browser.get(&back).await.csrf();
+    console.clock.advance(Duration::from_mins(5));
+    let late = browser.send(Method::POST, &back, &[("csrf", csrf.as_str())]).await;
+    assert!(late.expect(403).contains("isn&#39;t valid any more"), "{}", late.body);
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_no_link() {
+    let console = TestConsole::new().await;
+    let admin = console.store.authenticate(ADMIN).await.expect("read").expect("a key");
+    let link = link_for(&console, admin, None);
+    let fields = [("key", ADMIN), ("next", link.as_str())];
+    let page = console.browser().send(Method::POST, "/admin/sign-in", &fields).await;
+    assert_eq!(page.leads_to(), "/admin");
 }

@@ -186,7 +186,7 @@ async fn a_test_lead_is_answered_inline() {
         body.contains("The test lead arrived.") && body.contains("answered 200"),
         "{body}"
     );
-    assert!(body.contains("<h1>Test of lead-webhook</h1>"));
+    assert!(body.contains("<h1>Test of Lead Webhook URL</h1>"));
     assert_eq!(receiver.received().len(), 1);
     assert_eq!(receiver.received()[0].header("sensei-test"), Some("true"));
 
@@ -455,4 +455,43 @@ async fn a_lead_form_is_set_by_its_page() {
     let key = [("name", "page"), ("kind", "publishable")];
     let made = admin.submit(&path, &format!("{path}/keys"), &key).await;
     assert!(made.expect(200).contains("data-key=\"pk_"), "{}", made.body);
+}
+
+#[tokio::test]
+async fn for_how_long_things_are_kept_is_told_and_who_decides_it() {
+    let console = TestConsole::new().await;
+    let (id, path) = client(&console, "Acme").await;
+    let of_admin = console.signed_in(ADMIN).await.get(&path).await;
+    let of_client = own(&console, &id).await.get(&path).await;
+    for page in [&of_admin, &of_client] {
+        let body = page.expect(200);
+        for words in [
+            "<dt>Leads</dt><dd>kept until they are erased</dd>",
+            "<dt>Deliveries</dt><dd>removed 90 days after they were done</dd>",
+            "<dt>Attempts</dt><dd>removed 36 hours after they began",
+        ] {
+            assert!(body.contains(words), "{words}: {body}");
+        }
+    }
+    assert!(of_admin.body.contains("<code>keep_leads</code>"));
+    assert!(!of_client.body.contains("keep_leads") && of_client.body.contains("whoever runs this server decides it"));
+}
+
+#[tokio::test]
+async fn a_lead_form_shows_another_row_without_saving() {
+    let console = TestConsole::new().await;
+    let (id, path) = client(&console, "Acme").await;
+    let to = format!("{path}/form");
+    let browser = console.signed_in(ADMIN).await;
+    let before = settings(&console, &id).await;
+    let rows = |body: &str| body.matches("name=\"field.name.").count();
+    let shown = rows(browser.get(&to).await.expect(200));
+    let numbers = (0..shown).map(|row| format!("field.name.{row}")).collect::<Vec<_>>();
+    let mut fields = vec![("more", "fields"), ("field.label.0", "Who \"are\" you?")];
+    fields.extend(numbers.iter().map(|name| (name.as_str(), "")));
+    let more = browser.submit(&to, &to, &fields).await;
+    let body = more.expect(200);
+    assert_eq!(rows(body), shown + 1);
+    assert!(body.contains("value=\"Who &#34;are&#34; you?\""), "{body}");
+    assert_eq!(settings(&console, &id).await, before);
 }

@@ -66,6 +66,8 @@ struct Seed {
     failed: String,
     destination: String,
     slack: String,
+    /// Where a link to the busy client's own view leads.
+    link: String,
 }
 
 async fn seed(world: &World) -> Result<Seed> {
@@ -111,6 +113,8 @@ async fn seed(world: &World) -> Result<Seed> {
                     .all(|item| item["attemptCount"] == 1)
         })
         .await?;
+    let link = json!({"expiresIn": "1h"});
+    let link = world.make(&format!("{path}/sign-in-links"), &link).await?;
     let one = |state: &str| {
         let found = items(&deliveries).find(|item| item["state"] == state);
         text(found.context("it was waited for")?, "id")
@@ -123,6 +127,7 @@ async fn seed(world: &World) -> Result<Seed> {
         quiet,
         destination,
         slack,
+        link: text(&link, "path")?,
     })
 }
 
@@ -158,6 +163,7 @@ fn admin(seed: &Seed) -> Vec<Page> {
         new(),
         new().sent("client-new-wrong", &wrong, "Create client"),
         Page::new("nowhere", "/admin/nowhere").status(404),
+        Page::new("sign-in-instead", seed.link.clone()),
         Page::new("operator", "/admin/operator"),
         Page::new("audit", "/admin/operator/audit"),
     ];
@@ -207,6 +213,13 @@ fn settings(seed: &Seed) -> Vec<Page> {
             "Save settings",
         ),
         busy("settings-delete", "/settings/delete"),
+        busy("settings", "/settings")
+            .sent("settings-key", &[("What it is for", HOSTILE)], "Create key")
+            .status(200),
+        busy("settings-form", "/settings/form"),
+        busy("settings-form", "/settings/form")
+            .sent("settings-form-more", &[("Language", "de")], "Add a field")
+            .status(200),
         busy("secret", &format!("/destinations/{webhook}/secret")),
         busy("destinations", "/destinations"),
         quiet("destinations-none", "/destinations"),
@@ -282,6 +295,8 @@ async fn look(world: &World, view: View, pages: &[Page]) -> Result<Vec<String>> 
     let (browser, folder) = (&world.browser, artefacts()?);
     let mut faults = Vec::new();
     for page in pages {
+        // What the page before still asks for, as a live one does, isn't this one's.
+        browser.open("about:blank").await?;
         browser.seen().await?;
         world.open(&page.path).await?;
         if let Some(Sent { fields, button }) = &page.form {

@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use sensei_domain::{ClientId, DestinationId};
 use serde_json::json;
 
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show, text};
@@ -42,8 +43,8 @@ struct ConfirmPage {
     back: String,
 }
 
-async fn pause(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
-    let (_, destination) = below::destination(&form.viewer, &client, &destination, "Pause").await?;
+async fn pause(Ids((client, destination)): Ids<(ClientId, DestinationId)>, form: Form) -> Result<Response, Failure> {
+    let (_, destination) = below::destination(&form.viewer, client, destination, "Pause").await?;
     form.viewer
         .api
         .patch(&destination.api, &json!({"status": "paused"}))
@@ -51,9 +52,9 @@ async fn pause(Path((client, destination)): Path<(String, String)>, form: Form) 
     Ok(Redirect::to(&format!("{}?done=paused", destination.page)).into_response())
 }
 
-async fn resume(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
+async fn resume(Ids((client, destination)): Ids<(ClientId, DestinationId)>, form: Form) -> Result<Response, Failure> {
     let api = &form.viewer.api;
-    let (frame, destination) = below::destination(&form.viewer, &client, &destination, "Resume").await?;
+    let (frame, destination) = below::destination(&form.viewer, client, destination, "Resume").await?;
     // Once it is active again nobody knows since when it failed.
     let view = &destination.view;
     let since = [&view["health"]["failingSince"], &view["statusSince"]];
@@ -75,12 +76,12 @@ async fn resume(Path((client, destination)): Path<(String, String)>, form: Form)
 
 async fn ask_to_discard(
     viewer: Viewer,
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
 ) -> Result<Response, Failure> {
-    let (frame, destination) = below::destination(&viewer, &client, &destination, "Discard").await?;
+    let (frame, destination) = below::destination(&viewer, client, destination, "Discard").await?;
     Ok(show(&ConfirmPage {
         frame,
-        title: format!("Discard what is held for {}?", text(&destination.view, "name")),
+        title: format!("Discard what is held for {}?", destination.name()),
         words: "The deliveries that are held for it now are cancelled: they are not sent when it is resumed. The leads themselves stay, and \
                 other destinations get them regardless.",
         verb: "Discard what is held",
@@ -89,8 +90,8 @@ async fn ask_to_discard(
     }))
 }
 
-async fn discard(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
-    let (_, destination) = below::destination(&form.viewer, &client, &destination, "Discard").await?;
+async fn discard(Ids((client, destination)): Ids<(ClientId, DestinationId)>, form: Form) -> Result<Response, Failure> {
+    let (_, destination) = below::destination(&form.viewer, client, destination, "Discard").await?;
     form.viewer
         .api
         .post(&format!("{}/discard", destination.api), &json!({}))
@@ -100,12 +101,12 @@ async fn discard(Path((client, destination)): Path<(String, String)>, form: Form
 
 async fn ask_to_delete(
     viewer: Viewer,
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
 ) -> Result<Response, Failure> {
-    let (frame, destination) = below::destination(&viewer, &client, &destination, "Delete").await?;
+    let (frame, destination) = below::destination(&viewer, client, destination, "Delete").await?;
     Ok(show(&ConfirmPage {
         frame,
-        title: format!("Delete {}?", text(&destination.view, "name")),
+        title: format!("Delete {}?", destination.name()),
         words: "What is pending or held for it is cancelled, and no further lead is sent to it. The log of what was sent stays. Its signing \
                 secret is gone for good.",
         verb: "Delete the destination",
@@ -114,8 +115,8 @@ async fn ask_to_delete(
     }))
 }
 
-async fn delete(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
-    let (frame, destination) = below::destination(&form.viewer, &client, &destination, "Delete").await?;
+async fn delete(Ids((client, destination)): Ids<(ClientId, DestinationId)>, form: Form) -> Result<Response, Failure> {
+    let (frame, destination) = below::destination(&form.viewer, client, destination, "Delete").await?;
     form.viewer.api.delete(&destination.api).await?;
     let client = frame.client.as_ref().map_or("", |client| &client.id);
     Ok(Redirect::to(&format!("/admin/clients/{client}/destinations?done=deleted")).into_response())

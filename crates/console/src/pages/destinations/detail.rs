@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
-use sensei_domain::Timestamp;
+use sensei_domain::{ClientId, DestinationId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::health::{self, Lately};
 use super::kinds::Kind;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::moment::Moment;
 use crate::page::{Frame, show, text};
 use crate::pages::below;
 use crate::pages::retry::RetryFields;
 use crate::session::Viewer;
+use crate::shown::{LEAD_WEBHOOK, sentence};
 use crate::state::ConsoleState;
 
 /// Of the log, to tell how it did lately.
@@ -73,6 +75,8 @@ struct DetailPage {
     ordered: bool,
     has_filter: bool,
     has_template: bool,
+    /// What else its deletion does.
+    deletion: &'static str,
     updated: Option<Moment>,
 }
 
@@ -130,13 +134,13 @@ pub(super) fn before(now: Timestamp, time: Duration) -> Timestamp {
 
 async fn page(
     viewer: Viewer,
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
     Query(Done { done }): Query<Done>,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let (mut frame, destination) = below::destination(&viewer, &client, &destination, "Destination").await?;
+    let (mut frame, destination) = below::destination(&viewer, client, destination, "Destination").await?;
     let view = &destination.view;
-    let name = text(view, "name").to_owned();
+    let name = destination.name();
     let client = frame
         .client
         .as_ref()
@@ -156,7 +160,7 @@ async fn page(
         state: health::State::of(view, now),
         status: text(view, "status").to_owned(),
         aim: health::aim(view),
-        next_step: health["nextStep"].as_str().map(str::to_owned),
+        next_step: next_step(view),
         disables_at: Moment::of(&health["disablesAt"], now),
         lately: lately.unwrap_or_default(),
         retry: match retry.policy.as_str() {
@@ -177,6 +181,11 @@ async fn page(
         ordered: view["ordered"].as_bool().unwrap_or_default(),
         has_filter: !view["filter"].is_null(),
         has_template: !view["template"].is_null(),
+        deletion: if text(view, "name") == LEAD_WEBHOOK {
+            "This empties the Lead Webhook URL of the settings."
+        } else {
+            ""
+        },
         updated: Moment::of(&view["updatedAt"], now),
         frame: frame.done(done.as_deref()),
         path: destination.page.clone(),
@@ -187,12 +196,23 @@ async fn page(
     }))
 }
 
+/// What somebody can do about its state; a console has a button where the API has a status.
+fn next_step(view: &Value) -> Option<String> {
+    match text(view, "status") {
+        "paused" => Some("Press Resume: what is held is then sent.".to_owned()),
+        "disabled" => {
+            Some("Mend the receiver or its URL, then press Enable again: what is held is then sent.".to_owned())
+        }
+        _ => view["health"]["nextStep"].as_str().map(sentence),
+    }
+}
+
 async fn preview(
     viewer: Viewer,
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let (frame, destination) = below::destination(&viewer, &client, &destination, "Preview").await?;
+    let (frame, destination) = below::destination(&viewer, client, destination, "Preview").await?;
     let preview = viewer.api.get(&format!("{}/preview", destination.api)).await?;
     let preview = Preview::of(&preview);
     if headers.contains_key("hx-request") {
@@ -200,7 +220,7 @@ async fn preview(
     }
     Ok(show(&PreviewPage {
         frame,
-        name: text(&destination.view, "name").to_owned(),
+        name: destination.name(),
         path: destination.page,
         preview,
     }))

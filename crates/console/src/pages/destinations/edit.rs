@@ -4,10 +4,10 @@ mod fields;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use sensei_domain::{ClientId, DestinationId};
 use serde_json::Value;
 
 use self::fields::Fields;
@@ -16,11 +16,13 @@ use super::filter::OPERATORS;
 use super::kinds::Kind;
 use super::schema::Control;
 use crate::api::Refused;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show, show_with, text};
 use crate::pages::below;
 use crate::session::Viewer;
+use crate::shown::{LEAD_WEBHOOK, shown_name};
 use crate::state::ConsoleState;
 
 pub(crate) fn routes() -> Router<ConsoleState> {
@@ -83,7 +85,7 @@ struct CheckPart {
 }
 
 impl Subject {
-    async fn new(viewer: &Viewer, client: &str, kind: &str) -> Result<Self, Failure> {
+    async fn new(viewer: &Viewer, client: ClientId, kind: &str) -> Result<Self, Failure> {
         let kind = Kind::named(viewer, kind).await?;
         let title = format!("New {} destination", kind.name);
         let (frame, client) = Frame::below(viewer, client, "destinations", &title).await?;
@@ -99,7 +101,7 @@ impl Subject {
         })
     }
 
-    async fn saved(viewer: &Viewer, client: &str, destination: &str) -> Result<Self, Failure> {
+    async fn saved(viewer: &Viewer, client: ClientId, destination: DestinationId) -> Result<Self, Failure> {
         let (frame, destination) = below::destination(viewer, client, destination, "Change").await?;
         let kind = Kind::named(viewer, text(&destination.view, "kind")).await?;
         Ok(Self {
@@ -115,7 +117,7 @@ impl Subject {
 
     fn title(&self) -> String {
         match &self.saved {
-            Some(saved) => format!("Change {}", text(saved, "name")),
+            Some(saved) => format!("Change {}", shown_name(text(saved, "name"))),
             None => format!("New {} destination", self.kind.name),
         }
     }
@@ -128,7 +130,7 @@ impl Subject {
             is_name_fixed: self
                 .saved
                 .as_ref()
-                .is_some_and(|saved| text(saved, "name") == "lead-webhook"),
+                .is_some_and(|saved| text(saved, "name") == LEAD_WEBHOOK),
             frame: self.frame,
             kind: self.kind,
             action: self.action,
@@ -142,9 +144,13 @@ impl Subject {
         show_with(status, &page)
     }
 
-    /// Checks what a form holds; within the page that asked, or as a page.
+    /// Checks what a form holds, or shows another row of it; within the page that asked, or as a page.
     async fn check(self, form: &Form, is_part: bool) -> Result<Response, Failure> {
         let body = Fields::body(&self.kind, form, self.saved.as_ref());
+        if let Some(list) = form.more() {
+            let fields = Fields::typed(&self.kind, &body, form, None).with_more(list, form);
+            return Ok(self.show(fields, None, None));
+        }
         let api = &form.viewer.api;
         let path = format!("{}?dryRun=true", self.api);
         let answer = match &self.saved {
@@ -181,21 +187,21 @@ fn is_of_the_form(refused: &Refused) -> bool {
     )
 }
 
-async fn new(viewer: Viewer, Path((client, kind)): Path<(String, String)>) -> Result<Response, Failure> {
-    let subject = Subject::new(&viewer, &client, &kind).await?;
+async fn new(viewer: Viewer, Ids((client, kind)): Ids<(ClientId, String)>) -> Result<Response, Failure> {
+    let subject = Subject::new(&viewer, client, &kind).await?;
     let fields = Fields::new(&subject.kind);
     Ok(subject.show(fields, None, None))
 }
 
-async fn edit(viewer: Viewer, Path((client, destination)): Path<(String, String)>) -> Result<Response, Failure> {
-    let subject = Subject::saved(&viewer, &client, &destination).await?;
+async fn edit(viewer: Viewer, Ids((client, destination)): Ids<(ClientId, DestinationId)>) -> Result<Response, Failure> {
+    let subject = Subject::saved(&viewer, client, destination).await?;
     let fields = subject.saved.as_ref().map(|saved| Fields::saved(&subject.kind, saved));
     let fields = fields.ok_or(Failure::NotFound)?;
     Ok(subject.show(fields, None, None))
 }
 
-async fn create(Path((client, kind)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
-    let subject = Subject::new(&form.viewer, &client, &kind).await?;
+async fn create(Ids((client, kind)): Ids<(ClientId, String)>, form: Form) -> Result<Response, Failure> {
+    let subject = Subject::new(&form.viewer, client, &kind).await?;
     let body = Fields::body(&subject.kind, &form, None);
     match form.viewer.api.post(&subject.api, &body).await {
         Ok(made) => {
@@ -210,8 +216,8 @@ async fn create(Path((client, kind)): Path<(String, String)>, form: Form) -> Res
     }
 }
 
-async fn change(Path((client, destination)): Path<(String, String)>, form: Form) -> Result<Response, Failure> {
-    let subject = Subject::saved(&form.viewer, &client, &destination).await?;
+async fn change(Ids((client, destination)): Ids<(ClientId, DestinationId)>, form: Form) -> Result<Response, Failure> {
+    let subject = Subject::saved(&form.viewer, client, destination).await?;
     let body = Fields::body(&subject.kind, &form, subject.saved.as_ref());
     let version = subject.saved.as_ref().map(|saved| saved["version"].to_string());
     let changed = if version.as_deref() == Some(form.text("version")) {
@@ -233,19 +239,19 @@ async fn change(Path((client, destination)): Path<(String, String)>, form: Form)
 }
 
 async fn check_new(
-    Path((client, kind)): Path<(String, String)>,
+    Ids((client, kind)): Ids<(ClientId, String)>,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Failure> {
-    let subject = Subject::new(&form.viewer, &client, &kind).await?;
+    let subject = Subject::new(&form.viewer, client, &kind).await?;
     subject.check(&form, headers.contains_key("hx-request")).await
 }
 
 async fn check_change(
-    Path((client, destination)): Path<(String, String)>,
+    Ids((client, destination)): Ids<(ClientId, DestinationId)>,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Failure> {
-    let subject = Subject::saved(&form.viewer, &client, &destination).await?;
+    let subject = Subject::saved(&form.viewer, client, destination).await?;
     subject.check(&form, headers.contains_key("hx-request")).await
 }

@@ -83,6 +83,13 @@ impl FilterFields {
         }
     }
 
+    /// Gives it so many rows, at least.
+    pub(crate) fn grow(&mut self, wanted: usize) {
+        if self.rows.len() < wanted.min(MOST_ROWS) {
+            self.rows.resize(wanted.min(MOST_ROWS), Row::default());
+        }
+    }
+
     /// As the API takes it.
     pub(crate) fn to_json(&self) -> Value {
         let rows = self.rows.iter().filter(|row| !row.is_blank());

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::moment::Moment;
 use crate::page::{items, text};
+use crate::shown::sentence;
 
 /// A destination's state.
 pub(crate) struct State {
@@ -41,7 +42,7 @@ impl State {
             tone,
             icon,
             words,
-            reason: reason.map(str::to_owned),
+            reason: reason.map(sentence),
             since: Moment::of(since, now),
         }
     }
@@ -52,6 +53,8 @@ impl State {
 pub(crate) struct Lately {
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
+    /// Pending or held.
+    pub(crate) waiting: u32,
     pub(crate) last_success: Option<Moment>,
     pub(crate) next_retry: Option<Moment>,
 }
@@ -76,6 +79,7 @@ impl Lately {
                     }
                 }
                 "failed" => seen.failed += 1,
+                "pending" | "held" => seen.waiting += 1,
                 _ => {}
             }
         }
@@ -87,11 +91,13 @@ impl Lately {
         lately
     }
 
-    /// `12 of 13 arrived`.
+    /// `12 of 13 arrived, 2 waiting`.
     pub(crate) fn words(&self) -> String {
-        match self.succeeded + self.failed {
-            0 => "nothing sent".to_owned(),
-            all => format!("{} of {all} arrived", self.succeeded),
+        match (self.succeeded + self.failed, self.waiting) {
+            (0, 0) => "nothing sent".to_owned(),
+            (0, waiting) => format!("{waiting} waiting"),
+            (done, 0) => format!("{} of {done} arrived", self.succeeded),
+            (done, waiting) => format!("{} of {done} arrived, {waiting} waiting", self.succeeded),
         }
     }
 }
@@ -140,7 +146,8 @@ mod tests {
             at("succeeded", json!("2026-11-26T04:44:29.000Z"), json!(null)),
         ]});
         let lately = Lately::of(&log, now).remove("a").expect("the destination");
-        assert_eq!(lately.words(), "2 of 3 arrived");
+        assert_eq!(lately.words(), "2 of 3 arrived, 2 waiting");
+        assert_eq!(Lately::default().words(), "nothing sent");
         assert_eq!(lately.last_success.expect("one").relative, "10 minutes ago");
         assert_eq!(lately.next_retry.expect("one").relative, "in 5 minutes");
     }

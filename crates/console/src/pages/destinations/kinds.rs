@@ -2,11 +2,12 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::get;
+use sensei_domain::ClientId;
 use serde_json::Value;
 
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::page::{Frame, items, show, text};
 use crate::prose::{self, Block};
@@ -64,8 +65,8 @@ impl Kind {
     }
 }
 
-async fn page(viewer: Viewer, Path(client): Path<String>) -> Result<Response, Failure> {
-    let (frame, client) = Frame::below(&viewer, &client, "destinations", "New destination").await?;
+async fn page(viewer: Viewer, Ids(client): Ids<ClientId>) -> Result<Response, Failure> {
+    let (frame, client) = Frame::below(&viewer, client, "destinations", "New destination").await?;
     let kinds = Kind::all(&viewer).await?;
     Ok(show(&KindsPage { frame, client, kinds }))
 }

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
+use sensei_domain::ClientId;
 use serde::Deserialize;
 
 use super::detail::before;
 use super::health::{self, Lately};
 use super::kinds::Kind;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::page::{Frame, items, show, text};
 use crate::session::Viewer;
+use crate::shown::shown_name;
 use crate::state::ConsoleState;
 
 /// Of the log, to tell how destinations did lately.
@@ -51,11 +54,11 @@ struct ListPage {
 
 async fn page(
     viewer: Viewer,
-    Path(client): Path<String>,
+    Ids(client): Ids<ClientId>,
     Query(Done { done }): Query<Done>,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let (frame, client) = Frame::below(&viewer, &client, "destinations", "Destinations").await?;
+    let (frame, client) = Frame::below(&viewer, client, "destinations", "Destinations").await?;
     // A client has no more than 100.
     let path = format!("/v1/clients/{client}/destinations?limit=200");
     let (now, destinations) = (state.now(), viewer.api.get(&path).await?);
@@ -69,7 +72,7 @@ async fn page(
         let kind = text(destination, "kind");
         Row {
             id: text(destination, "id").to_owned(),
-            name: text(destination, "name").to_owned(),
+            name: shown_name(text(destination, "name")).to_owned(),
             kind: kinds.get(kind).map_or(kind, |name| *name).to_owned(),
             aim: health::aim(destination),
             state: health::State::of(destination, now),

@@ -8,6 +8,7 @@ mod shape;
 
 use serde_json::Value;
 
+use self::read::MOST_ROWS;
 pub(crate) use self::read::{config, read_rows};
 use self::shape::{Shape, fields, shape};
 use crate::api::Refused;
@@ -265,6 +266,13 @@ pub(crate) fn rows(map: &Value) -> Vec<(String, String)> {
     let entries = map.as_object().into_iter().flatten();
     let entries = entries.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
     entries.chain(vec![<(String, String)>::default(); BLANK_ROWS]).collect()
+}
+
+/// Gives a map's rows so many, at least.
+pub(crate) fn grow(rows: &mut Vec<(String, String)>, wanted: usize) {
+    if rows.len() < wanted.min(MOST_ROWS) {
+        rows.resize(wanted.min(MOST_ROWS), Default::default());
+    }
 }
 
 /// `apiKey` as people write it: API key.

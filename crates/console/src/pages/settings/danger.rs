@@ -2,11 +2,12 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use sensei_domain::ClientId;
 
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show, show_with};
@@ -28,7 +29,7 @@ struct DeletePage {
 }
 
 impl DeletePage {
-    async fn of(viewer: &Viewer, client: &str) -> Result<Self, Failure> {
+    async fn of(viewer: &Viewer, client: ClientId) -> Result<Self, Failure> {
         if !viewer.is_admin() {
             let words = "Only an admin can delete a client.";
             return Err(Failure::Forbidden(words.to_owned()));
@@ -48,12 +49,12 @@ impl DeletePage {
     }
 }
 
-async fn ask(viewer: Viewer, Path(client): Path<String>) -> Result<Response, Failure> {
-    Ok(show(&DeletePage::of(&viewer, &client).await?))
+async fn ask(viewer: Viewer, Ids(client): Ids<ClientId>) -> Result<Response, Failure> {
+    Ok(show(&DeletePage::of(&viewer, client).await?))
 }
 
-async fn delete(Path(client): Path<String>, form: Form) -> Result<Response, Failure> {
-    let mut page = DeletePage::of(&form.viewer, &client).await?;
+async fn delete(Ids(client): Ids<ClientId>, form: Form) -> Result<Response, Failure> {
+    let mut page = DeletePage::of(&form.viewer, client).await?;
     let typed = form.text("name");
     // A form is sent with its line breaks and outer spaces changed; a name has none of the first.
     if typed != page.name.trim() {

@@ -2,15 +2,16 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use sensei_domain::{KeyId, Timestamp};
+use sensei_domain::{ClientId, KeyId, Timestamp};
 use serde_json::{Value, json};
 
 use super::lead_form::host;
 use crate::api::Refused;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::moment::Moment;
@@ -83,9 +84,9 @@ pub(crate) async fn of_client(viewer: &Viewer, client: &str, now: Timestamp) -> 
     Ok(items(&keys).iter().map(|key| KeyRow::of(key, now)).collect())
 }
 
-async fn create(Path(client): Path<String>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
+async fn create(Ids(client): Ids<ClientId>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let viewer = &form.viewer;
-    let (frame, client) = Frame::below(viewer, &client, "settings", "New key").await?;
+    let (frame, client) = Frame::below(viewer, client, "settings", "New key").await?;
     let (name, kind) = (form.text("name").to_owned(), form.text("kind").to_owned());
     let body = json!({"name": name, "kind": kind, "clientId": client});
     let page = |made: Option<String>, refused: Option<Refused>| KeyPage {
@@ -109,26 +110,31 @@ async fn create(Path(client): Path<String>, headers: HeaderMap, form: Form) -> R
 
 async fn ask(
     viewer: Viewer,
-    Path((client, key)): Path<(String, String)>,
+    Ids((client, id)): Ids<(ClientId, KeyId)>,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let (frame, client) = Frame::below(&viewer, &client, "settings", "Revoke a key").await?;
+    let (frame, client) = Frame::below(&viewer, client, "settings", "Revoke a key").await?;
     let keys = of_client(&viewer, &client, state.now()).await?;
-    let key = keys.into_iter().find(|row| row.id == key).ok_or(Failure::NotFound)?;
+    let key = keys
+        .into_iter()
+        .find(|row| row.id == id.to_string())
+        .ok_or(Failure::NotFound)?;
     Ok(show(&RevokePage { frame, client, key }))
 }
 
 async fn revoke(
-    Path((client, key)): Path<(String, String)>,
+    Ids((client, id)): Ids<(ClientId, KeyId)>,
     State(state): State<ConsoleState>,
     form: Form,
 ) -> Result<Response, Failure> {
     let viewer = &form.viewer;
-    let (_, client) = Frame::below(viewer, &client, "settings", "Revoke a key").await?;
+    let (_, client) = Frame::below(viewer, client, "settings", "Revoke a key").await?;
     // One of this client's, whatever the path says.
     let keys = of_client(viewer, &client, state.now()).await?;
-    let key = keys.iter().find(|row| row.id == key).ok_or(Failure::NotFound)?;
-    let id = key.id.parse::<KeyId>().map_err(|_| Failure::NotFound)?;
+    let is_there = keys.iter().any(|row| row.id == id.to_string());
+    if !is_there {
+        return Err(Failure::NotFound);
+    }
     viewer.api.delete(&format!("/v1/keys/{id}")).await?;
     Ok(Redirect::to(&format!("/admin/clients/{client}/settings?done=revoked#keys")).into_response())
 }

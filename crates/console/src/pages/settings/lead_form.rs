@@ -2,14 +2,16 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query};
+use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use sensei_domain::ClientId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Refused;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show_with, text};
@@ -218,20 +220,28 @@ impl FormPage {
 
 async fn page(
     viewer: Viewer,
-    Path(client): Path<String>,
+    Ids(client): Ids<ClientId>,
     Query(Done { done }): Query<Done>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let (frame, client) = Frame::below(&viewer, &client, "settings", "Lead form").await?;
+    let (frame, client) = Frame::below(&viewer, client, "settings", "Lead form").await?;
     let settings = viewer.api.get(&format!("/v1/clients/{client}/settings")).await?;
     let frame = frame.done(done.as_deref());
     Ok(FormPage::of(frame, client, host(&headers), &settings, None).show())
 }
 
-async fn save(Path(client): Path<String>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
+async fn save(Ids(client): Ids<ClientId>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let viewer = &form.viewer;
-    let (frame, client) = Frame::below(viewer, &client, "settings", "Lead form").await?;
+    let (frame, client) = Frame::below(viewer, client, "settings", "Lead form").await?;
     let settings = typed(&form);
+    if form.more().is_some() {
+        let mut page = FormPage::of(frame, client, host(&headers), &settings, None);
+        let wanted = form.rows_and_one("field.name.").min(MOST_ROWS);
+        if page.rows.len() < wanted {
+            page.rows.resize(wanted, Row::default());
+        }
+        return Ok(page.show());
+    }
     match viewer
         .api
         .patch(&format!("/v1/clients/{client}/settings"), &settings)

@@ -1,21 +1,24 @@
 //! `/admin/clients/{id}/settings`: the Lead Webhook URL and what else is set of a client.
 
 mod danger;
+mod kept;
 mod keys;
 mod lead_form;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use sensei_domain::{ClientName, Faults, Timestamp, WebhookUrl};
+use sensei_domain::{ClientId, ClientName, Faults, WebhookUrl};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::kept::Kept;
 use self::keys::KeyRow;
 use crate::api::Refused;
+use crate::asked::Ids;
 use crate::failure::Failure;
 use crate::form::Form;
 use crate::page::{Frame, show, show_with, text};
@@ -66,6 +69,8 @@ struct SettingsPage {
     /// Why it isn't active.
     trouble: Option<String>,
     fields: Filled,
+    /// Where the server tells.
+    kept: Option<Kept>,
     keys: Vec<KeyRow>,
     refused: Option<Refused>,
 }
@@ -147,7 +152,7 @@ impl Filled {
 }
 
 impl Current {
-    async fn read(viewer: &Viewer, client: &str) -> Result<Self, Failure> {
+    async fn read(viewer: &Viewer, client: ClientId) -> Result<Self, Failure> {
         let frame = Frame::of_client(viewer, client, "settings").await?;
         let client = frame.client.as_ref().map_or("", |client| &client.id);
         let settings = viewer.api.get(&format!("/v1/clients/{client}/settings")).await?;
@@ -182,12 +187,12 @@ impl Current {
     async fn show(
         self,
         viewer: &Viewer,
-        now: Timestamp,
+        state: &ConsoleState,
         fields: Filled,
         refused: Option<Refused>,
     ) -> Result<Response, Failure> {
         let client = self.client();
-        let keys = keys::of_client(viewer, &client, now).await?;
+        let keys = keys::of_client(viewer, &client, state.now()).await?;
         let destination = self.destination.as_ref();
         let trouble = destination.filter(|destination| text(destination, "status") != "active");
         let status = if refused.is_some() {
@@ -201,6 +206,7 @@ impl Current {
             frame: self.frame,
             client,
             fields,
+            kept: state.retention().map(Kept::of),
             keys,
             refused,
         };
@@ -210,23 +216,23 @@ impl Current {
 
 async fn page(
     viewer: Viewer,
-    Path(client): Path<String>,
+    Ids(client): Ids<ClientId>,
     Query(Done { done }): Query<Done>,
     State(state): State<ConsoleState>,
 ) -> Result<Response, Failure> {
-    let mut current = Current::read(&viewer, &client).await?;
+    let mut current = Current::read(&viewer, client).await?;
     current.frame = current.frame.done(done.as_deref());
     let fields = Filled::of(&current);
-    current.show(&viewer, state.now(), fields, None).await
+    current.show(&viewer, &state, fields, None).await
 }
 
-async fn save(Path(client): Path<String>, State(state): State<ConsoleState>, form: Form) -> Result<Response, Failure> {
+async fn save(Ids(client): Ids<ClientId>, State(state): State<ConsoleState>, form: Form) -> Result<Response, Failure> {
     let viewer = &form.viewer;
-    let current = Current::read(viewer, &client).await?;
+    let current = Current::read(viewer, client).await?;
     let client = current.client();
     let fields = Filled::typed(&form);
     if let Some(refused) = fields.refused() {
-        return current.show(viewer, state.now(), fields, Some(refused)).await;
+        return current.show(viewer, &state, fields, Some(refused)).await;
     }
     let url = text(&current.settings, "leadWebhookUrl").to_owned();
     if fields.url.is_empty() && !url.is_empty() && !form.is_ticked("confirmed") {
@@ -246,7 +252,7 @@ async fn save(Path(client): Path<String>, State(state): State<ConsoleState>, for
     let saved = match viewer.api.patch(&path, &fields.settings(viewer)).await {
         Ok(saved) => saved,
         Err(refused) if refused.status == StatusCode::UNPROCESSABLE_ENTITY => {
-            return current.show(viewer, state.now(), fields, Some(refused)).await;
+            return current.show(viewer, &state, fields, Some(refused)).await;
         }
         Err(refused) => return Err(refused.into()),
     };

@@ -7,9 +7,10 @@ use crate::form::Form;
 use crate::page::text;
 use crate::pages::destinations::filter::FilterFields;
 use crate::pages::destinations::kinds::Kind;
-use crate::pages::destinations::schema::{self, Part};
+use crate::pages::destinations::schema::{self, Control, Part};
 use crate::pages::retry::RetryFields;
 use crate::prose::{self, Piece};
+use crate::shown::LEAD_WEBHOOK;
 
 /// The whole form.
 pub(super) struct Fields {
@@ -66,6 +67,29 @@ impl Fields {
         fields
     }
 
+    /// With another row in the list of this name.
+    #[must_use]
+    pub(super) fn with_more(mut self, list: &str, form: &Form) -> Self {
+        if list == "filter" {
+            self.filter.grow(form.rows_and_one("filter.path."));
+        }
+        let maps = self.parts.iter_mut().filter_map(|part| match part {
+            Part::Input(input) if input.name == list => match &mut input.control {
+                Control::Pairs { rows, .. } => Some(rows),
+                _ => None,
+            },
+            _ => None,
+        });
+        let slots = self.slots.iter_mut().filter_map(|slot| {
+            let is_meant = format!("template/{}", slot.name) == list;
+            slot.rows.as_mut().filter(|_| is_meant)
+        });
+        for rows in maps.chain(slots) {
+            schema::grow(rows, form.rows_and_one(&format!("{list}.key.")));
+        }
+        self
+    }
+
     fn of(kind: &Kind, view: &Value, filter: FilterFields, refused: Option<&Refused>) -> Self {
         let slots = kind.view["templateSlots"]
             .as_array()
@@ -98,7 +122,7 @@ impl Fields {
             "ordered": form.is_ticked("ordered"),
             "filter": FilterFields::typed(form).to_json(),
         });
-        if saved.is_none_or(|saved| text(saved, "name") != "lead-webhook") {
+        if saved.is_none_or(|saved| text(saved, "name") != LEAD_WEBHOOK) {
             body["name"] = form.text("name").into();
         }
         if saved.is_none() {

@@ -6,7 +6,7 @@ use super::shape::{Shape, fields, is_type, shape};
 use crate::form::Form;
 
 /// Rows that are read of a map at most.
-const MOST_ROWS: usize = 60;
+pub(super) const MOST_ROWS: usize = 60;
 
 /// Reads the config that a form holds. What is left empty is left out; with `is_change`, an optional secret that is emptied is null, since
 /// one that is left out stays.
