@@ -41,6 +41,7 @@ mod leads;
 mod live;
 mod lock;
 mod log;
+mod log_by_text;
 mod log_names;
 mod master_key;
 mod master_key_marks;
