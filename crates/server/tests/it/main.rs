@@ -8,6 +8,7 @@ mod every_kind;
 mod faults;
 mod first_start;
 mod lead_form;
+mod live;
 mod metrics;
 mod outcomes;
 mod overload;
