@@ -12,6 +12,7 @@ mod audit;
 mod capture;
 mod checkpoints;
 mod claim;
+mod client_deletion;
 mod clients;
 mod connection;
 mod dead_leases;
