@@ -16,6 +16,7 @@ mod m20261126_000005_form_gate;
 mod m20261126_000006_rollups;
 mod m20261126_000007_search;
 mod m20261126_000008_frame_ancestors;
+mod m20261126_000009_short_words;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000006_rollups::Migration),
             Box::new(m20261126_000008_frame_ancestors::Migration),
             Box::new(m20261126_000007_search::Migration),
+            Box::new(m20261126_000009_short_words::Migration),
         ]
     }
 }

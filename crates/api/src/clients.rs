@@ -239,7 +239,8 @@ async fn change(
 
 /// Delete a client
 ///
-/// With all it has: leads, deliveries, destinations and keys. Takes an admin's key.
+/// With all it has: leads, deliveries, destinations and keys. Takes an admin's key. Of very many leads it takes longer than a request may, and goes
+/// on by itself: call again to see whether the client is gone (`404`).
 #[utoipa::path(delete, path = "/v1/clients/{clientId}", tag = "clients", operation_id = "deleteClient",
     params(("clientId" = Uuid, Path, description = "The client")),
     responses((status = NO_CONTENT, description = "The client is gone")))]

@@ -1,11 +1,11 @@
 //! What happens, as it happens: one task reads for all streams of this process, and makes each event once.
 //!
-//! Twice a second it reads what is new of the clients that somebody looks at, all of them in one read a table, and how the deliveries are now
+//! Four times a second it reads what is new of the clients that somebody looks at, all of them in one read a table, and how the deliveries are now
 //! that weren't done when they were last seen. What it makes of that is one piece of text a client, which all streams of this client share.
 //! Capture and delivery never wait for it: they know nothing of it. A stream that can't keep up misses a piece, is ended, and begins anew where
 //! it was.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,14 +20,16 @@ use tokio_util::sync::CancellationToken;
 use crate::leads::LeadView;
 use crate::logged_delivery::LoggedDeliveryView;
 
-/// How often is looked. Something is shown within a second.
-const EVERY: Duration = Duration::from_millis(400);
-/// How far back is looked for what was committed out of the order of ids: a moment where all is written by this process, and as long as a
-/// commit takes at most where others write too.
+/// How often is looked. Something is shown within a second, the page's own pace included.
+const EVERY: Duration = Duration::from_millis(250);
+/// How far back is looked for what was committed out of the order of ids: a moment where all is written by this process, and as far as clocks
+/// may differ where others write too.
 const BACK: Duration = Duration::from_secs(2);
 const BACK_IF_SHARED: Duration = Duration::from_secs(6);
-/// When so many leads wait to be written, they may be as old as those that others write.
-const MANY_WAIT: u64 = 200;
+/// Every so many rounds it is looked for as far back as a commit may take: it waits for another one, and each is given up after ten seconds.
+/// A delivery made before, and done soon after, is found as well.
+const FAR: u32 = 8;
+const FAR_BACK: Duration = Duration::from_secs(25);
 /// What was seen is remembered for longer than is looked back.
 const REMEMBERED: Duration = Duration::from_mins(1);
 /// Deliveries that aren't done yet are looked at for as long as they are among so many.
@@ -39,7 +41,7 @@ const PIECES: usize = 16;
 /// A stream that was away for longer shows the page anew.
 const LONGEST_AWAY: Duration = Duration::from_hours(1);
 /// As does one that has missed more.
-const MOST_MISSED: u32 = 2_000;
+const MOST_MISSED: u32 = 5_000;
 
 /// The streams of this process. A cheap handle.
 #[derive(Clone, Debug, Default)]
@@ -110,22 +112,27 @@ impl Live {
     async fn read(self, store: Store) {
         let mut outcomes = store.outcomes();
         let mut seen = Seen::default();
-        let mut from = floor(&store);
+        let (mut near, mut far) = (store.now(), store.now());
+        let mut rounds = 1_u32;
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let Some(clients) = self.clients() else { return };
-            let next = floor(&store);
+            let now = store.now();
+            let is_far = rounds.is_multiple_of(FAR);
+            let from = floor(&store, near);
             let touched = outcomes.take().into_iter();
             let touched =
                 touched.filter(|outcome| outcome.client_id.is_none_or(|of| clients.binary_search(&of).is_ok()));
             seen.touched.extend(touched.map(|outcome| outcome.delivery_id));
-            match seen.look(&store, &clients, from).await {
+            match seen.look(&store, &clients, from, back(far, FAR_BACK), is_far).await {
                 Ok(changes) => {
+                    self.tell(changes.into_pieces(Position(from), &clients));
                     // What is read in the next round begins here.
-                    self.tell(changes.into_pieces(Position(from)));
-                    from = next;
+                    near = now;
+                    far = if is_far { now } else { far };
+                    rounds = rounds.wrapping_add(1);
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
@@ -146,12 +153,13 @@ impl Live {
     }
 }
 
-/// What is committed from now on has ids from then on.
-fn floor(store: &Store) -> Timestamp {
-    let is_slow = store.is_shared() || store.counts().leads_waiting > MANY_WAIT;
-    let back = if is_slow { BACK_IF_SHARED } else { BACK };
-    let back = i64::try_from(back.as_millis()).unwrap_or(0);
-    Timestamp::from_millis(store.now().as_millis() - back)
+/// What is committed after this moment has ids from then on, unless its commit took long.
+fn floor(store: &Store, at: Timestamp) -> Timestamp {
+    back(at, if store.is_shared() { BACK_IF_SHARED } else { BACK })
+}
+
+fn back(at: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() - i64::try_from(by.as_millis()).unwrap_or(0))
 }
 
 /// What was shown already.
@@ -161,14 +169,29 @@ struct Seen {
     deliveries: HashMap<DeliveryId, (Sighting, Instant)>,
     /// Outcomes were stored of these.
     touched: Vec<DeliveryId>,
+    /// Who was looked at in the last round.
+    clients: Vec<ClientId>,
 }
 
 impl Seen {
-    async fn look(&mut self, store: &Store, clients: &[ClientId], from: Timestamp) -> Result<Changes, StoreError> {
+    /// What is new since `from`, and, where it is looked far back, since `far`.
+    async fn look(
+        &mut self,
+        store: &Store,
+        clients: &[ClientId],
+        from: Timestamp,
+        far: Timestamp,
+        is_far: bool,
+    ) -> Result<Changes, StoreError> {
         let now = Instant::now();
         let mut changes = Changes::default();
-        let leads = store.leads_since(clients, from, MOST).await?;
+        let mut leads = store.leads_since(clients, from, MOST).await?;
         let mut sightings = store.sightings_since(clients, from, MOST).await?;
+        // Some that nobody has seen may be among those that aren't read.
+        changes.is_too_much = leads.len() >= MOST as usize || sightings.len() >= MOST as usize;
+        if is_far || clients.iter().any(|client| self.clients.binary_search(client).is_err()) {
+            self.look_far(store, clients, far, &mut leads, &mut sightings).await?;
+        }
         let mut watched = self.watched(clients);
         watched.extend(self.touched.iter().copied());
         for some in watched.chunks(WATCHED) {
@@ -187,6 +210,7 @@ impl Seen {
         changes.add(store, new, changed.collect()).await?;
         // Only now: what could not be read is read again.
         self.touched.clear();
+        self.clients = clients.to_vec();
         self.leads.extend(leads.into_iter().map(|(_, id)| (id, now)));
         let sightings = sightings.into_iter().map(|sighting| (sighting.id, (sighting, now)));
         self.deliveries.extend(sightings);
@@ -194,6 +218,35 @@ impl Seen {
         self.deliveries
             .retain(|_, (_, at)| now.duration_since(*at) < REMEMBERED);
         Ok(changes)
+    }
+
+    /// Adds what is new since long ago. Of a client who wasn't looked at before all that is known already: it was there before somebody looked.
+    async fn look_far(
+        &mut self,
+        store: &Store,
+        clients: &[ClientId],
+        far: Timestamp,
+        leads: &mut Vec<(ClientId, LeadId)>,
+        sightings: &mut Vec<Sighting>,
+    ) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let near = leads.iter().map(|(_, id)| *id).collect::<HashSet<_>>();
+        for (client, id) in store.leads_since(clients, far, MOST).await? {
+            if self.clients.binary_search(&client).is_ok() {
+                leads.push((client, id));
+            } else if !near.contains(&id) {
+                self.leads.insert(id, now);
+            }
+        }
+        let near = sightings.iter().map(|sighting| sighting.id).collect::<HashSet<_>>();
+        for sighting in store.sightings_since(clients, far, MOST).await? {
+            if self.clients.binary_search(&sighting.client_id).is_ok() {
+                sightings.push(sighting);
+            } else if !near.contains(&sighting.id) {
+                self.deliveries.insert(sighting.id, (sighting, now));
+            }
+        }
+        Ok(())
     }
 
     /// The newest that weren't done when they were last seen.
@@ -212,6 +265,8 @@ impl Seen {
 /// Events to be told, by client, the leads first.
 #[derive(Default)]
 struct Changes {
+    /// Whoever looks is to show all anew.
+    is_too_much: bool,
     events: BTreeMap<ClientId, Vec<(&'static str, String)>>,
 }
 
@@ -237,7 +292,11 @@ impl Changes {
     }
 
     /// Each client's events as its streams carry them.
-    fn into_pieces(self, position: Position) -> BTreeMap<ClientId, String> {
+    fn into_pieces(self, position: Position, clients: &[ClientId]) -> BTreeMap<ClientId, String> {
+        if self.is_too_much {
+            let pieces = clients.iter().map(|client| (*client, reset(position)));
+            return pieces.collect();
+        }
         let token = position.to_token();
         let pieces = self.events.into_iter().map(|(client, events)| {
             let mut piece = String::new();
@@ -253,17 +312,33 @@ impl Changes {
 
 /// What a stream begins with that was at this position before: what it missed, or, when that is too much, that it is to show all anew.
 pub(crate) async fn missed(store: &Store, client: ClientId, position: Option<Position>) -> Result<Bytes, StoreError> {
-    let now = floor(store);
+    told_since(store, client, position, FAR_BACK).await
+}
+
+/// What a stream begins with that wasn't there before: what came a little before, since the page it is for was made a moment ago.
+pub(crate) async fn begun(store: &Store, client: ClientId) -> Result<Bytes, StoreError> {
+    told_since(store, client, Some(Position(floor(store, store.now()))), Duration::ZERO).await
+}
+
+/// What happened since a position, and of what is older by `late` at most what may have been committed since.
+async fn told_since(
+    store: &Store,
+    client: ClientId,
+    position: Option<Position>,
+    late: Duration,
+) -> Result<Bytes, StoreError> {
+    let now = floor(store, store.now());
     let Some(Position(since)) = position.filter(|Position(since)| now.since(*since) < LONGEST_AWAY) else {
-        return Ok(reset(now));
+        return Ok(Bytes::from(reset(Position(now))));
     };
+    let earlier = back(since, late);
     let (leads, mut sightings) = (
-        store.leads_since(&[client], since, MOST_MISSED).await?,
-        store.sightings_since(&[client], since, MOST_MISSED).await?,
+        store.leads_since(&[client], earlier, MOST_MISSED).await?,
+        store.sightings_since(&[client], earlier, MOST_MISSED).await?,
     );
     let most = MOST_MISSED as usize;
     if leads.len() >= most || sightings.len() >= most {
-        return Ok(reset(now));
+        return Ok(Bytes::from(reset(Position(now))));
     }
     sightings.extend(store.retries_since(client, since).await?);
     let mut ids = sightings.into_iter().map(|sighting| sighting.id).collect::<Vec<_>>();
@@ -272,15 +347,10 @@ pub(crate) async fn missed(store: &Store, client: ClientId, position: Option<Pos
     let mut changes = Changes::default();
     let leads = leads.into_iter().map(|(_, id)| id).collect();
     changes.add(store, leads, ids).await?;
-    let piece = changes.into_pieces(Position(since)).remove(&client);
+    let piece = changes.into_pieces(Position(since), &[client]).remove(&client);
     // Also of nothing: who is cut off before the first event is to come back with a position.
     let piece = piece.unwrap_or_default() + &at(Position(since.min(now)));
     Ok(Bytes::from(piece))
-}
-
-/// Where a stream begins that wasn't there before: a little back, since the page it is for was made a moment ago.
-pub(crate) fn beginning(store: &Store) -> Position {
-    Position(floor(store))
 }
 
 /// An event without data tells the position alone: a browser keeps it, and shows nothing.
@@ -288,16 +358,25 @@ fn at(position: Position) -> String {
     format!("id: {}\n\n", position.to_token())
 }
 
-fn reset(now: Timestamp) -> Bytes {
-    Bytes::from(format!(
-        "event: reset\nid: {}\ndata: {{}}\n\n",
-        Position(now).to_token()
-    ))
+fn reset(position: Position) -> String {
+    format!("event: reset\nid: {}\ndata: {{}}\n\n", position.to_token())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_too_much_everybody_is_told_to_begin_anew() {
+        let now = Timestamp::from_millis(1_732_444_200_123);
+        let clients = [ClientId::new(now), ClientId::new(now)];
+        let mut changes = Changes::default();
+        changes.push(clients[0], "lead", &"some");
+        changes.is_too_much = true;
+        let pieces = changes.into_pieces(Position(now), &clients);
+        let anew = reset(Position(now));
+        assert_eq!(pieces, clients.map(|client| (client, anew.clone())).into());
+    }
 
     #[test]
     fn a_position_is_read_as_it_is_written_and_nothing_else_is_one() {

@@ -53,11 +53,13 @@ async fn stream(
     state.client(client).await?;
     // Before what was missed is read: what happens meanwhile isn't lost.
     let receiver = state.live().listen(state.store(), client);
-    let position = match headers.get("last-event-id") {
-        Some(token) => token.to_str().ok().and_then(Position::from_token),
-        None => Some(live::beginning(state.store())),
+    let first = match headers.get("last-event-id") {
+        Some(token) => {
+            let position = token.to_str().ok().and_then(Position::from_token);
+            live::missed(state.store(), client, position).await?
+        }
+        None => live::begun(state.store(), client).await?,
     };
-    let first = live::missed(state.store(), client, position).await?;
     let mut again = tokio::time::interval_at(Instant::now() + LOOKED_AGAIN, LOOKED_AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let listener = Listener {

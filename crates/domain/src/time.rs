@@ -113,6 +113,12 @@ impl ManualClock {
     pub fn advance(&self, duration: Duration) {
         self.0.store(self.now().after(duration).as_millis(), Ordering::SeqCst);
     }
+
+    /// Puts the clock back, as somebody may who finds it wrong.
+    pub fn put_back(&self, duration: Duration) {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_sub(millis, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

@@ -1,4 +1,4 @@
-//! Clients: created, read, renamed, deleted with everything of theirs.
+//! Clients: created, read, renamed.
 //!
 //! Whoever changes a client or its destinations locks the client's row first, and capture reads it
 //! under a shared lock, so a change comes wholly before a capture or wholly after it.
@@ -6,19 +6,17 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    ActiveValue, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
-use sensei_domain::{ClientId, ClientName, DestinationId, Timestamp, WebhookUrl};
+use sensei_domain::{ClientId, ClientName, Timestamp, WebhookUrl};
 use uuid::Uuid;
 
 use crate::audit::{self, Actor};
 use crate::entities::clients::{self, Column};
-use crate::entities::destinations;
 use crate::error::{ChangeError, StoreError};
 use crate::idempotency::{self, Answer, KeyedRequest, Once};
 use crate::keys::{self, CreatedKey, KeyKind, NewKey, Scope};
-use crate::lead_words;
 use crate::records::{Client, Page};
 use crate::settings::{self, Settings, SettingsChange};
 use crate::store::{Shared, Store};
@@ -149,58 +147,7 @@ impl Store {
         }
         Ok(Some(client(row)))
     }
-
-    /// Deletes a client and everything of it: leads, events, deliveries, attempts, destinations, keys.
-    /// The audit log stays. False when there is no such client.
-    pub async fn delete_client(&self, id: ClientId, actor: &Actor) -> Result<bool, StoreError> {
-        let transaction = self.connections().begin_long().await?;
-        if lock(&transaction, id).await?.is_none() {
-            return Ok(false);
-        }
-        let destinations = destinations::Entity::find()
-            .filter(destinations::Column::ClientId.eq(id.as_uuid()))
-            .filter(destinations::Column::DeletedAt.is_null())
-            .all(&transaction)
-            .await?;
-        lead_words::remove_all_of(&transaction, id).await?;
-        let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES);
-        for sql in [DELETE_RECOVERIES].iter().chain(&locking).chain(DELETIONS) {
-            let values = [id.as_uuid().into()];
-            let statement = Statement::from_sql_and_values(transaction.get_database_backend(), *sql, values);
-            transaction.execute_raw(statement).await?;
-        }
-        audit::log(&transaction, self.now(), actor, "client.deleted", Some(id), id).await?;
-        transaction.commit().await?;
-        self.shared().keys.forget_client(id);
-        self.shared()
-            .changed(destinations.into_iter().map(|row| DestinationId::from_uuid(row.id)));
-        Ok(true)
-    }
 }
-
-/// Before the deliveries, as a recovery's step locks its own row before theirs.
-const DELETE_RECOVERIES: &str = "DELETE FROM recoveries WHERE client_id = $1";
-/// Who records an attempt locks its delivery first, so nobody adds one after this. In the order of ids, as
-/// everybody does who locks several.
-const LOCK_DELIVERIES: &str =
-    "SELECT count(*) FROM (SELECT id FROM deliveries WHERE client_id = $1 ORDER BY id FOR UPDATE) AS locked";
-/// Everything of a client, each by an index.
-const DELETIONS: &[&str] = &[
-    "DELETE FROM attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE client_id = $1)",
-    "DELETE FROM checkpoints WHERE delivery_id IN (SELECT id FROM deliveries WHERE client_id = $1)",
-    "DELETE FROM events WHERE id IN (SELECT event_id FROM deliveries WHERE client_id = $1)",
-    "DELETE FROM deliveries WHERE client_id = $1",
-    "DELETE FROM events WHERE lead_id IN (SELECT id FROM leads WHERE client_id = $1)",
-    "DELETE FROM leads WHERE client_id = $1",
-    "DELETE FROM suspected_leads WHERE client_id = $1",
-    "DELETE FROM idempotency_keys WHERE client_id = $1",
-    "DELETE FROM api_keys WHERE client_id = $1",
-    "DELETE FROM rollups WHERE client_id = $1",
-    "DELETE FROM destination_health WHERE client_id = $1",
-    "DELETE FROM recoveries WHERE client_id = $1",
-    "DELETE FROM destinations WHERE client_id = $1",
-    "DELETE FROM clients WHERE id = $1",
-];
 
 async fn create(
     transaction: &DatabaseTransaction,

@@ -12,6 +12,10 @@ use crate::deliveries::first_id;
 use crate::error::StoreError;
 use crate::store::Store;
 
+/// A follower that is further than it may be by more than this goes back: the clock was. Less is made up for by what is waited for, and
+/// processes may differ by as much.
+pub(crate) const CLOCK_TOLERANCE_MILLIS: i64 = 5_000;
+
 /// A follower's position: until when, in milliseconds, it has read everything.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Position {
@@ -42,7 +46,7 @@ impl Position {
         in_time(connection.execute_raw(insert)).await.map(drop)
     }
 
-    /// Goes on. False if it isn't there any more, and nothing of this transaction must be committed.
+    /// Goes on, or back. False if it isn't there any more, and nothing of this transaction must be committed.
     pub(crate) async fn go_on(self, transaction: &DatabaseTransaction, from: i64, to: i64) -> Result<bool, DbErr> {
         let sql = "UPDATE store_facts SET value = $1 WHERE name = $2 AND value = $3";
         let values: [Value; 3] = [to.to_string().into(), self.name.into(), from.to_string().into()];

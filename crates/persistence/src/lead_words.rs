@@ -16,16 +16,28 @@ use crate::words::words;
 
 /// Leads of a client whose words are removed at once.
 const REMOVED_AT_ONCE: u32 = 500;
-/// Whoever changes the index holds this on PostgreSQL. "words" in ASCII.
+/// Whoever changes the index holds this on PostgreSQL: who removes words together with others, who adds some alone. "words" in ASCII.
 const LOCK: i64 = 0x77_6f72_6473;
 
-/// Nobody else changes the index until the transaction ends. Before leads are changed whose words are removed.
+/// Nobody adds words until the transaction ends. Before anything else is locked, since a step of the follower may have to be waited for, and
+/// before leads are read whose words are removed.
 pub(crate) async fn lock(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        let sql = format!("SELECT pg_advisory_xact_lock({LOCK})");
+        let sql = format!("SELECT pg_advisory_xact_lock_shared({LOCK})");
         transaction.execute_unprepared(&sql).await?;
     }
     Ok(())
+}
+
+/// Nobody else changes the index until the transaction ends. False, at once, if somebody does: those who remove words wait for nobody who waits himself.
+pub(crate) async fn try_lock_alone(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
+    let backend = transaction.get_database_backend();
+    if backend != DatabaseBackend::Postgres {
+        return Ok(true);
+    }
+    let lock = Statement::from_string(backend, format!("SELECT pg_try_advisory_xact_lock({LOCK})"));
+    let row = transaction.query_one_raw(lock).await?;
+    row.map_or(Ok(false), |row| row.try_get_by_index(0))
 }
 
 /// Removes the words of these leads, which are as they were when they were captured.
@@ -53,7 +65,6 @@ pub(crate) async fn remove(transaction: &DatabaseTransaction, rows: &[Model]) ->
 
 /// Removes the words of all of a client's leads.
 pub(crate) async fn remove_all_of(transaction: &DatabaseTransaction, client: ClientId) -> Result<(), DbErr> {
-    lock(transaction).await?;
     let backend = transaction.get_database_backend();
     if backend == DatabaseBackend::Postgres {
         let sql = "DELETE FROM lead_words WHERE client_id = $1";

@@ -34,6 +34,7 @@ impl Store {
     pub async fn erase_lead(&self, client: ClientId, id: LeadId, actor: &Actor) -> Result<bool, StoreError> {
         let now = self.now();
         let transaction = self.connections().begin().await?;
+        lead_words::lock(&transaction).await?;
         if clients::lock(&transaction, client).await?.is_none() {
             return Ok(false);
         }
@@ -44,7 +45,6 @@ impl Store {
         if found.erased_at.is_some() {
             return Ok(true);
         }
-        lead_words::lock(&transaction).await?;
         lead_words::remove(&transaction, std::slice::from_ref(&found)).await?;
         deliveries::cancel(&transaction, "lead_id", found.id, now).await?;
         let sql = "UPDATE leads SET name = '', email = '', phone = NULL, message = NULL, session_id = NULL, \

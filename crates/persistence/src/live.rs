@@ -161,7 +161,7 @@ impl Store {
         rows.collect()
     }
 
-    /// Deliveries of these clients made since then, or done since then long after they were made, at most so many of either.
+    /// Deliveries of these clients made since then, or done since then more than five seconds after they were made, at most so many of either.
     pub async fn sightings_since(
         &self,
         clients: &[ClientId],

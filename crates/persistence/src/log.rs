@@ -17,15 +17,12 @@ use crate::entities::{attempts, destinations, events};
 use crate::error::StoreError;
 use crate::log_names::padded;
 use crate::records::{Attempt, Delivery, Page};
-use crate::search::LeadFilter;
 use crate::store::Store;
 
 /// Rows of the log that are looked through at once.
 const WINDOW: u64 = 2_000;
 /// No further window is begun after this. A page has 50 ms; what is found must be read as well.
 const LOOKED_FOR: Duration = Duration::from_millis(15);
-/// Leads that a text is looked for in the deliveries of.
-const LEADS_OF_A_PAGE: usize = 500;
 
 /// Which deliveries of a client's log; what is `None` doesn't matter.
 #[derive(Debug, Clone, Default)]
@@ -211,36 +208,6 @@ impl Store {
         }
     }
 
-    /// Deliveries of leads with a text in them. When there are more such leads, those deliveries are shown that are newer than the
-    /// oldest of these leads, and the next page goes on there.
-    async fn rows_by_text(
-        &self,
-        client: ClientId,
-        filter: &LogFilter,
-        text: &str,
-        page: Page,
-    ) -> Result<Found, StoreError> {
-        let leads = self
-            .leads_with(client, text, &LeadFilter::default(), page.before, LEADS_OF_A_PAGE)
-            .await?;
-        let (end, limit) = (leads.next, page.limit + 1);
-        let mut rows = match padded(leads.rows.into_iter().map(|row| row.id).collect()) {
-            None => Vec::new(),
-            Some(ids) => {
-                let query = log_query(client, filter, &Of::Leads(ids), end, Page { limit, ..page });
-                query.all(&self.connections().reader).await?
-            }
-        };
-        let wanted = page.limit as usize;
-        let next = if rows.len() > wanted {
-            rows.truncate(wanted);
-            rows.last().map(|row| row.id)
-        } else {
-            end
-        };
-        Ok(Found { rows, next })
-    }
-
     /// The deliveries that an id is of: their own, their lead's or their event's.
     async fn ids_of(&self, client: ClientId, id: Uuid) -> Result<Vec<Uuid>, StoreError> {
         let reader = &self.connections().reader;
@@ -282,9 +249,9 @@ pub(crate) const PENDING: &str = "SELECT id FROM deliveries WHERE state = 'pendi
     (SELECT id FROM destinations WHERE client_id = $1 AND deleted_at IS NULL) LIMIT $2";
 
 /// What a search in the log came to.
-struct Found {
-    rows: Vec<Model>,
-    next: Option<Uuid>,
+pub(crate) struct Found {
+    pub(crate) rows: Vec<Model>,
+    pub(crate) next: Option<Uuid>,
 }
 
 /// Among which deliveries is looked.
@@ -293,8 +260,6 @@ pub(crate) enum Of {
     All,
     /// These.
     Ids(Vec<Uuid>),
-    /// Those of these leads.
-    Leads(Vec<Uuid>),
 }
 
 impl LogFilter {
@@ -336,11 +301,15 @@ pub(crate) fn log_query(
     let mut query = match of {
         Of::All => deliveries::query(client, filter.delivery, page),
         Of::Ids(ids) => deliveries::query_by(Column::Id, ids, client, filter.delivery, page),
-        Of::Leads(ids) => deliveries::query_by(Column::LeadId, ids, client, filter.delivery, page),
     };
     if let Some(end) = window_end {
         query = query.filter(Column::Id.gte(end));
     }
+    looked_for(query, filter)
+}
+
+/// With the conditions that no index serves.
+pub(crate) fn looked_for(mut query: Select<Entity>, filter: &LogFilter) -> Select<Entity> {
     if let Some(kind) = &filter.kind {
         let of_kind = Query::select()
             .expr(Expr::val(1))

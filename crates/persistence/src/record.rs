@@ -57,17 +57,18 @@ impl Recordings {
     /// The quick way, if there is one: `None`, and nothing is written, where a row isn't as it was.
     async fn write_known(&self, known: &[(&Recording, KnownRow)]) -> Result<Option<bool>, DbErr> {
         let (connections, facts) = (&self.shared.connections, known::facts(known));
+        let now = self.shared.clock.now();
         if !connections.is_sqlite()
             && let Some(healthy) = self.shared.failing.all_well(&facts)
         {
-            match known::write_at_once(&connections.committer, known, healthy).await? {
+            match known::write_at_once(&connections.committer, known, healthy, now).await? {
                 Written::All => return Ok(Some(false)),
                 Written::Others => return Ok(None),
                 Written::Nothing => {}
             }
         }
         let transaction = connections.begin_batch().await?;
-        if !known::write(&transaction, known).await? {
+        if !known::write(&transaction, known, now).await? {
             transaction.rollback().await?;
             return Ok(None);
         }
@@ -91,7 +92,7 @@ impl Batched for Recordings {
         }
         let transaction = self.shared.connections.begin_batch().await?;
         let mut rows = read::lock_deliveries(&transaction, items).await?;
-        let facts = read::write(&transaction, items, &mut rows).await?;
+        let facts = read::write(&transaction, items, &mut rows, self.shared.clock.now()).await?;
         let is_urgent = health::note(&transaction, &self.shared, &facts).await?;
         transaction.commit().await?;
         Ok(is_urgent)

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::connection::in_time;
 use crate::deliveries::first_id;
 use crate::error::StoreError;
-use crate::follow::{DELIVERY_BEHIND, LEAD_BEHIND, Position};
+use crate::follow::{CLOCK_TOLERANCE_MILLIS, DELIVERY_BEHIND, LEAD_BEHIND, Position};
 use crate::live::LATE_MILLIS;
 use crate::multi_row::{Sql, Table, chunks};
 use crate::store::Store;
@@ -27,8 +27,9 @@ pub(crate) const TOOK_BOUNDS: [u64; 19] = [
     1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 750, 1_000, 2_000, 3_500, 5_000, 10_000,
 ];
 pub(crate) const SLOTS: usize = TOOK_BOUNDS.len() + 1;
-/// What is older than this is committed: a commit is given up after ten seconds.
-const SETTLED: Duration = Duration::from_secs(15);
+/// What is older than this is committed: a commit is given up after ten seconds, what is done is done [five seconds](crate::record) before that at most,
+/// and another process's clock may be behind as much.
+const SETTLED: Duration = Duration::from_secs(25);
 /// Rows of a table that one step adds up, or a few more.
 const STEP: i64 = 4_000;
 /// How often is looked when there is nothing to do.
@@ -229,6 +230,9 @@ impl Store {
             ROLLED_UP.begin(&self.connections().writer, begin).await?;
             return Ok(true);
         };
+        if from > until + CLOCK_TOLERANCE_MILLIS {
+            return self.count_anew(from, until).await;
+        }
         if from >= until {
             return Ok(false);
         }
@@ -247,6 +251,21 @@ impl Store {
         }
         in_time(transaction.commit()).await?;
         Ok(to < until)
+    }
+
+    /// Goes back, since the clock was put back: more may come of a time that is added up. What was counted of it is counted anew.
+    async fn count_anew(&self, from: i64, until: i64) -> Result<bool, StoreError> {
+        let to = until - until.rem_euclid(BUCKET_MILLIS);
+        let transaction = self.connections().begin().await?;
+        if !ROLLED_UP.go_on(&transaction, from, to).await? {
+            transaction.rollback().await?;
+            return Ok(true);
+        }
+        let sql = "DELETE FROM rollups WHERE at >= $1";
+        let counted = Statement::from_sql_and_values(transaction.get_database_backend(), sql, [to.into()]);
+        in_time(transaction.execute_raw(counted)).await?;
+        in_time(transaction.commit()).await?;
+        Ok(true)
     }
 
     /// Until when everything is added up; `None` before the first step.

@@ -17,7 +17,7 @@ use crate::connection::in_time;
 use crate::deliveries::{first_id, first_id_after, first_id_since};
 use crate::entities::leads::{Column, Entity, Model};
 use crate::error::StoreError;
-use crate::follow::{LEAD_BEHIND, Position};
+use crate::follow::{CLOCK_TOLERANCE_MILLIS, LEAD_BEHIND, Position, millis_of};
 use crate::lead_words::{self, client_word, words_of};
 use crate::leads;
 use crate::records::{Lead, Page};
@@ -164,16 +164,17 @@ impl Store {
                 return Ok(LeadsFound { rows, next: looked_at });
             }
         }
-        let mut behind = before.filter(|before| *before < indexed);
+        // Some that are newer may be in the index by now; they were looked through.
+        let mut behind = before.map_or(indexed, |before| before.min(indexed));
         if let Some(until) = filter.until.map(first_id_after) {
-            behind = Some(behind.map_or(until, |behind| behind.min(until)));
+            behind = behind.min(until);
         }
         let since = filter.since.map_or(Uuid::nil(), first_id_since);
         let at_once = FOUND_AT_ONCE.min(most + 1);
         loop {
             let ids = self.indexed_with(client, &wanted, behind, at_once).await?;
             let is_last = ids.len() < at_once || ids.last().is_some_and(|last| *last < since);
-            behind = ids.last().copied();
+            behind = ids.last().copied().unwrap_or(behind);
             let query = Entity::find().filter(Column::Id.is_in(padded_in_order(&ids)));
             let read = query.all(&self.connections().reader).await?;
             let mut read = read.into_iter().map(|row| (row.id, row)).collect::<HashMap<_, _>>();
@@ -189,7 +190,7 @@ impl Store {
                 }
             }
             if is_last || begun.elapsed() > LOOKED_FOR {
-                let next = behind.filter(|_| !is_last);
+                let next = (!is_last).then_some(behind);
                 return Ok(LeadsFound { rows, next });
             }
         }
@@ -200,7 +201,7 @@ impl Store {
         &self,
         client: ClientId,
         wanted: &Wanted,
-        behind: Option<Uuid>,
+        behind: Uuid,
         most: usize,
     ) -> Result<Vec<Uuid>, DbErr> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -210,16 +211,12 @@ impl Store {
             let values: [Value; 4] = [
                 postgres_query(wanted).into(),
                 client.as_uuid().into(),
-                behind.unwrap_or(Uuid::max()).into(),
+                behind.into(),
                 most.into(),
             ];
             Statement::from_sql_and_values(backend, POSTGRES, values)
         } else {
-            let values: [Value; 3] = [
-                sqlite_query(client, wanted).into(),
-                behind.unwrap_or(Uuid::max()).into(),
-                most.into(),
-            ];
+            let values: [Value; 3] = [sqlite_query(client, wanted).into(), behind.into(), most.into()];
             Statement::from_sql_and_values(backend, SQLITE, values)
         };
         let rows = reader.query_all_raw(statement).await?;
@@ -240,6 +237,9 @@ impl Store {
             INDEXED.begin(&self.connections().writer, begin).await?;
             return Ok(true);
         };
+        if from > until + CLOCK_TOLERANCE_MILLIS {
+            return self.index_less(from, until).await;
+        }
         if from >= until {
             return Ok(false);
         }
@@ -247,8 +247,8 @@ impl Store {
         let end = self.made_behind(LEAD_BEHIND, from, STEP).await?;
         let to = end.map_or(until, |end| end.clamp(from + 1, until));
         let transaction = self.connections().begin().await?;
-        lead_words::lock(&transaction).await?;
-        if !INDEXED.go_on(&transaction, from, to).await? {
+        // Whoever else is at work is soon done.
+        if !lead_words::try_lock_alone(&transaction).await? || !INDEXED.go_on(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(true);
         }
@@ -262,8 +262,38 @@ impl Store {
         in_time(transaction.commit()).await?;
         Ok(to < until)
     }
+
+    /// Goes back, since the clock was put back: leads with smaller ids than are in the index may come. True when it isn't far enough yet.
+    async fn index_less(&self, from: i64, until: i64) -> Result<bool, StoreError> {
+        let transaction = self.connections().begin().await?;
+        let backend = transaction.get_database_backend();
+        let mut to = until;
+        if backend == DatabaseBackend::Sqlite {
+            // Numbers are in the order of ids: before others come between them, the newest go.
+            let values: [Value; 2] = [first_id(from).into(), STEP.into()];
+            let newest = Statement::from_sql_and_values(backend, LEAD_BEFORE, values);
+            if let Some(row) = transaction.query_one_raw(newest).await? {
+                to = millis_of(row.try_get_by_index(0)?).clamp(until, from - 1);
+            }
+        }
+        if !lead_words::try_lock_alone(&transaction).await? || !INDEXED.go_on(&transaction, from, to).await? {
+            transaction.rollback().await?;
+            return Ok(true);
+        }
+        if backend == DatabaseBackend::Sqlite {
+            let query = Entity::find()
+                .filter(Column::Id.gte(first_id(to)))
+                .filter(Column::Id.lt(first_id(from)));
+            let rows = query.all(&transaction).await?;
+            lead_words::remove(&transaction, &rows).await?;
+        }
+        in_time(transaction.commit()).await?;
+        Ok(to > until + CLOCK_TOLERANCE_MILLIS)
+    }
 }
 
+/// The id of the lead `$2` before the last one before `$1`.
+const LEAD_BEFORE: &str = "SELECT id FROM leads WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
 /// By words `$1`, of the client `$2`, behind `$3`.
 pub(crate) const POSTGRES: &str = "SELECT lead_id FROM lead_words WHERE words @@ CAST(CAST($1 AS TEXT) AS tsquery) AND client_id = $2 \
     AND lead_id < $3 ORDER BY lead_id DESC LIMIT $4";

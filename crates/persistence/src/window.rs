@@ -206,7 +206,9 @@ impl Store {
         for (client, _) in self.leads_since(clients, from, most).await? {
             days.entry(client).or_default().leads += 1;
         }
-        for sighting in self.sightings_since(clients, from, most).await? {
+        // Those that were made a little before and done since are found by when they were made.
+        let made = Timestamp::from_millis(from.as_millis() - LATE_MILLIS);
+        for sighting in self.sightings_since(clients, made, most).await? {
             if let Some(succeeded) = sighting.has_succeeded_since(from) {
                 days.entry(sighting.client_id)
                     .or_default()

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use futures_util::StreamExt as _;
+use sensei_domain::{LeadId, NewLead, Timestamp};
+use sensei_persistence::{CaptureLead, CaptureRequest};
 use serde_json::Value;
 
 use crate::app::{TestApp, TestClient, lead, text};
@@ -151,6 +153,56 @@ async fn a_stream_resumes_without_a_gap() {
     }
     let live = capture(&app, &client).await;
     events.lead(&live).await;
+}
+
+/// Made before what is looked at mostly, and committed now.
+#[tokio::test]
+async fn a_lead_whose_commit_took_long_is_seen() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut events = Events::of(&app, &client, None).await;
+    let first = capture(&app, &client).await;
+    events.lead(&first).await;
+    let made = Timestamp::from_millis(app.store.now().as_millis() - 9_000);
+    let id = LeadId::new(made);
+    let request = CaptureRequest {
+        client_id: client.id.parse().expect("an id"),
+        leads: vec![CaptureLead {
+            id,
+            lead: NewLead::from_json(&lead()).expect("a lead"),
+        }],
+        captured_at: made,
+        idempotency: None,
+    };
+    app.store.capture(request).await.expect("captured");
+    let seen = events.lead(&id.to_string()).await;
+    // Who resumes there sees it as well.
+    let mut again = Events::of(&app, &client, Some(&seen.id)).await;
+    again.lead(&id.to_string()).await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_done_soon_is_seen_by_who_was_away_meanwhile() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let mut events = Events::of(&app, &client, None).await;
+    let first = capture(&app, &client).await;
+    let is_first = |event: &Event| event.name == "delivery" && event.data["leadId"] == *first;
+    let seen = events.find(is_first).await;
+    let destination_id = text(&seen.data, "/destinationId").parse().expect("an id");
+    let job = claim(&app, destination_id, 1).await.remove(0);
+    app.clock.advance(Duration::from_secs(4));
+    let mut last = String::new();
+    // The position that is told with the second one is of a look after the first one.
+    for _ in 0..2 {
+        let id = capture(&app, &client).await;
+        last = events.lead(&id).await.id;
+    }
+    drop(events);
+    attempted(&app, job, 204).await;
+    let mut events = Events::of(&app, &client, Some(&last)).await;
+    let done = events.find(is_first).await;
+    assert_eq!(done.data["state"], "succeeded");
 }
 
 #[tokio::test]

@@ -95,7 +95,8 @@ pub(super) async fn shake_hands(
 }
 
 /// Connects to the first of these addresses that answers. Each has a start over the next, and the next begins at once when it fails
-/// (as in RFC 8305, section 5).
+/// (as in RFC 8305, section 5). When none does, what an address answered is told rather than that this host
+/// has no way to another one, as to IPv6: that says nothing of the receiver.
 pub(super) async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
     let mut left = addresses.iter();
     let mut trying = FuturesUnordered::new();
@@ -113,12 +114,22 @@ pub(super) async fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpSt
         tokio::select! {
             connected = trying.next() => match connected {
                 Some(Ok(stream)) => return Ok(stream),
-                Some(Err(error)) => failed = error,
+                Some(Err(error)) if is_of_receiver(&error) || !is_of_receiver(&failed) => failed = error,
+                Some(Err(_)) => {}
                 None => return Err(failed),
             },
             () = wait => {}
         }
     }
+}
+
+/// Whether somebody at the address, or on the way to it, gave it for an answer, or nobody did.
+fn is_of_receiver(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut};
+    matches!(
+        error.kind(),
+        ConnectionRefused | ConnectionReset | ConnectionAborted | TimedOut
+    )
 }
 
 #[cfg(test)]
@@ -144,6 +155,20 @@ mod tests {
         let refused = connect(&[NOBODY, NOBODY], port).await.expect_err("nobody");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         connect(&[], port).await.expect_err("no address");
+    }
+
+    #[tokio::test]
+    async fn what_the_receiver_says_is_told_rather_than_that_there_is_no_way_to_another_address() {
+        let listener = TcpListener::bind((HERE, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        // A multicast group: no connection can be made to one, from wherever.
+        let nowhere = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
+        let alone = connect(&[nowhere], port).await.expect_err("no way");
+        assert!(!is_of_receiver(&alone), "{alone:?}");
+        for addresses in [[NOBODY, nowhere], [nowhere, NOBODY]] {
+            let refused = connect(&addresses, port).await.expect_err("nobody");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{addresses:?}");
+        }
     }
 
     #[tokio::test]

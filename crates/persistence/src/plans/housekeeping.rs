@@ -4,6 +4,7 @@ use sea_orm::{DatabaseBackend, QueryTrait, Statement, Value};
 use sensei_domain::{DestinationId, LeadId, Timestamp};
 
 use super::{Hot, primary};
+use crate::client_deletion;
 use crate::health;
 use crate::health_keeper;
 use crate::held;
@@ -107,6 +108,7 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     ];
     all.into_iter()
         .chain(forgetting(backend, now))
+        .chain(deleting(backend, &client.into()))
         .chain(counting(backend, client.into()))
         .collect()
 }
@@ -143,6 +145,30 @@ fn forgetting(backend: DatabaseBackend, now: Timestamp) -> Vec<Hot> {
         }
     }
     all
+}
+
+/// A step of a client's deletion.
+fn deleting(backend: DatabaseBackend, id: &Value) -> Vec<Hot> {
+    let locking = (backend == DatabaseBackend::Postgres).then_some(client_deletion::LOCK_DELIVERIES_OF_LEADS);
+    let of_leads = locking.iter().chain(client_deletion::OF_LEADS).map(|sql| Hot {
+        what: "removing some of a client's leads",
+        statement: Statement::from_sql_and_values(backend, *sql, vec![id.clone(), id.clone(), id.clone()]),
+        names: "leads_of_client",
+    });
+    let names = usize::from(backend == DatabaseBackend::Sqlite);
+    let others = [
+        (
+            client_deletion::KEYS,
+            ["idempotency_keys_pkey", "sqlite_autoindex_idempotency_keys_1"][names],
+        ),
+        (client_deletion::ROLLUPS, ["rollups_pkey", "PRIMARY KEY"][names]),
+    ];
+    let others = others.into_iter().map(|(sql, names)| Hot {
+        what: "removing some of what else a client has",
+        statement: Statement::from_sql_and_values(backend, sql, vec![id.clone(), 50_i64.into()]),
+        names,
+    });
+    of_leads.chain(others).collect()
 }
 
 /// What was counted. On PostgreSQL what isn't added up yet is read whole: it is what changed in the last second.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Value};
-use sensei_domain::DeliveryState;
+use sensei_domain::{DeliveryState, Timestamp};
 use uuid::Uuid;
 
 use super::progress::Progress;
@@ -29,12 +29,16 @@ pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow
 
 /// Logs attempts, and lets follow what follows. False when a row isn't as it was: then what is written isn't right, and must not be
 /// committed.
-pub(super) async fn write(transaction: &DatabaseTransaction, known: &[(&Recording, KnownRow)]) -> Result<bool, DbErr> {
+pub(super) async fn write(
+    transaction: &DatabaseTransaction,
+    known: &[(&Recording, KnownRow)],
+    now: Timestamp,
+) -> Result<bool, DbErr> {
     let backend = transaction.get_database_backend();
-    for now in chunks(backend, known) {
+    for some in chunks(backend, known) {
         let mut sql = Sql::new(backend, "");
-        log_and_move_on(&mut sql, now);
-        if sql.execute_exactly(2 * now.len(), transaction).await? != Written::All {
+        log_and_move_on(&mut sql, some, now);
+        if sql.execute_exactly(2 * some.len(), transaction).await? != Written::All {
             return Ok(false);
         }
     }
@@ -47,19 +51,20 @@ pub(super) async fn write_at_once(
     connection: &DatabaseConnection,
     known: &[(&Recording, KnownRow)],
     healthy: BTreeSet<Uuid>,
+    now: Timestamp,
 ) -> Result<Written, DbErr> {
     let mut sql = Sql::new(connection.get_database_backend(), "");
     health::have_none(&mut sql, healthy);
     sql.only_if();
-    log_and_move_on(&mut sql, known);
+    log_and_move_on(&mut sql, known, now);
     sql.execute_exactly(2 * known.len(), connection).await
 }
 
 /// Both in one: a statement is a way to the database and back.
-fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)]) {
+fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)], now: Timestamp) {
     let after = known.iter().map(|&(item, ref known)| {
         let mut row = Progress::of_known(known, item.lease);
-        row.apply(item);
+        row.apply(item, now);
         (item, known, row)
     });
     let after = after.collect::<Vec<_>>();

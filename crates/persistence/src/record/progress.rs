@@ -4,6 +4,10 @@ use sensei_domain::{DeliveryState, Timestamp, Verdict};
 
 use crate::job::{KnownRow, Lease, Recording};
 
+/// A delivery isn't done by more than this before that is stored, in milliseconds: charts count what was done until some time ago, and
+/// an outcome that had to wait to be stored must still come after that.
+const STORED_WITHIN: i64 = 5_000;
+
 /// What attempts change of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -37,7 +41,7 @@ impl Progress {
         }
     }
 
-    /// Counts an attempt, and lets its verdict follow if it holds the lease.
+    /// Counts an attempt that is stored `now`, and lets its verdict follow if it holds the lease.
     pub(crate) fn apply(
         &mut self,
         Recording {
@@ -46,6 +50,7 @@ impl Progress {
             verdict,
             ..
         }: &Recording,
+        now: Timestamp,
     ) {
         self.attempt_count += 1;
         let holds = self.lease == Some(lease.as_column());
@@ -60,6 +65,7 @@ impl Progress {
             return;
         }
         let ended_at = attempt.started_at.after(attempt.duration).as_millis();
+        let done_at = ended_at.max(now.as_millis() - STORED_WITHIN);
         self.lease = None;
         let is_over = matches!(verdict, Verdict::Failed(_) | Verdict::Retry { .. });
         if is_over && let Some(prior) = self.prior_state.take() {
@@ -69,11 +75,11 @@ impl Progress {
         self.state = to;
         match verdict {
             Verdict::Succeeded => {
-                (self.due_at, self.completed_at, self.failure_reason) = (None, Some(ended_at), None);
+                (self.due_at, self.completed_at, self.failure_reason) = (None, Some(done_at), None);
                 (self.prior_state, self.prior_due_at) = (None, None);
             }
             Verdict::Failed(reason) => {
-                (self.due_at, self.completed_at) = (None, Some(ended_at));
+                (self.due_at, self.completed_at) = (None, Some(done_at));
                 self.failure_reason = Some(reason.name().to_owned());
             }
             Verdict::Retry { at } => {

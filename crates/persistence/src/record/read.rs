@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
-use sensei_domain::DeliveryState;
+use sensei_domain::{DeliveryState, Timestamp};
 use uuid::Uuid;
 
 use super::progress::Progress;
@@ -17,6 +17,7 @@ pub(super) async fn write<'a>(
     transaction: &DatabaseTransaction,
     items: &'a [Recording],
     rows: &mut BTreeMap<Uuid, Row>,
+    now: Timestamp,
 ) -> Result<Vec<Fact<'a>>, DbErr> {
     let mut logged = logged_before(transaction, rows).await?;
 
@@ -28,7 +29,7 @@ pub(super) async fn write<'a>(
         let Some(row) = rows.get_mut(&id) else { continue };
         if logged.insert((id, item.lease.as_column())) {
             let was_pending = row.after.state == DeliveryState::Pending;
-            row.after.apply(item);
+            row.after.apply(item, now);
             attempts.push(attempt_row(id, row, item, was_pending));
             facts.push(fact(row, &item.attempt));
         }

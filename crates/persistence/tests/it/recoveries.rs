@@ -6,7 +6,7 @@ use std::time::Duration;
 use sensei_domain::{
     ClientId, DeliveryState, DestinationId, DestinationStatus, RecoveryId, RecoveryKind, RecoveryState, Trigger,
 };
-use sensei_persistence::{Actor, Job, NewRecovery, Recovery, RecoveryError, SettingsChange, Store};
+use sensei_persistence::{Actor, Job, LogFilter, NewRecovery, Page, Recovery, RecoveryError, SettingsChange, Store};
 
 use crate::fixtures::{ALL, TestDatabase, URL, acme, capture, deliveries, on_both, request, soon, states};
 use crate::lanes::{DELIVERED, Lanes, REFUSED, claim, claim_all, recording};
@@ -23,6 +23,7 @@ on_both!(
     several_stores_share_the_work,
     leads_from_before_a_destination_are_replayed_once,
     replay_to_a_paused_destination_is_held,
+    replayed_deliveries_are_found_by_what_their_old_leads_say,
     held_deliveries_are_discarded_up_to_the_moment_of_asking,
     recovery_is_cancelled_and_no_two_alike_run,
     recovery_that_cannot_go_on_ends_and_keeps_no_other,
@@ -432,6 +433,47 @@ async fn replay_to_a_paused_destination_is_held(database: &TestDatabase) {
     assert!(run(&store, &recovery, |_| DELIVERED).await.is_empty());
     assert_eq!(states(&store, client).await, [DeliveryState::Held; 2]);
     assert_eq!(read(&store, &recovery).await.done, 2);
+}
+
+/// There are more such leads than a page of the log is looked for in, and all deliveries are newer than all leads.
+async fn replayed_deliveries_are_found_by_what_their_old_leads_say(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    set_url(&store, client, None).await;
+    ended(&store, client, 600, DELIVERED).await;
+    database.clock.advance(Duration::from_secs(1));
+    set_url(&store, client, Some(URL)).await;
+    let destination_id = destination(&store, client).await;
+    let new = NewRecovery::Replay {
+        destination_id,
+        since: None,
+        until: None,
+    };
+    let recovery = start(&store, client, new).await;
+    run(&store, &recovery, |_| DELIVERED).await;
+    let filter = LogFilter {
+        text: Some("john".to_owned()),
+        ..LogFilter::default()
+    };
+    for limit in [1_000, 170] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.log(client, &filter, Page { limit, before }).await.expect("read");
+            let ids = page
+                .deliveries
+                .iter()
+                .map(|logged| logged.delivery.id)
+                .collect::<Vec<_>>();
+            assert!(ids.is_sorted_by(|one, other| one > other), "the newest first");
+            found.extend(ids);
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found.len(), 600, "in pages of {limit}");
+        assert_eq!(found.iter().collect::<HashSet<_>>().len(), 600, "each once");
+    }
 }
 
 async fn held_deliveries_are_discarded_up_to_the_moment_of_asking(database: &TestDatabase) {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sensei_domain::{ClientId, Timestamp};
-use sensei_persistence::{Actor, Retention, StatsWindow, Store, Sums};
+use sensei_persistence::{Actor, CaptureLead, CaptureRequest, Retention, StatsWindow, Store, Sums};
 
-use crate::fixtures::{TestDatabase, acme, capture, on_both, request, soon};
-use crate::lanes::{DELIVERED, REFUSED, claim_all, record};
+use crate::fixtures::{TestDatabase, acme, capture, id_of_another_process, john, on_both, request, soon};
+use crate::lanes::{DELIVERED, REFUSED, claim_all, record, recording};
 
 on_both!(
     numbers_are_the_same_before_and_after_they_are_added_up,
@@ -14,6 +14,8 @@ on_both!(
     what_is_done_late_counts_when_it_is_done,
     days_are_told_of_many_clients_at_once,
     what_is_forgotten_has_counted,
+    what_is_stored_long_after_it_ended_counts,
+    a_clock_that_is_put_back_loses_no_number,
 );
 
 async fn day(store: &Store, client: ClientId) -> Sums {
@@ -183,4 +185,57 @@ async fn what_is_forgotten_has_counted(database: &TestDatabase) {
     add_up(&store).await;
     assert!(store.delete_client(client.id, &Actor::System).await.expect("deleted"));
     assert_eq!(database.number("SELECT count(*) FROM rollups").await, 0);
+}
+
+async fn what_is_stored_long_after_it_ended_counts(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    for _ in 0..2 {
+        capture(&store, client.id).await;
+    }
+    let jobs = claim_all(&store).await;
+    // They end now, and are stored when all of that time is added up.
+    let outcomes = jobs.iter().zip([DELIVERED, REFUSED]);
+    let outcomes = outcomes
+        .map(|(job, what)| recording(&store, job, what))
+        .collect::<Vec<_>>();
+    database.clock.advance(Duration::from_mins(3));
+    add_up(&store).await;
+    for (recording, stored) in outcomes {
+        store.record(recording);
+        soon(stored).await.expect_err("dropped");
+    }
+    assert_eq!(numbers(&day(&store, client.id).await), [2, 1, 1, 2]);
+    database.clock.advance(Duration::from_mins(1));
+    add_up(&store).await;
+    assert_eq!(numbers(&day(&store, client.id).await), [2, 1, 1, 2]);
+}
+
+async fn a_clock_that_is_put_back_loses_no_number(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    for _ in 0..3 {
+        capture(&store, client.id).await;
+        let job = claim_all(&store).await.remove(0);
+        record(&store, &job, DELIVERED).await;
+        database.clock.advance(Duration::from_mins(10));
+    }
+    add_up(&store).await;
+    database.clock.put_back(Duration::from_mins(17));
+    let id = id_of_another_process(store.now());
+    let captured = store.capture(CaptureRequest {
+        client_id: client.id,
+        leads: vec![CaptureLead { id, lead: john() }],
+        captured_at: store.now(),
+        idempotency: None,
+    });
+    soon(captured).await.expect("captured");
+    add_up(&store).await;
+    database.clock.advance(Duration::from_mins(18));
+    add_up(&store).await;
+    assert_eq!(numbers(&day(&store, client.id).await), [4, 3, 0, 3]);
+    assert_eq!(
+        database.number("SELECT CAST(sum(leads) AS BIGINT) FROM rollups").await,
+        4
+    );
 }

@@ -6,7 +6,7 @@ use sensei_domain::{ClientId, LeadId};
 use sensei_persistence::{Actor, CaptureLead, CaptureRequest, LeadFilter, Page, Retention, Store};
 use serde_json::{Value, json};
 
-use crate::fixtures::{ALL, TestDatabase, create, lead, on_both, request, soon};
+use crate::fixtures::{ALL, TestDatabase, create, id_of_another_process, lead, on_both, request, soon};
 
 on_both!(
     leads_are_found_by_what_they_say,
@@ -16,10 +16,17 @@ on_both!(
     erased_lead_leaves_no_word,
     forgotten_and_deleted_leads_leave_no_word,
     leads_are_filtered_by_time,
+    a_clock_that_is_put_back_loses_no_lead,
+    what_is_in_the_index_and_not_yet_passed_is_found_once,
+    deletion_lets_others_write_in_between,
+    deletion_that_was_cut_off_goes_on_when_it_is_called_again,
 );
 
 async fn capture(store: &Store, client: ClientId, json: &Value) -> LeadId {
-    let id = LeadId::new(store.now());
+    capture_as(store, client, LeadId::new(store.now()), json).await
+}
+
+async fn capture_as(store: &Store, client: ClientId, id: LeadId, json: &Value) -> LeadId {
     let request = CaptureRequest {
         client_id: client,
         leads: vec![CaptureLead { id, lead: lead(json) }],
@@ -283,4 +290,154 @@ async fn leads_are_filtered_by_time(database: &TestDatabase) {
         }
         while store.index_leads().await.expect("indexed") {}
     }
+}
+
+async fn a_clock_that_is_put_back_loses_no_lead(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = create(&store, "Acme Corp", None).await.client.id;
+    let mut captured = Vec::new();
+    let anna = json!({"name": "Anna", "email": "anna@example.com"});
+    // More than a step takes back.
+    for _ in 0..3 {
+        soon(store.capture(request(client, store.now(), 90)))
+            .await
+            .expect("captured");
+        captured.push(capture(&store, client, &anna).await);
+        database.clock.advance(Duration::from_mins(10));
+    }
+    index(database, &store).await;
+    database.clock.put_back(Duration::from_mins(26));
+    // Ids of a process never go back; those of the next one do.
+    let between = capture_as(&store, client, id_of_another_process(store.now()), &anna).await;
+    captured.push(between);
+    while store.index_leads().await.expect("indexed") {}
+    captured.sort_unstable_by(|one, other| other.cmp(one));
+    assert_eq!(find(&store, client, "anna").await, captured);
+    // All are in the index again, and pages of it are in order.
+    for _ in 0..20 {
+        index(database, &store).await;
+    }
+    assert_eq!(find(&store, client, "anna").await, captured);
+    assert_eq!(paged(&store, client, "anna", 1).await, captured);
+    let count = if database.is_sqlite() {
+        "SELECT count(*) FROM searchable_leads"
+    } else {
+        "SELECT count(*) FROM lead_words"
+    };
+    assert_eq!(database.number(count).await, 274);
+    // Each of them still goes.
+    assert!(store.erase_lead(client, between, &Actor::System).await.expect("erased"));
+    captured.retain(|id| *id != between);
+    assert_eq!(find(&store, client, "anna").await, captured);
+}
+
+/// All that is found, in pages.
+async fn paged(store: &Store, client: ClientId, text: &str, limit: u32) -> Vec<LeadId> {
+    let filter = LeadFilter {
+        text: Some(text.to_owned()),
+        ..LeadFilter::default()
+    };
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = Page { limit, before };
+        let page = store.find_leads(client, &filter, page).await.expect("searched");
+        seen.extend(page.leads.iter().map(|lead| lead.id));
+        before = page.next;
+        if before.is_none() {
+            return seen;
+        }
+    }
+}
+
+async fn what_is_in_the_index_and_not_yet_passed_is_found_once(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = create(&store, "Acme Corp", None).await.client.id;
+    let began = store.now().as_millis() - 1;
+    let anna = json!({"name": "Anna", "email": "anna@example.com"});
+    let (older, newer) = (
+        capture(&store, client, &anna).await,
+        capture(&store, client, &anna).await,
+    );
+    index(database, &store).await;
+    // As whoever reads sees it who has read the position before the follower's step, and the index after it.
+    let back = format!("UPDATE store_facts SET value = '{began}' WHERE name = 'search.until'");
+    database.execute(&back).await;
+    assert_eq!(find(&store, client, "anna").await, [newer, older]);
+    assert_eq!(paged(&store, client, "anna", 1).await, [newer, older]);
+}
+
+async fn deletion_lets_others_write_in_between(database: &TestDatabase) {
+    let store = database.open().await;
+    let deleted = create(&store, "Gone", None).await.client.id;
+    let other = create(&store, "Other Inc", None).await.client.id;
+    soon(store.capture(request(deleted, store.now(), 1_000)))
+        .await
+        .expect("captured");
+    index(database, &store).await;
+    let deleting = tokio::spawn({
+        let store = store.clone();
+        async move { store.delete_client(deleted, &Actor::System).await }
+    });
+    // In each state of the deletion that is seen, somebody else has captured before the next one.
+    let mut seen = std::collections::BTreeSet::new();
+    let count = "SELECT count(*) FROM leads WHERE client_id NOT IN (SELECT id FROM clients WHERE name = 'Other Inc')";
+    while !deleting.is_finished() {
+        capture(&store, other, &json!({"name": "Anna", "email": "anna@example.com"})).await;
+        // Of who is being deleted as well, as long as he is there.
+        let late = CaptureRequest {
+            client_id: deleted,
+            leads: vec![CaptureLead {
+                id: LeadId::new(store.now()),
+                lead: lead(&json!({"name": "Late", "email": "late@example.com"})),
+            }],
+            captured_at: store.now(),
+            idempotency: None,
+        };
+        match soon(store.capture(late)).await {
+            Ok(_) | Err(sensei_persistence::CaptureError::UnknownClient) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        seen.insert(database.number(count).await / 100);
+    }
+    assert!(deleting.await.expect("no panic").expect("deleted"));
+    assert!(seen.len() >= 3, "{seen:?}");
+    assert_eq!(database.number(count).await, 0);
+    assert_eq!(find(&store, other, "late").await, []);
+    let kept = store.leads(other, ALL).await.expect("read").len();
+    assert_eq!(find(&store, other, "anna").await.len(), kept);
+}
+
+async fn deletion_that_was_cut_off_goes_on_when_it_is_called_again(database: &TestDatabase) {
+    let store = database.open().await;
+    let deleted = create(&store, "Gone", None).await.client.id;
+    let kept = create(&store, "Other Inc", None).await.client.id;
+    let others = capture(&store, kept, &json!({"name": "John", "email": "john@example.com"})).await;
+    soon(store.capture(request(deleted, store.now(), 1_000)))
+        .await
+        .expect("captured");
+    soon(store.capture(request(deleted, store.now(), 1_000)))
+        .await
+        .expect("captured");
+    index(database, &store).await;
+    let deleting = tokio::spawn({
+        let store = store.clone();
+        async move { store.delete_client(deleted, &Actor::System).await }
+    });
+    soon(async { while database.number("SELECT count(*) FROM leads").await > 1_900 {} }).await;
+    soon(store.close()).await;
+    let cut = deleting.await.expect("no panic");
+    assert!(matches!(cut, Err(sensei_persistence::StoreError::Closed)), "{cut:?}");
+    let store = database.open().await;
+    assert!(store.client(deleted).await.expect("read").is_some());
+    let left = store.leads(deleted, ALL).await.expect("read").len();
+    assert!(left > 0);
+    assert!(store.delete_client(deleted, &Actor::System).await.expect("deleted"));
+    assert_eq!(database.captured_rows().await[..2], [1, 1]);
+    assert_eq!(find(&store, kept, "john").await, [others]);
+    let count = if database.is_sqlite() {
+        "SELECT count(*) FROM searchable_leads"
+    } else {
+        "SELECT count(*) FROM lead_words"
+    };
+    assert_eq!(database.number(count).await, 1);
 }

@@ -9,6 +9,7 @@ mod faults;
 mod first_start;
 mod flood;
 mod lead_form;
+mod live;
 mod metrics;
 mod outcomes;
 mod overload;
