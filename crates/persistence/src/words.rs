@@ -57,6 +57,14 @@ impl Wanted {
         }
     }
 
+    /// The same, with no more than so many letters of each word: more leads are meant. `None` if no word has more.
+    pub(crate) fn shortened(&self, letters: usize) -> Option<Self> {
+        let words = self.words.iter().map(|word| word.chars().take(letters).collect());
+        let words = words.collect::<BTreeSet<String>>();
+        let emails = self.emails.clone();
+        (words != self.words).then_some(Self { words, emails })
+    }
+
     /// Whether a lead is meant that has these texts.
     pub(crate) fn is_in(&self, email: &str, words: &BTreeSet<String>) -> bool {
         let has = |begin: &String| {

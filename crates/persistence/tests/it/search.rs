@@ -12,6 +12,7 @@ on_both!(
     leads_are_found_by_what_they_say,
     what_is_searched_for_has_no_meaning_but_its_words,
     pages_of_what_is_found_have_each_lead_once,
+    a_rare_word_is_found_among_many_that_begin_like_it,
     each_lead_is_indexed_once_however_many_follow,
     erased_lead_leaves_no_word,
     forgotten_and_deleted_leads_leave_no_word,
@@ -185,6 +186,28 @@ async fn pages_of_what_is_found_have_each_lead_once(database: &TestDatabase) {
         }
         assert_eq!(seen, captured, "in pages of {limit}");
     }
+}
+
+async fn a_rare_word_is_found_among_many_that_begin_like_it(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = create(&store, "Acme Corp", None).await.client.id;
+    let mut captured = request(client, store.now(), 1_300);
+    let (mut rare, mut common) = (Vec::new(), Vec::new());
+    for (number, captured) in captured.leads.iter_mut().enumerate() {
+        let (name, ids) = if number % 600 == 7 {
+            ("Johnson", &mut rare)
+        } else {
+            ("Johanna", &mut common)
+        };
+        captured.lead = lead(&json!({"name": name, "email": "x@example.com"}));
+        ids.insert(0, captured.id);
+    }
+    soon(store.capture(captured)).await.expect("captured");
+    index(database, &store).await;
+    assert_eq!(find(&store, client, "johnson").await, rare);
+    assert_eq!(paged(&store, client, "johns", 2).await, rare);
+    assert_eq!(paged(&store, client, "johanna example", 200).await, common);
+    assert_eq!(find(&store, client, "johnsons").await, []);
 }
 
 async fn each_lead_is_indexed_once_however_many_follow(database: &TestDatabase) {

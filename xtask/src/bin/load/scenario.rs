@@ -93,10 +93,10 @@ impl Scenario {
         }
     }
 
-    /// Whether it is measured on this database: the rows of a backlog are written for SQLite alone, and a lane doesn't know
-    /// which it is.
+    /// Whether it is measured on this database: the rows of a backlog are written for SQLite alone, a lane doesn't know which it is, and the
+    /// console's bar is for SQLite, where a page competes with the one writer.
     pub(crate) fn is_for(self, database: DatabaseKind) -> bool {
-        database == DatabaseKind::Sqlite || !matches!(self, Self::Backlog | Self::LaneLimits)
+        database == DatabaseKind::Sqlite || !matches!(self, Self::Backlog | Self::LaneLimits | Self::Console)
     }
 
     /// Whether its preparation is too long to be repeated, or its own phases repeat it: one run says it.
