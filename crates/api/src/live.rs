@@ -232,17 +232,23 @@ impl Seen {
         let now = Instant::now();
         let near = leads.iter().map(|(_, id)| *id).collect::<HashSet<_>>();
         for (client, id) in store.leads_since(clients, far, MOST).await? {
+            if near.contains(&id) {
+                continue;
+            }
             if self.clients.binary_search(&client).is_ok() {
                 leads.push((client, id));
-            } else if !near.contains(&id) {
+            } else {
                 self.leads.insert(id, now);
             }
         }
         let near = sightings.iter().map(|sighting| sighting.id).collect::<HashSet<_>>();
         for sighting in store.sightings_since(clients, far, MOST).await? {
+            if near.contains(&sighting.id) {
+                continue;
+            }
             if self.clients.binary_search(&sighting.client_id).is_ok() {
                 sightings.push(sighting);
-            } else if !near.contains(&sighting.id) {
+            } else {
                 self.deliveries.insert(sighting.id, (sighting, now));
             }
         }

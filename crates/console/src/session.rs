@@ -318,10 +318,12 @@ fn within(next: &str) -> &str {
     if is_plain && is_within { next } else { HOME }
 }
 
-/// The session's. By https only the name that nobody but this very host can have set counts.
+/// The session's. By https only the name that nobody but this very host can have set counts; as far as the proxy tells: a browser does with some
+/// requests only, and the others would have got the plain one.
 fn token(headers: &HeaderMap) -> Option<String> {
     let jar = CookieJar::from_headers(headers);
-    let plain = || jar.get(COOKIE).filter(|_| !is_https(headers));
+    let is_told = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+    let plain = || jar.get(COOKIE).filter(|_| !is_told);
     let cookie = jar.get(SECURE_COOKIE).or_else(plain)?;
     Some(cookie.value().to_owned())
 }

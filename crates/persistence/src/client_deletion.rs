@@ -81,6 +81,10 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let backend = transaction.get_database_backend();
         lead_words::lock(&transaction).await?;
+        // For a moment only: a lead of that range that is committed between these statements would leave some of it behind.
+        if lock(&transaction, client).await?.is_none() {
+            return Ok(None);
+        }
         let page = Page { limit: STEP, before };
         let rows = leads::query(client, page).all(&transaction).await?;
         let (Some(newest), Some(oldest)) = (rows.first(), rows.last()) else {

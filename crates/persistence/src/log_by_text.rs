@@ -28,7 +28,10 @@ impl Store {
     ) -> Result<Found, StoreError> {
         let reader = &self.connections().reader;
         let last = match page.before {
-            Some(id) => Entity::find_by_id(id).one(reader).await?,
+            Some(id) => {
+                let found = Entity::find_by_id(id).filter(Column::ClientId.eq(client.as_uuid()));
+                found.one(reader).await?
+            }
             None => None,
         };
         let last = last.and_then(|row| Some((row.lead_id?, row.id)));

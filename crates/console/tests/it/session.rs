@@ -195,6 +195,23 @@ async fn by_https_only_the_cookie_that_this_host_alone_can_set_signs_in() {
     assert_eq!(get(&browser, &https).await, 200);
 }
 
+/// A browser says by which way it came with what it sends, not when it opens a link.
+#[tokio::test]
+async fn who_came_by_a_link_through_a_proxy_that_tells_nothing_may_change_something() {
+    let console = TestConsole::new().await;
+    let admin = console.store.authenticate(ADMIN).await.expect("read").expect("a key");
+    let mut browser = console.browser();
+    let entered = browser.get(&link_for(&console, admin, None)).await;
+    browser.take_cookie(&entered);
+    let csrf = browser.get("/admin/clients/new").await.csrf();
+    let from_here = [("origin", "https://console.example")];
+    let fields = [("csrf", csrf.as_str()), NAME[0]];
+    let made = browser
+        .send_with(Method::POST, "/admin/clients", &fields, &from_here)
+        .await;
+    assert!(made.leads_to().starts_with("/admin/clients/"), "{}", made.leads_to());
+}
+
 /// A link to a client's own view, or to everything.
 fn link_for(console: &TestConsole, admin: Access, client: Option<&str>) -> String {
     let scope = client.map_or(Scope::Admin, |id| Scope::Client(id.parse().expect("an id")));
