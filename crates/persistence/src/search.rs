@@ -28,8 +28,8 @@ use crate::words::Wanted;
 const INDEXED: Position = Position { name: "search.until" };
 /// What is older than this is committed: it waits for its commit for some seconds, and that is given up after ten.
 const SETTLED: Duration = Duration::from_secs(20);
-/// Leads of a step: on SQLite whoever writes waits for it.
-const STEP: i64 = 100;
+/// Leads of a step: on SQLite whoever writes waits for it, some milliseconds.
+const STEP: i64 = 25;
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(5);
 /// Leads that aren't in the index yet and are looked through: a minute's or so, unless very many come.
