@@ -19,8 +19,10 @@ use crate::log_names::padded;
 use crate::records::{Attempt, Delivery, Page};
 use crate::store::Store;
 
-/// Rows of the log that are looked through at once.
-const WINDOW: u64 = 2_000;
+/// Rows of the log that are looked through at once. With 2,000, one window alone took longer than a page has.
+const WINDOW: u64 = 500;
+/// Deliveries whose ids are known that are read at once.
+const MOST_BY_ID: u64 = 2_000;
 /// No further window is begun after this. A page has 50 ms; what is found must be read as well.
 const LOOKED_FOR: Duration = Duration::from_millis(15);
 
@@ -155,17 +157,17 @@ impl Store {
         }))
     }
 
-    /// All that is pending for a client, where that is what is asked for and isn't more than a window: it would be looked for among all the others.
+    /// All that is pending for a client, where that is what is asked for and isn't too much: it would be looked for among all the others.
     async fn pending_of(&self, client: ClientId, filter: &LogFilter) -> Result<Option<Vec<Uuid>>, StoreError> {
         if filter.delivery.state != Some(DeliveryState::Pending) || filter.delivery.lead_id.is_some() {
             return Ok(None);
         }
         let reader = &self.connections().reader;
-        let most = i64::try_from(WINDOW).unwrap_or(i64::MAX);
+        let most = i64::try_from(MOST_BY_ID).unwrap_or(i64::MAX);
         let values: [Value; 2] = [client.as_uuid().into(), (most + 1).into()];
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), PENDING, values);
         let rows = reader.query_all_raw(statement).await?;
-        if rows.len() as u64 > WINDOW {
+        if rows.len() as u64 > MOST_BY_ID {
             return Ok(None);
         }
         let ids = rows.iter().map(|row| row.try_get_by_index(0));
@@ -225,7 +227,7 @@ impl Store {
             ..DeliveryFilter::default()
         };
         let most = Page {
-            limit: u32::try_from(WINDOW).unwrap_or(u32::MAX),
+            limit: u32::try_from(MOST_BY_ID).unwrap_or(u32::MAX),
             before: None,
         };
         let mut query = deliveries::query(client, filter, most);

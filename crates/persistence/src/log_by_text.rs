@@ -13,8 +13,8 @@ use crate::records::Page;
 use crate::search::LeadFilter;
 use crate::store::Store;
 
-/// Leads that a text is looked for in the deliveries of.
-const LEADS_OF_A_PAGE: usize = 500;
+/// Leads that a text is looked for in the deliveries of: well under what a search's first step finds.
+const LEADS_OF_A_PAGE: usize = 200;
 
 impl Store {
     /// Deliveries of leads with a text in them, by their leads, the newest first: one may be made long after its lead. What the next page goes on
