@@ -3,6 +3,7 @@
 mod capture;
 mod checkpoints;
 mod claim;
+mod client_deletion;
 mod clients;
 mod deliveries;
 mod destinations;
