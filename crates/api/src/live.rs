@@ -185,12 +185,22 @@ impl Seen {
     ) -> Result<Changes, StoreError> {
         let now = Instant::now();
         let mut changes = Changes::default();
+        let is_new = |client: &ClientId| self.clients.binary_search(client).is_err();
+        // Before what is near: what is committed between the two is found there, and told.
+        let before = if is_far || clients.iter().any(is_new) {
+            Some((
+                store.leads_since(clients, far, MOST).await?,
+                store.sightings_since(clients, far, MOST).await?,
+            ))
+        } else {
+            None
+        };
         let mut leads = store.leads_since(clients, from, MOST).await?;
         let mut sightings = store.sightings_since(clients, from, MOST).await?;
         // Some that nobody has seen may be among those that aren't read.
         changes.is_too_much = leads.len() >= MOST as usize || sightings.len() >= MOST as usize;
-        if is_far || clients.iter().any(|client| self.clients.binary_search(client).is_err()) {
-            self.look_far(store, clients, far, &mut leads, &mut sightings).await?;
+        if let Some(before) = before {
+            self.add_far(before, &mut leads, &mut sightings);
         }
         let mut watched = self.watched(clients);
         watched.extend(self.touched.iter().copied());
@@ -221,20 +231,15 @@ impl Seen {
     }
 
     /// Adds what is new since long ago. Of a client who wasn't looked at before all that is known already: it was there before somebody looked.
-    async fn look_far(
+    fn add_far(
         &mut self,
-        store: &Store,
-        clients: &[ClientId],
-        far: Timestamp,
+        (far_leads, far_sightings): (Vec<(ClientId, LeadId)>, Vec<Sighting>),
         leads: &mut Vec<(ClientId, LeadId)>,
         sightings: &mut Vec<Sighting>,
-    ) -> Result<(), StoreError> {
+    ) {
         let now = Instant::now();
         let near = leads.iter().map(|(_, id)| *id).collect::<HashSet<_>>();
-        for (client, id) in store.leads_since(clients, far, MOST).await? {
-            if near.contains(&id) {
-                continue;
-            }
+        for (client, id) in far_leads.into_iter().filter(|(_, id)| !near.contains(id)) {
             if self.clients.binary_search(&client).is_ok() {
                 leads.push((client, id));
             } else {
@@ -242,17 +247,13 @@ impl Seen {
             }
         }
         let near = sightings.iter().map(|sighting| sighting.id).collect::<HashSet<_>>();
-        for sighting in store.sightings_since(clients, far, MOST).await? {
-            if near.contains(&sighting.id) {
-                continue;
-            }
+        for sighting in far_sightings.into_iter().filter(|far| !near.contains(&far.id)) {
             if self.clients.binary_search(&sighting.client_id).is_ok() {
                 sightings.push(sighting);
             } else {
                 self.deliveries.insert(sighting.id, (sighting, now));
             }
         }
-        Ok(())
     }
 
     /// The newest that weren't done when they were last seen.

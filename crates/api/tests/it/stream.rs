@@ -1,6 +1,6 @@
 //! A client's leads and deliveries as they happen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::BodyDataStream;
 use futures_util::StreamExt as _;
@@ -72,12 +72,16 @@ impl Events {
 
     /// The first event for which this holds.
     async fn find(&mut self, what: impl Fn(&Event) -> bool) -> Event {
-        loop {
-            let event = self.next().await.expect("the stream goes on");
-            if what(&event) {
-                return event;
+        // All of it: what keeps the connection alive is no event.
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let event = self.next().await.expect("the stream goes on");
+                if what(&event) {
+                    return event;
+                }
             }
-        }
+        });
+        found.await.expect("in time")
     }
 
     async fn lead(&mut self, id: &str) -> Event {
@@ -153,6 +157,28 @@ async fn a_stream_resumes_without_a_gap() {
     }
     let live = capture(&app, &client).await;
     events.lead(&live).await;
+}
+
+#[tokio::test]
+async fn leads_that_come_while_a_stream_begins_are_all_seen() {
+    let app = TestApp::new().await;
+    // It is read already when the others begin.
+    let watched = app.client("Acme Corp").await;
+    let _events = Events::of(&app, &watched, None).await;
+    for round in 0..8 {
+        let client = app.client(&format!("Client {round}")).await;
+        let mut events = Events::of(&app, &client, None).await;
+        let began = Instant::now();
+        let mut captured = Vec::new();
+        // Some are committed in the middle of the first look at this client.
+        while began.elapsed() < Duration::from_millis(400) {
+            captured.push(capture(&app, &client).await);
+        }
+        for id in &captured {
+            events.lead(id).await;
+        }
+        app.clock.advance(Duration::from_mins(1));
+    }
 }
 
 /// Made before what is looked at mostly, and committed now.
