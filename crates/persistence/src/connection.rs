@@ -16,6 +16,7 @@ use sensei_migrations::{Migrator, MigratorTrait};
 
 use crate::error::OpenError;
 use crate::options::DatabaseUrl;
+use crate::wal::WRITER_PAGES;
 
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -203,6 +204,7 @@ fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .pragma("journal_size_limit", WAL_KEPT)
+                .pragma("wal_autocheckpoint", WRITER_PAGES)
                 .foreign_keys(true)
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 // See `forget_statistics`.

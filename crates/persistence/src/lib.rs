@@ -53,6 +53,7 @@ mod operational;
 mod operator;
 mod options;
 mod orphans;
+mod pace;
 #[cfg(test)]
 mod plans;
 mod record;
@@ -75,6 +76,7 @@ mod suspected;
 mod tallies;
 mod test_sends;
 mod unmatched;
+mod wal;
 mod window;
 mod words;
 

@@ -1,6 +1,6 @@
 //! Forgetting what has been kept for long enough, a little at a time.
 //!
-//! A pass walks each table once by its primary key (ids begin with their time), some hundred rows a transaction,
+//! A pass walks each table once by its primary key (ids begin with their time), some rows a transaction,
 //! and rests between them for much longer than they took: live work never waits for more than one step. What
 //! is pending or held is kept however old it is.
 
@@ -15,11 +15,12 @@ use crate::deliveries::first_id;
 use crate::entities::leads;
 use crate::error::StoreError;
 use crate::lead_words;
+use crate::pace::Pace;
 use crate::store::Store;
 use crate::tallies::EMPTY;
 
-/// Rows that one step looks at. On SQLite everybody who writes waits for a step: with 500 rows, leads beside it took 15 ms (p99).
-const STEP: i64 = 150;
+/// Rows that one step looks at, at most.
+const STEP: i64 = 500;
 /// A step is followed by a rest of at least this, and of so many times what it took.
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const REST_PER_WORK: u32 = 9;
@@ -180,9 +181,10 @@ impl Store {
 
     async fn walk(&self, task: &Task, cut: Timestamp) -> Result<u64, StoreError> {
         let (mut position, mut removed) = (Uuid::nil(), 0);
+        let mut pace = Pace::at_most(STEP);
         loop {
             let begun = Instant::now();
-            let Some((last, count)) = in_time(self.step(task, position, cut)).await? else {
+            let Some((last, count)) = in_time(self.step(task, position, cut, &mut pace)).await? else {
                 return Ok(removed);
             };
             (position, removed) = (last, removed + count);
@@ -191,16 +193,23 @@ impl Store {
     }
 
     /// The last id that was looked at, and how many rows were removed; nothing when the walk is over.
-    async fn step(&self, task: &Task, position: Uuid, cut: Timestamp) -> Result<Option<(Uuid, u64)>, DbErr> {
+    async fn step(
+        &self,
+        task: &Task,
+        position: Uuid,
+        cut: Timestamp,
+        pace: &mut Pace,
+    ) -> Result<Option<(Uuid, u64)>, DbErr> {
         let reader = &self.connections().reader;
         let backend = reader.get_database_backend();
-        let bounds = [position.into(), first_id(cut.as_millis()).into(), STEP.into()];
+        let bounds = [position.into(), first_id(cut.as_millis()).into(), pace.rows().into()];
         let page = Statement::from_sql_and_values(backend, task.page, bounds);
         let rows = reader.query_all_raw(page).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let last: Uuid = last.try_get_by_index(0)?;
         let later = first_id(cut.after(CLOCK_STEP).as_millis());
         let transaction = self.connections().begin().await?;
+        let begun = Instant::now();
         let mut removed = 0;
         if let Some(forgotten) = task.searchable {
             lead_words::lock(&transaction).await?;
@@ -214,6 +223,7 @@ impl Store {
             removed += remove(&transaction, sql, bounds, later).await?;
         }
         transaction.commit().await?;
+        pace.took(begun.elapsed());
         Ok(Some((last, removed)))
     }
 

@@ -5,6 +5,7 @@
 //! alone, so that what is erased can't come back.
 
 use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::{
@@ -20,6 +21,7 @@ use crate::error::StoreError;
 use crate::follow::{CLOCK_TOLERANCE_MILLIS, LEAD_BEHIND, Position, millis_of};
 use crate::lead_words::{self, client_word, words_of};
 use crate::leads;
+use crate::pace::Pace;
 use crate::records::{Lead, Page};
 use crate::store::Store;
 use crate::words::Wanted;
@@ -28,8 +30,8 @@ use crate::words::Wanted;
 const INDEXED: Position = Position { name: "search.until" };
 /// What is older than this is committed: it waits for its commit for some seconds, and that is given up after ten.
 const SETTLED: Duration = Duration::from_secs(20);
-/// Leads of a step: on SQLite whoever writes waits for it, some milliseconds.
-const STEP: i64 = 25;
+/// Leads of a step, at most.
+pub(crate) const STEP: i64 = 200;
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(5);
 /// Leads that aren't in the index yet and are looked through: a minute's or so, unless very many come.
@@ -256,9 +258,11 @@ impl Store {
             return Ok(false);
         }
         // All of one millisecond belong together.
-        let end = self.made_behind(LEAD_BEHIND, from, STEP).await?;
+        let rows = self.indexing().rows();
+        let end = self.made_behind(LEAD_BEHIND, from, rows).await?;
         let to = end.map_or(until, |end| end.clamp(from + 1, until));
         let transaction = self.connections().begin().await?;
+        let begun = Instant::now();
         // Whoever else is at work is soon done.
         if !lead_words::try_lock_alone(&transaction).await? || !INDEXED.go_on(&transaction, from, to).await? {
             transaction.rollback().await?;
@@ -272,7 +276,12 @@ impl Store {
         let rows = in_time(query.all(&transaction)).await?;
         in_time(lead_words::add(&transaction, &rows)).await?;
         in_time(transaction.commit()).await?;
+        self.indexing().took(begun.elapsed());
         Ok(to < until)
+    }
+
+    fn indexing(&self) -> MutexGuard<'_, Pace> {
+        self.shared().indexing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes back, since the clock was put back: leads with smaller ids than are in the index may come. True when it isn't far enough yet.
@@ -282,7 +291,7 @@ impl Store {
         let mut to = until;
         if backend == DatabaseBackend::Sqlite {
             // Numbers are in the order of ids: before others come between them, the newest go.
-            let values: [Value; 2] = [first_id(from).into(), STEP.into()];
+            let values: [Value; 2] = [first_id(from).into(), self.indexing().rows().into()];
             let newest = Statement::from_sql_and_values(backend, LEAD_BEFORE, values);
             if let Some(row) = transaction.query_one_raw(newest).await? {
                 to = millis_of(row.try_get_by_index(0)?).clamp(until, from - 1);

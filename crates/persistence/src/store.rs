@@ -29,7 +29,10 @@ use crate::master_key_marks;
 use crate::master_keys::MasterKeys;
 use crate::meters::StoreMeters;
 use crate::options::{DatabaseUrl, StoreOptions};
+use crate::pace::Pace;
 use crate::record::Recordings;
+use crate::search;
+use crate::wal;
 
 /// Leads that may wait for the commit task; more are told to come back.
 pub(crate) const LEADS_WAITING: usize = 16_384;
@@ -75,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) resumed: Mutex<BTreeSet<DestinationId>>,
     /// Where the turns of recoveries go on.
     pub(crate) recovered_after: Mutex<Uuid>,
+    /// Leads that are put into the index of their words together.
+    pub(crate) indexing: Mutex<Pace>,
     pub(crate) meters: StoreMeters,
     /// Who shows what happens.
     pub(crate) told: Told,
@@ -138,6 +143,7 @@ impl Store {
             held_after: Mutex::new(Uuid::nil()),
             resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
+            indexing: Mutex::new(Pace::at_most(search::STEP)),
             meters: StoreMeters::new(),
             told: Told::new(),
             jobs: Jobs::default(),
@@ -147,7 +153,7 @@ impl Store {
             connections,
         });
         let (captures, waiting) = mpsc::channel(LEADS_WAITING);
-        let closing = &shared.closing;
+        let closing = shared.closing.clone();
         let capturing = Captures::new(Arc::clone(&shared));
         let capturing = tokio::spawn(group_commit::run(capturing, waiting, CAPTURE_LIMITS, closing.clone()));
         let (recordings, waiting) = mpsc::unbounded_channel();
@@ -162,6 +168,9 @@ impl Store {
         };
         if store.connections().is_sqlite() {
             store.free_dead_leases().await?;
+            let (shared, closing) = (Arc::downgrade(store.shared()), closing.clone());
+            let putting_back = async move { closing.run_until_cancelled(wal::put_back(shared)).await };
+            store.shared.background.spawn(putting_back);
         }
         Ok(store)
     }

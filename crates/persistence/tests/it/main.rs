@@ -33,3 +33,4 @@ mod settings;
 mod suspected;
 mod tallies;
 mod test_sends;
+mod wal;
