@@ -77,9 +77,9 @@ impl<T> Lane<T> {
         self.behind_since.is_some() && has_room && matches!(self.breaker.stand(now), Stand::Closed | Stand::Ready)
     }
 
-    /// Whether nothing of it is in memory.
+    /// Whether nothing of it is in memory, and nothing is being read for it.
     pub(crate) const fn is_idle(&self) -> bool {
-        self.places == 0 && self.running == 0 && self.behind_since.is_none()
+        self.places == 0 && self.running == 0 && !self.is_reading && self.behind_since.is_none()
     }
 
     /// Whether nothing is in it and nothing of worth is known of its receiver.

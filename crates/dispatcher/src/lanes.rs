@@ -213,7 +213,12 @@ impl<T: Waiting> Lanes<T> {
         lane.used_at = now;
         let before = lane.pace.repute();
         lane.pace.learn(sign);
-        self.shares.ended(before, lane.pace.repute(), lane.running);
+        let after = lane.pace.repute();
+        self.shares.ended(before, after, lane.running);
+        if before != Repute::Prompt && after == Repute::Prompt && lane.has_turn {
+            // Its turn may be kept until there is a share for it, and it needs none any more.
+            self.turns.push_back(destination);
+        }
         let stopped = match lane.breaker.end(era, sign, now, chance) {
             Change::None => Vec::new(),
             Change::Closed => {

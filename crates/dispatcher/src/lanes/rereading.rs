@@ -40,6 +40,8 @@ impl<T: Waiting> Lanes<T> {
             self.shares.was_read(destination, repute, is_next);
         }
         self.queue_up(destination);
+        // While it was read it was kept, though all of it may be gone.
+        self.forget(destination, now);
         if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 }

@@ -122,3 +122,61 @@ fn a_share_that_is_free_has_one_lane_read_again_and_not_all_that_wait_for_it() {
     assert!(matches!(lanes.next(later), Some(Next::Start(turn, _)) if turn.destination == read));
     assert!(lanes.next(later).is_none());
 }
+
+#[test]
+fn a_share_is_given_back_by_a_lane_of_which_nothing_is_left_when_it_was_read() {
+    let (mut lanes, now) = lanes(Limits {
+        total_concurrency: 1,
+        ..wide()
+    });
+    filled(&mut lanes, destination(1), 0..1, now);
+    let later = now + Duration::from_mins(1);
+    let Some(Next::Reread(read, _)) = lanes.next(later) else {
+        panic!("what waited is stale")
+    };
+    // It is too late for all of it.
+    lanes.give_back(read, 1, false, later);
+    lanes.reread(read, Vec::new(), later).expect("open");
+    filled(&mut lanes, destination(2), 0..1, later);
+    assert_eq!(begun(&mut lanes, later).len(), 1);
+    assert_eq!(lanes.by_destination.len(), 1, "the first is forgotten");
+}
+
+#[test]
+fn a_receiver_that_answers_again_waits_for_no_share() {
+    let (mut lanes, now) = lanes(Limits {
+        total_concurrency: 8,
+        ..wide()
+    });
+    let ends_as = |lanes: &mut Lanes<Read>, number: u128, sign: Sign| {
+        filled(lanes, destination(number), 0..1, now);
+        let (_, turn) = begun(lanes, now)[0];
+        end(lanes, turn, sign, now);
+    };
+    for number in 0..6 {
+        ends_as(&mut lanes, number, TIMED_OUT);
+    }
+    // Three at once by now, and slow until one more has succeeded.
+    for _ in 0..2 {
+        ends_as(&mut lanes, 0, Sign::Delivered);
+    }
+    for number in 0..4 {
+        filled(&mut lanes, destination(number), 1..2, now);
+    }
+    let running = begun(&mut lanes, now);
+    assert_eq!(running.len(), 4, "the half that slow receivers may have");
+    for number in [4, 5, 0] {
+        filled(&mut lanes, destination(number), 2..4, now);
+    }
+    assert!(begun(&mut lanes, now).is_empty());
+    let (_, turn) = running[0];
+    assert_eq!(turn.destination, destination(0));
+    end(&mut lanes, turn, Sign::Delivered, now);
+    let next = begun(&mut lanes, now);
+    let of_it = next.iter().filter(|(_, turn)| turn.destination == destination(0));
+    assert_eq!(
+        (of_it.count(), next.len()),
+        (2, 3),
+        "and one of those before it, by the share that it had"
+    );
+}

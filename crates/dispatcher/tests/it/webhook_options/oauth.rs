@@ -204,11 +204,7 @@ async fn token_and_delivery_have_one_deadline() {
                 .error
                 .is_some_and(|error| error.ends_with("no answer within 1200 ms"))
         );
-        assert!(
-            begun.elapsed() < SHORT * 5 / 4 + Duration::from_millis(200),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < SHORT * 2, "{:?}", begun.elapsed());
     }
 }
 
