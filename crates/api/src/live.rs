@@ -5,20 +5,21 @@
 //! Capture and delivery never wait for it: they know nothing of it. A stream that can't keep up misses a piece, is ended, and begins anew where
 //! it was.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod missed;
+mod seen;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use sensei_domain::{ClientId, DeliveryId, DeliveryState, LeadId, Timestamp};
-use sensei_persistence::{Sighting, Store, StoreError};
-use serde::Serialize;
+use sensei_domain::{ClientId, Timestamp};
+use sensei_persistence::{Store, StoreError};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::leads::LeadView;
-use crate::logged_delivery::LoggedDeliveryView;
+pub(crate) use self::missed::{begun, missed};
+use self::seen::{Rows, Seen};
 
 /// How often is looked. Something is shown within a second, the page's own pace included.
 const EVERY: Duration = Duration::from_millis(250);
@@ -30,18 +31,10 @@ const BACK_IF_SHARED: Duration = Duration::from_secs(6);
 /// A delivery made before, and done soon after, is found as well.
 const FAR: u32 = 8;
 const FAR_BACK: Duration = Duration::from_secs(25);
-/// What was seen is remembered for longer than is looked back.
-const REMEMBERED: Duration = Duration::from_mins(1);
-/// Deliveries that aren't done yet are looked at for as long as they are among so many.
-const WATCHED: usize = 2_000;
-/// Rows that are read at once. Beyond, a stream is told to begin anew.
-const MOST: u32 = 20_000;
+/// How far back is read how things stand before a client is looked at: farther than is looked back later.
+const STANDING_BACK: Duration = Duration::from_secs(30);
 /// Pieces that a stream may be behind: some seconds. They are kept once for all streams of a client.
 const PIECES: usize = 16;
-/// A stream that was away for longer shows the page anew.
-const LONGEST_AWAY: Duration = Duration::from_hours(1);
-/// As does one that has missed more.
-const MOST_MISSED: u32 = 5_000;
 
 /// The streams of this process. A cheap handle.
 #[derive(Clone, Debug, Default)]
@@ -55,9 +48,26 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct LookedAt {
-    clients: BTreeMap<ClientId, broadcast::Sender<Bytes>>,
+    clients: BTreeMap<ClientId, Watched>,
     /// Whether there is a task that reads.
     is_read: bool,
+}
+
+/// A client that somebody looks at.
+#[derive(Debug)]
+struct Watched {
+    sender: broadcast::Sender<Bytes>,
+    standing: Standing,
+}
+
+/// How a client's rows stood before its first stream began: that is known to who looks at it, and nothing later is.
+#[derive(Debug)]
+enum Standing {
+    /// Being read. It isn't looked at yet.
+    Unknown,
+    Known(Rows),
+    /// By the task that reads.
+    Taken,
 }
 
 /// From when on everything is to be told: what was committed before has been.
@@ -74,17 +84,38 @@ impl Position {
         let millis = i64::from_str_radix(token.strip_prefix("1-")?, 16).ok()?;
         Some(Self(Timestamp::from_millis(millis)))
     }
+
+    /// An event without data tells the position alone: a browser keeps it, and shows nothing.
+    fn alone(self) -> String {
+        format!("id: {}\n\n", self.to_token())
+    }
+
+    /// Says that all is to be shown anew.
+    fn reset(self) -> String {
+        format!("event: reset\nid: {}\ndata: {{}}\n\n", self.to_token())
+    }
 }
 
 impl Live {
-    /// Hears of a client from now on.
-    pub(crate) fn listen(&self, store: &Store, client: ClientId) -> broadcast::Receiver<Bytes> {
-        let mut looked_at = self.0.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = looked_at
-            .clients
-            .entry(client)
-            .or_insert_with(|| broadcast::channel(PIECES).0);
-        let receiver = sender.subscribe();
+    /// Hears of a client from now on. What was committed before isn't told.
+    pub(crate) async fn listen(
+        &self,
+        store: &Store,
+        client: ClientId,
+    ) -> Result<broadcast::Receiver<Bytes>, StoreError> {
+        let (receiver, is_known) = self.subscribe(client);
+        let standing = if is_known {
+            None
+        } else {
+            Some(Rows::since(store, &[client], back(store.now(), STANDING_BACK)).await?)
+        };
+        let mut looked_at = self.looked_at();
+        if let Some(rows) = standing
+            && let Some(watched) = looked_at.clients.get_mut(&client)
+            && matches!(watched.standing, Standing::Unknown)
+        {
+            watched.standing = Standing::Known(rows);
+        }
         if !looked_at.is_read {
             looked_at.is_read = true;
             let (live, store) = (self.clone(), store.clone());
@@ -93,7 +124,22 @@ impl Live {
                 closing.run_until_cancelled(live.read(store)).await;
             });
         }
-        receiver
+        Ok(receiver)
+    }
+
+    /// Also whether it is known how the client stood before.
+    fn subscribe(&self, client: ClientId) -> (broadcast::Receiver<Bytes>, bool) {
+        let mut looked_at = self.looked_at();
+        let watched = looked_at.clients.entry(client).or_insert_with(|| Watched {
+            sender: broadcast::channel(PIECES).0,
+            standing: Standing::Unknown,
+        });
+        let is_known = !matches!(watched.standing, Standing::Unknown);
+        (watched.sender.subscribe(), is_known)
+    }
+
+    fn looked_at(&self) -> MutexGuard<'_, LookedAt> {
+        self.0.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What has ended the streams, or will.
@@ -101,12 +147,29 @@ impl Live {
         &self.0.closing
     }
 
-    /// Those that somebody still listens to; the task ends when there is nobody.
-    fn clients(&self) -> Option<Vec<ClientId>> {
-        let mut looked_at = self.0.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        looked_at.clients.retain(|_, sender| sender.receiver_count() > 0);
+    /// Those that somebody still listens to, and how the new ones among them stood; the task ends when there is nobody.
+    fn clients(&self) -> Option<(Vec<ClientId>, Vec<Rows>)> {
+        let mut looked_at = self.looked_at();
+        looked_at
+            .clients
+            .retain(|_, watched| watched.sender.receiver_count() > 0);
         looked_at.is_read = !looked_at.clients.is_empty();
-        looked_at.is_read.then(|| looked_at.clients.keys().copied().collect())
+        if !looked_at.is_read {
+            return None;
+        }
+        let (mut clients, mut standings) = (Vec::new(), Vec::new());
+        for (client, watched) in &mut looked_at.clients {
+            match std::mem::replace(&mut watched.standing, Standing::Taken) {
+                Standing::Unknown => {
+                    watched.standing = Standing::Unknown;
+                    continue;
+                }
+                Standing::Known(rows) => standings.push(rows),
+                Standing::Taken => {}
+            }
+            clients.push(*client);
+        }
+        Some((clients, standings))
     }
 
     async fn read(self, store: Store) {
@@ -118,20 +181,29 @@ impl Live {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let Some(clients) = self.clients() else { return };
+            let Some((clients, standings)) = self.clients() else {
+                return;
+            };
+            for rows in standings {
+                seen.note(rows);
+            }
             let now = store.now();
             let is_far = rounds.is_multiple_of(FAR);
             let from = floor(&store, near);
             let touched = outcomes.take().into_iter();
             let touched =
                 touched.filter(|outcome| outcome.client_id.is_none_or(|of| clients.binary_search(&of).is_ok()));
-            seen.touched.extend(touched.map(|outcome| outcome.delivery_id));
-            match seen.look(&store, &clients, from, back(far, FAR_BACK), is_far).await {
+            seen.touch(touched.map(|outcome| outcome.delivery_id));
+            match seen
+                .look(&store, &clients, from, is_far.then(|| back(far, FAR_BACK)))
+                .await
+            {
                 Ok(changes) => {
                     self.tell(changes.into_pieces(Position(from), &clients));
-                    // What is read in the next round begins here.
-                    near = now;
-                    far = if is_far { now } else { far };
+                    // What is read in the next round begins here. Ids of this process don't go back where the clock does.
+                    let next = |before: Timestamp| if store.is_shared() { now } else { before.max(now) };
+                    near = next(near);
+                    far = if is_far { next(far) } else { far };
                     rounds = rounds.wrapping_add(1);
                 }
                 Err(error) => {
@@ -143,11 +215,11 @@ impl Live {
     }
 
     fn tell(&self, pieces: BTreeMap<ClientId, String>) {
-        let looked_at = self.0.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked_at = self.looked_at();
         for (client, piece) in pieces {
-            if let Some(sender) = looked_at.clients.get(&client) {
+            if let Some(watched) = looked_at.clients.get(&client) {
                 // Whoever was there may have gone.
-                sender.send(Bytes::from(piece)).ok();
+                watched.sender.send(Bytes::from(piece)).ok();
             }
         }
     }
@@ -162,228 +234,9 @@ fn back(at: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_millis(at.as_millis() - i64::try_from(by.as_millis()).unwrap_or(0))
 }
 
-/// What was shown already.
-#[derive(Default)]
-struct Seen {
-    leads: HashMap<LeadId, Instant>,
-    deliveries: HashMap<DeliveryId, (Sighting, Instant)>,
-    /// Outcomes were stored of these.
-    touched: Vec<DeliveryId>,
-    /// Who was looked at in the last round.
-    clients: Vec<ClientId>,
-}
-
-impl Seen {
-    /// What is new since `from`, and, where it is looked far back, since `far`.
-    async fn look(
-        &mut self,
-        store: &Store,
-        clients: &[ClientId],
-        from: Timestamp,
-        far: Timestamp,
-        is_far: bool,
-    ) -> Result<Changes, StoreError> {
-        let now = Instant::now();
-        let mut changes = Changes::default();
-        let is_new = |client: &ClientId| self.clients.binary_search(client).is_err();
-        // Before what is near: what is committed between the two is found there, and told.
-        let before = if is_far || clients.iter().any(is_new) {
-            Some((
-                store.leads_since(clients, far, MOST).await?,
-                store.sightings_since(clients, far, MOST).await?,
-            ))
-        } else {
-            None
-        };
-        let mut leads = store.leads_since(clients, from, MOST).await?;
-        let mut sightings = store.sightings_since(clients, from, MOST).await?;
-        // Some that nobody has seen may be among those that aren't read.
-        changes.is_too_much = leads.len() >= MOST as usize || sightings.len() >= MOST as usize;
-        if let Some(before) = before {
-            self.add_far(before, &mut leads, &mut sightings);
-        }
-        let mut watched = self.watched(clients);
-        watched.extend(self.touched.iter().copied());
-        for some in watched.chunks(WATCHED) {
-            sightings.extend(store.sightings_of(some.to_vec()).await?);
-        }
-        let new = leads.iter().filter(|(_, id)| !self.leads.contains_key(id));
-        let new = new.map(|(_, id)| *id).collect::<Vec<_>>();
-        let is_new = |sighting: &&Sighting| {
-            clients.binary_search(&sighting.client_id).is_ok()
-                && self
-                    .deliveries
-                    .get(&sighting.id)
-                    .is_none_or(|(before, _)| before != *sighting)
-        };
-        let changed = sightings.iter().filter(is_new).map(|sighting| sighting.id);
-        changes.add(store, new, changed.collect()).await?;
-        // Only now: what could not be read is read again.
-        self.touched.clear();
-        self.clients = clients.to_vec();
-        self.leads.extend(leads.into_iter().map(|(_, id)| (id, now)));
-        let sightings = sightings.into_iter().map(|sighting| (sighting.id, (sighting, now)));
-        self.deliveries.extend(sightings);
-        self.leads.retain(|_, at| now.duration_since(*at) < REMEMBERED);
-        self.deliveries
-            .retain(|_, (_, at)| now.duration_since(*at) < REMEMBERED);
-        Ok(changes)
-    }
-
-    /// Adds what is new since long ago. Of a client who wasn't looked at before all that is known already: it was there before somebody looked.
-    fn add_far(
-        &mut self,
-        (far_leads, far_sightings): (Vec<(ClientId, LeadId)>, Vec<Sighting>),
-        leads: &mut Vec<(ClientId, LeadId)>,
-        sightings: &mut Vec<Sighting>,
-    ) {
-        let now = Instant::now();
-        let near = leads.iter().map(|(_, id)| *id).collect::<HashSet<_>>();
-        for (client, id) in far_leads.into_iter().filter(|(_, id)| !near.contains(id)) {
-            if self.clients.binary_search(&client).is_ok() {
-                leads.push((client, id));
-            } else {
-                self.leads.insert(id, now);
-            }
-        }
-        let near = sightings.iter().map(|sighting| sighting.id).collect::<HashSet<_>>();
-        for sighting in far_sightings.into_iter().filter(|far| !near.contains(&far.id)) {
-            if self.clients.binary_search(&sighting.client_id).is_ok() {
-                sightings.push(sighting);
-            } else {
-                self.deliveries.insert(sighting.id, (sighting, now));
-            }
-        }
-    }
-
-    /// The newest that weren't done when they were last seen.
-    fn watched(&self, clients: &[ClientId]) -> Vec<DeliveryId> {
-        let unfinished = self.deliveries.values().filter(|(sighting, _)| {
-            matches!(sighting.state, DeliveryState::Pending | DeliveryState::Held)
-                && clients.binary_search(&sighting.client_id).is_ok()
-        });
-        let mut ids = unfinished.map(|(sighting, _)| sighting.id).collect::<Vec<_>>();
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        ids.truncate(WATCHED);
-        ids
-    }
-}
-
-/// Events to be told, by client, the leads first.
-#[derive(Default)]
-struct Changes {
-    /// Whoever looks is to show all anew.
-    is_too_much: bool,
-    events: BTreeMap<ClientId, Vec<(&'static str, String)>>,
-}
-
-impl Changes {
-    async fn add(&mut self, store: &Store, leads: Vec<LeadId>, deliveries: Vec<DeliveryId>) -> Result<(), StoreError> {
-        for some in leads.chunks(WATCHED) {
-            for lead in store.leads_by_id(some.to_vec()).await? {
-                self.push(lead.client_id, "lead", &LeadView::from(lead));
-            }
-        }
-        for some in deliveries.chunks(WATCHED) {
-            for logged in store.logged(some.to_vec()).await? {
-                let client = logged.delivery.client_id;
-                self.push(client, "delivery", &LoggedDeliveryView::from(logged));
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, client: ClientId, name: &'static str, view: &impl Serialize) {
-        let json = serde_json::to_string(view).expect("a view is JSON");
-        self.events.entry(client).or_default().push((name, json));
-    }
-
-    /// Each client's events as its streams carry them.
-    fn into_pieces(self, position: Position, clients: &[ClientId]) -> BTreeMap<ClientId, String> {
-        if self.is_too_much {
-            let pieces = clients.iter().map(|client| (*client, reset(position)));
-            return pieces.collect();
-        }
-        let token = position.to_token();
-        let pieces = self.events.into_iter().map(|(client, events)| {
-            let mut piece = String::new();
-            for (name, json) in events {
-                // JSON as it is written here has no line breaks.
-                write!(piece, "event: {name}\nid: {token}\ndata: {json}\n\n").expect("a String takes all");
-            }
-            (client, piece)
-        });
-        pieces.collect()
-    }
-}
-
-/// What a stream begins with that was at this position before: what it missed, or, when that is too much, that it is to show all anew.
-pub(crate) async fn missed(store: &Store, client: ClientId, position: Option<Position>) -> Result<Bytes, StoreError> {
-    told_since(store, client, position, FAR_BACK).await
-}
-
-/// What a stream begins with that wasn't there before: what came a little before, since the page it is for was made a moment ago.
-pub(crate) async fn begun(store: &Store, client: ClientId) -> Result<Bytes, StoreError> {
-    told_since(store, client, Some(Position(floor(store, store.now()))), Duration::ZERO).await
-}
-
-/// What happened since a position, and of what is older by `late` at most what may have been committed since.
-async fn told_since(
-    store: &Store,
-    client: ClientId,
-    position: Option<Position>,
-    late: Duration,
-) -> Result<Bytes, StoreError> {
-    let now = floor(store, store.now());
-    let Some(Position(since)) = position.filter(|Position(since)| now.since(*since) < LONGEST_AWAY) else {
-        return Ok(Bytes::from(reset(Position(now))));
-    };
-    let earlier = back(since, late);
-    let (leads, mut sightings) = (
-        store.leads_since(&[client], earlier, MOST_MISSED).await?,
-        store.sightings_since(&[client], earlier, MOST_MISSED).await?,
-    );
-    let most = MOST_MISSED as usize;
-    if leads.len() >= most || sightings.len() >= most {
-        return Ok(Bytes::from(reset(Position(now))));
-    }
-    sightings.extend(store.retries_since(client, since).await?);
-    let mut ids = sightings.into_iter().map(|sighting| sighting.id).collect::<Vec<_>>();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut changes = Changes::default();
-    let leads = leads.into_iter().map(|(_, id)| id).collect();
-    changes.add(store, leads, ids).await?;
-    let piece = changes.into_pieces(Position(since), &[client]).remove(&client);
-    // Also of nothing: who is cut off before the first event is to come back with a position.
-    let piece = piece.unwrap_or_default() + &at(Position(since.min(now)));
-    Ok(Bytes::from(piece))
-}
-
-/// An event without data tells the position alone: a browser keeps it, and shows nothing.
-fn at(position: Position) -> String {
-    format!("id: {}\n\n", position.to_token())
-}
-
-fn reset(position: Position) -> String {
-    format!("event: reset\nid: {}\ndata: {{}}\n\n", position.to_token())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_too_much_everybody_is_told_to_begin_anew() {
-        let now = Timestamp::from_millis(1_732_444_200_123);
-        let clients = [ClientId::new(now), ClientId::new(now)];
-        let mut changes = Changes::default();
-        changes.push(clients[0], "lead", &"some");
-        changes.is_too_much = true;
-        let pieces = changes.into_pieces(Position(now), &clients);
-        let anew = reset(Position(now));
-        assert_eq!(pieces, clients.map(|client| (client, anew.clone())).into());
-    }
 
     #[test]
     fn a_position_is_read_as_it_is_written_and_nothing_else_is_one() {

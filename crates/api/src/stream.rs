@@ -52,7 +52,7 @@ async fn stream(
     let client = access.client_id;
     state.client(client).await?;
     // Before what was missed is read: what happens meanwhile isn't lost.
-    let receiver = state.live().listen(state.store(), client);
+    let receiver = state.live().listen(state.store(), client).await?;
     let first = match headers.get("last-event-id") {
         Some(token) => {
             let position = token.to_str().ok().and_then(Position::from_token);

@@ -35,7 +35,7 @@ pub(crate) struct Told {
     outcomes: broadcast::Sender<Outcome>,
 }
 
-/// An attempt of this delivery was stored.
+/// A delivery has changed: an attempt of it was stored, or another one asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     /// The delivery.
@@ -105,6 +105,11 @@ pub struct Sighting {
 }
 
 impl Sighting {
+    /// Whether the delivery was made or done since then.
+    pub fn is_since(&self, since: Timestamp) -> bool {
+        self.id.as_uuid() > first_id(since.as_millis()) || self.completed_at.is_some_and(|at| at >= since.as_millis())
+    }
+
     /// Whether it has succeeded, or failed, since then; `None` of neither.
     pub(crate) fn has_succeeded_since(&self, since: Timestamp) -> Option<bool> {
         let is_done = self.completed_at.is_some_and(|at| at >= since.as_millis());

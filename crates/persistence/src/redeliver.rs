@@ -19,6 +19,7 @@ use crate::entities::deliveries::{Column, Entity, Model};
 use crate::entities::{destinations, events};
 use crate::error::StoreError;
 use crate::idempotency::{self, Answer, KeyReused, KeyedRequest, Once};
+use crate::live::Outcome;
 use crate::multi_row::{Sql, chunks};
 use crate::records::Delivery;
 use crate::store::Store;
@@ -101,6 +102,10 @@ impl Store {
         let effect = Box::pin(redeliver(&transaction, client, id, actor, now));
         let once = idempotency::once(&transaction, self.shared(), Some(client), request, effect, answer).await?;
         transaction.commit().await?;
+        self.shared().told.tell(once.done.iter().map(|delivery| Outcome {
+            delivery_id: delivery.id,
+            client_id: Some(client),
+        }));
         self.shared()
             .left_behind(once.done.as_ref().map(|delivery| delivery.destination_id));
         Ok(once)

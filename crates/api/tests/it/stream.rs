@@ -89,7 +89,8 @@ impl Events {
     }
 
     async fn ends(mut self) {
-        while self.next().await.is_some() {}
+        let end = async { while self.next().await.is_some() {} };
+        tokio::time::timeout(PATIENCE, end).await.expect("in time");
     }
 }
 
@@ -181,6 +182,49 @@ async fn leads_that_come_while_a_stream_begins_are_all_seen() {
     }
 }
 
+#[tokio::test]
+async fn what_is_done_while_a_stream_begins_is_seen() {
+    let app = TestApp::new().await;
+    let watched = app.client("Acme Corp").await;
+    let mut others = Events::of(&app, &watched, None).await;
+    for round in 0..4 {
+        let client = app.client(&format!("Client {round}")).await;
+        let id = capture(&app, &client).await;
+        let log = app.get(format!("{}/deliveries", client.path)).send().await.expect(200);
+        let destination_id = text(&log, "/items/0/destinationId").parse().expect("an id");
+        let job = claim(&app, destination_id, 1).await.remove(0);
+        // Neither new nor done late.
+        app.clock.advance(Duration::from_secs(3));
+        for _ in 0..2 {
+            let lead = capture(&app, &watched).await;
+            others.lead(&lead).await;
+        }
+        let mut events = Events::of(&app, &client, None).await;
+        attempted(&app, job, 204).await;
+        let is_done = |event: &Event| event.data["leadId"] == *id && event.data["state"] == "succeeded";
+        events.find(|event| event.name == "delivery" && is_done(event)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_delivery_that_is_redelivered_is_seen_to_wait() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    capture(&app, &client).await;
+    let path = format!("{}/deliveries", client.path);
+    let log = app.get(&*path).send().await.expect(200);
+    let destination_id = text(&log, "/items/0/destinationId").parse().expect("an id");
+    let job = claim(&app, destination_id, 1).await.remove(0);
+    attempted(&app, job, 404).await;
+    app.clock.advance(Duration::from_mins(2));
+    let mut events = Events::of(&app, &client, None).await;
+    let id = text(&log, "/items/0/id");
+    let redeliver = format!("{path}/{id}/redeliver");
+    app.post(redeliver, &serde_json::json!({})).send().await;
+    let waits = |event: &Event| event.data["id"] == *id && event.data["state"] == "pending";
+    events.find(|event| event.name == "delivery" && waits(event)).await;
+}
+
 /// Made before what is looked at mostly, and committed now.
 #[tokio::test]
 async fn a_lead_whose_commit_took_long_is_seen() {
@@ -244,8 +288,7 @@ async fn who_was_away_for_too_long_begins_anew() {
     app.clock.advance(Duration::from_hours(2));
     for position in [&*last, "nonsense", "1-"] {
         let mut events = Events::of(&app, &client, Some(position)).await;
-        let reset = events.next().await.expect("an event");
-        assert_eq!(reset.name, "reset", "{position}");
+        events.find(|event| event.name == "reset").await;
         let live = capture(&app, &client).await;
         events.lead(&live).await;
     }

@@ -24,6 +24,12 @@ struct Events {
 impl Events {
     /// When it was told: an event of this name, for which this holds.
     async fn when(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Result<Instant> {
+        // All of it: what keeps the connection alive is no event.
+        let told = tokio::time::timeout(LIMIT, self.until_told(name, holds));
+        told.await.context("nothing is told")?
+    }
+
+    async fn until_told(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Result<Instant> {
         loop {
             let said = String::from_utf8_lossy(&self.said);
             let is_told = said.split("\n\n").any(|event| {
@@ -34,8 +40,8 @@ impl Events {
             if is_told {
                 return Ok(Instant::now());
             }
-            let read = tokio::time::timeout(LIMIT, self.socket.read_buf(&mut self.said));
-            ensure!(read.await.context("nothing is told")?? > 0, "the stream ended");
+            let read = self.socket.read_buf(&mut self.said).await?;
+            ensure!(read > 0, "the stream ended");
         }
     }
 }
