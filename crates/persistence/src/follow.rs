@@ -60,12 +60,11 @@ impl Position {
 pub(crate) const LEAD_BEHIND: &str = "SELECT id FROM leads WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2";
 pub(crate) const DELIVERY_BEHIND: &str = "SELECT id FROM deliveries WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET $2";
 
-/// After a step of much work a follower rests for so many times what it took, and for longer while leads wait to be written.
+/// After a step of much work a follower rests for so many times what it took, and for longer while so many leads a second are captured here.
 const REST_PER_WORK: u32 = 4;
 const REST_WHILE_BUSY: u32 = 20;
+const BUSY: f64 = 2_000.0;
 const SHORTEST_REST: Duration = Duration::from_millis(20);
-/// So many wait when much comes in.
-const MANY_WAIT: u64 = 8;
 
 impl Store {
     /// Follows until the store closes: takes one step after the other, each of which says whether there may be more to do, and looks again
@@ -78,13 +77,14 @@ impl Store {
         self.shared().background.spawn(async move {
             let closing = store.shared().closing().clone();
             let rounds = async {
+                let mut load = Load::new(&store);
                 loop {
                     let begun = Instant::now();
                     let done = step(store.clone()).await;
                     store.shared().jobs.ran(job, store.now(), begun.elapsed());
                     let rest = match done {
                         Ok(true) => {
-                            let is_busy = store.counts().leads_waiting > MANY_WAIT;
+                            let is_busy = load.leads_a_second(&store) > BUSY;
                             let times = if is_busy { REST_WHILE_BUSY } else { REST_PER_WORK };
                             SHORTEST_REST.max(begun.elapsed() * times)
                         }
@@ -109,6 +109,29 @@ impl Store {
         let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
         let row = reader.query_one_raw(statement).await?;
         row.map(|row| Ok(millis_of(row.try_get_by_index(0)?))).transpose()
+    }
+}
+
+/// How much this process has to do.
+struct Load {
+    captured: u64,
+    since: Instant,
+}
+
+impl Load {
+    fn new(store: &Store) -> Self {
+        Self {
+            captured: store.leads_captured(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Since the last call, or its making.
+    #[expect(clippy::cast_precision_loss, reason = "a rate isn't exact")]
+    fn leads_a_second(&mut self, store: &Store) -> f64 {
+        let before = std::mem::replace(self, Self::new(store));
+        let captured = self.captured.saturating_sub(before.captured) as f64;
+        captured / self.since.duration_since(before.since).as_secs_f64().max(f64::EPSILON)
     }
 }
 

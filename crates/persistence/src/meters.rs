@@ -174,12 +174,17 @@ pub struct BatchCounts {
 }
 
 impl Store {
+    /// Leads that were captured here since it was opened.
+    pub(crate) fn leads_captured(&self) -> u64 {
+        self.shared().meters.captured.load(Relaxed)
+    }
+
     /// What this store has counted. Asks nothing of the database.
     pub fn counts(&self) -> StoreCounts {
         let meters = &self.shared().meters;
         let waiting = LEADS_WAITING.saturating_sub(self.room_for_leads().available_permits());
         StoreCounts {
-            leads_captured: meters.captured.load(Relaxed),
+            leads_captured: self.leads_captured(),
             leads_refused_overload: meters.refused_overload.load(Relaxed),
             leads_refused_unavailable: meters.refused_unavailable.load(Relaxed),
             leads_waiting: u64::try_from(waiting).unwrap_or(u64::MAX),

@@ -2,22 +2,31 @@
 
 use std::time::Duration;
 
-/// For how long a step may keep the writer, more or less.
-const AIM: Duration = Duration::from_millis(3);
-const FEWEST: i64 = 10;
+/// For how long the statements of a step may keep the writer, more or less. Their commit takes as long as the disk does, however few they are.
+const AIM: Duration = Duration::from_millis(2);
+const FEWEST: i64 = 25;
 
 /// Rows of the next step, by how long the ones before took.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rows: i64,
-    most: i64,
+    /// Not on PostgreSQL, where nobody waits.
+    most: Option<i64>,
 }
 
 impl Pace {
-    pub(crate) fn at_most(most: i64) -> Self {
-        Self {
-            rows: FEWEST.min(most),
-            most,
+    /// So many on PostgreSQL, and up to so many on SQLite.
+    pub(crate) const fn new(is_sqlite: bool, fixed: i64, most: i64) -> Self {
+        if is_sqlite {
+            Self {
+                rows: FEWEST,
+                most: Some(most),
+            }
+        } else {
+            Self {
+                rows: fixed,
+                most: None,
+            }
         }
     }
 
@@ -25,16 +34,17 @@ impl Pace {
         self.rows
     }
 
-    /// A step has kept the writer for so long.
-    pub(crate) fn took(&mut self, kept: Duration) {
-        let rows = if kept > AIM {
+    /// The statements of a step took so long.
+    pub(crate) fn took(&mut self, time: Duration) {
+        let Some(most) = self.most else { return };
+        let rows = if time > AIM {
             self.rows / 2
-        } else if kept < AIM / 2 {
+        } else if time < AIM / 2 {
             self.rows * 3 / 2
         } else {
             self.rows
         };
-        self.rows = rows.clamp(FEWEST.min(self.most), self.most);
+        self.rows = rows.clamp(FEWEST, most);
     }
 }
 
@@ -44,7 +54,7 @@ mod tests {
 
     #[test]
     fn steps_grow_while_they_are_short_and_shrink_when_one_was_long() {
-        let mut pace = Pace::at_most(100);
+        let mut pace = Pace::new(true, 80, 100);
         for _ in 0..10 {
             pace.took(Duration::ZERO);
         }
@@ -57,5 +67,13 @@ mod tests {
             pace.took(AIM * 2);
         }
         assert_eq!(pace.rows(), FEWEST);
+    }
+
+    #[test]
+    fn steps_stay_as_they_are_where_nobody_waits() {
+        let mut pace = Pace::new(false, 80, 100);
+        pace.took(Duration::ZERO);
+        pace.took(AIM * 2);
+        assert_eq!(pace.rows(), 80);
     }
 }

@@ -25,7 +25,7 @@ use crate::options::{DatabaseUrl, StoreOptions};
 use crate::records::Page;
 use crate::redeliver;
 use crate::stats::STANDING;
-use crate::step::{self, HELD, IN_THE_WAY, LEADS};
+use crate::step::{self, HELD, IN_THE_WAY, leads_sql};
 use crate::store::Store;
 
 mod form_gate;
@@ -198,17 +198,17 @@ fn hot_of_recoveries(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "leads to replay",
-            statement: raw(LEADS, replayed.clone()),
+            statement: raw(&leads_sql(backend), replayed.clone()),
             names: "leads_of_client",
         },
         Hot {
             what: "events to replay",
-            statement: raw(LEADS, replayed.clone()),
+            statement: raw(&leads_sql(backend), replayed.clone()),
             names: "events_of_lead",
         },
         Hot {
             what: "what was replayed before",
-            statement: raw(LEADS, replayed),
+            statement: raw(&leads_sql(backend), replayed),
             names: "deliveries_of_lead",
         },
         Hot {

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, Statement, Value};
 use sensei_domain::Timestamp;
 use uuid::Uuid;
 
@@ -19,8 +19,9 @@ use crate::pace::Pace;
 use crate::store::Store;
 use crate::tallies::EMPTY;
 
-/// Rows that one step looks at, at most.
-const STEP: i64 = 500;
+/// Rows that one step looks at: on PostgreSQL, and at most on SQLite.
+const STEP: i64 = 150;
+const LARGEST_STEP: i64 = 500;
 /// A step is followed by a rest of at least this, and of so many times what it took.
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const REST_PER_WORK: u32 = 9;
@@ -129,6 +130,10 @@ pub(crate) const LEADS: Task = Task {
     searchable: Some(concat!("SELECT * FROM leads WHERE id IN (", forgotten_leads!(), ")")),
 };
 
+/// Keeps leads from being replayed, before it is looked which of them may go.
+pub(crate) const LOCK_LEADS: &str =
+    "SELECT id FROM leads WHERE id > $1 AND id <= $2 AND created_at < $3 ORDER BY id FOR UPDATE";
+
 impl Store {
     /// Forgets, from now until the store closes, what has been kept for long enough.
     pub fn keep_house(&self, retention: Retention) {
@@ -181,7 +186,7 @@ impl Store {
 
     async fn walk(&self, task: &Task, cut: Timestamp) -> Result<u64, StoreError> {
         let (mut position, mut removed) = (Uuid::nil(), 0);
-        let mut pace = Pace::at_most(STEP);
+        let mut pace = Pace::new(self.connections().is_sqlite(), STEP, LARGEST_STEP);
         loop {
             let begun = Instant::now();
             let Some((last, count)) = in_time(self.step(task, position, cut, &mut pace)).await? else {
@@ -214,6 +219,11 @@ impl Store {
         if let Some(forgotten) = task.searchable {
             lead_words::lock(&transaction).await?;
             let bounds: [Value; 3] = [position.into(), last.into(), cut.as_millis().into()];
+            if backend == DatabaseBackend::Postgres {
+                // Who makes deliveries of them meanwhile has done so, or waits and finds them gone.
+                let lock = Statement::from_sql_and_values(backend, LOCK_LEADS, bounds.clone());
+                transaction.query_all_raw(lock).await?;
+            }
             let forgotten = Statement::from_sql_and_values(backend, forgotten, bounds);
             let rows = leads::Entity::find().from_raw_sql(forgotten).all(&transaction).await?;
             lead_words::remove(&transaction, &rows).await?;
@@ -222,8 +232,8 @@ impl Store {
             let bounds = [position.into(), last.into(), cut.as_millis().into()];
             removed += remove(&transaction, sql, bounds, later).await?;
         }
-        transaction.commit().await?;
         pace.took(begun.elapsed());
+        transaction.commit().await?;
         Ok(Some((last, removed)))
     }
 

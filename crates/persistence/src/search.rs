@@ -30,8 +30,9 @@ use crate::words::Wanted;
 const INDEXED: Position = Position { name: "search.until" };
 /// What is older than this is committed: it waits for its commit for some seconds, and that is given up after ten.
 const SETTLED: Duration = Duration::from_secs(20);
-/// Leads of a step, at most.
-pub(crate) const STEP: i64 = 200;
+/// Leads of a step: on PostgreSQL, and at most on SQLite.
+pub(crate) const STEP: i64 = 100;
+pub(crate) const LARGEST_STEP: i64 = 200;
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(5);
 /// Leads that aren't in the index yet and are looked through: a minute's or so, unless very many come.
@@ -275,8 +276,8 @@ impl Store {
             .order_by_asc(Column::Id);
         let rows = in_time(query.all(&transaction)).await?;
         in_time(lead_words::add(&transaction, &rows)).await?;
-        in_time(transaction.commit()).await?;
         self.indexing().took(begun.elapsed());
+        in_time(transaction.commit()).await?;
         Ok(to < until)
     }
 

@@ -42,11 +42,19 @@ pub(crate) const HELD: &str = "SELECT id FROM deliveries WHERE state = 'held' AN
     AND id > $2 AND id < $3 AND created_at <= $4 ORDER BY id LIMIT $5";
 /// Leads of the client `$1` behind `$2`, each with its event if it was captured from `$5` to before `$6`, isn't erased, and
 /// has no delivery to the destination `$7`.
-pub(crate) const LEADS: &str = "SELECT page.id, e.id AS event_id FROM (SELECT id, created_at, erased_at FROM leads \
+const LEADS: &str = "SELECT page.id, e.id AS event_id FROM (SELECT id, created_at, erased_at FROM leads \
     WHERE client_id = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4) AS page \
     LEFT JOIN events e ON e.lead_id = page.id AND e.type = 'lead.created' AND page.erased_at IS NULL \
     AND page.created_at >= $5 AND page.created_at < $6 AND NOT EXISTS \
     (SELECT 1 FROM deliveries d WHERE d.lead_id = page.id AND d.destination_id = $7)";
+
+/// On PostgreSQL retention, which alone takes no heed of the client's lock, is waited for, or has removed them.
+pub(crate) fn leads_sql(backend: DatabaseBackend) -> String {
+    match backend {
+        DatabaseBackend::Postgres => LEADS.replacen("LIMIT $4)", "LIMIT $4 FOR KEY SHARE)", 1),
+        _ => LEADS.to_owned(),
+    }
+}
 
 /// A client's deliveries behind `$2`, of this state or of any.
 pub(crate) fn log_sql(state: DeliveryState) -> String {

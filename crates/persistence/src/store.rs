@@ -143,7 +143,7 @@ impl Store {
             held_after: Mutex::new(Uuid::nil()),
             resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
-            indexing: Mutex::new(Pace::at_most(search::STEP)),
+            indexing: Mutex::new(Pace::new(connections.is_sqlite(), search::STEP, search::LARGEST_STEP)),
             meters: StoreMeters::new(),
             told: Told::new(),
             jobs: Jobs::default(),

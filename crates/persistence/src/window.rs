@@ -1,6 +1,6 @@
 //! A client's numbers over a day, a week or a month: what is added up already, and the last moments, which aren't yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement, Value};
 use sensei_domain::{ClientId, DestinationId, Timestamp};
@@ -182,9 +182,24 @@ impl Store {
 
     /// The last 24 hours of each of these clients, to within five minutes, in one read a table: leads and outcomes alone.
     pub async fn days_of(&self, clients: &[ClientId]) -> Result<HashMap<ClientId, Sums>, StoreError> {
+        for attempt in 1.. {
+            let position = self.rolled_up_until().await?;
+            let days = self.days_with(clients, position).await?;
+            // As [`Store::sums`].
+            if attempt == TRIES || self.rolled_up_until().await? == position {
+                return Ok(days);
+            }
+        }
+        unreachable!("the last try answers")
+    }
+
+    async fn days_with(
+        &self,
+        clients: &[ClientId],
+        position: Option<i64>,
+    ) -> Result<HashMap<ClientId, Sums>, StoreError> {
         let reader = &self.connections().reader;
         let since = self.now().as_millis() - 24 * HOUR;
-        let position = self.rolled_up_until().await?;
         let mut days = clients
             .iter()
             .map(|client| (*client, Sums::default()))
@@ -208,7 +223,12 @@ impl Store {
         }
         // Those that were made a little before and done since are found by when they were made.
         let made = Timestamp::from_millis(from.as_millis() - LATE_MILLIS);
+        let mut counted = HashSet::new();
         for sighting in self.sightings_since(clients, made, most).await? {
+            // What was done late is found twice.
+            if !counted.insert(sighting.id) {
+                continue;
+            }
             if let Some(succeeded) = sighting.has_succeeded_since(from) {
                 days.entry(sighting.client_id)
                     .or_default()

@@ -139,6 +139,10 @@ fn forgetting(backend: DatabaseBackend, now: Timestamp) -> Vec<Hot> {
             task.page,
             vec![id.clone(), id.clone(), 500_i64.into()],
         );
+        if backend == DatabaseBackend::Postgres && task.searchable.is_some() {
+            let values = vec![id.clone(), id.clone(), now.as_millis().into()];
+            add("locking what is old", retention::LOCK_LEADS, values);
+        }
         for sql in task.removals {
             let values = vec![id.clone(), id.clone(), now.as_millis().into(), id.clone()];
             add("removing what is old", sql, values);

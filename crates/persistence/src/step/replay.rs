@@ -1,10 +1,10 @@
 //! A step of a replay: deliveries of leads that have none to the destination yet, less those that don't match its filter.
 
-use sea_orm::Value;
+use sea_orm::{ConnectionTrait as _, Value};
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, EventId, Filter, LeadId, Mismatch, Timestamp};
 use uuid::Uuid;
 
-use super::{LEADS, PAGE, Step, bound};
+use super::{PAGE, Step, bound, leads_sql};
 use crate::deliveries;
 use crate::entities::destinations;
 use crate::error::StoreError;
@@ -135,10 +135,10 @@ impl Step<'_> {
             walk.destination.into(),
         ];
         // A filter looks at what was sent to others.
-        let sql = match filter {
-            Some(_) => LEADS.replacen("e.id AS event_id", "e.id AS event_id, e.body", 1),
-            None => LEADS.to_owned(),
-        };
+        let mut sql = leads_sql(self.transaction.get_database_backend());
+        if filter.is_some() {
+            sql = sql.replacen("e.id AS event_id", "e.id AS event_id, e.body", 1);
+        }
         let mut page = Vec::with_capacity(size);
         for row in self.query(&sql, values).await? {
             let event = row.try_get::<Option<Uuid>>("", "event_id")?;
