@@ -38,12 +38,18 @@
     for (const extra of olds.slice(news.length)) extra.remove();
   };
 
-  // New rows come on top, those that are there change in place, and those that the filter doesn't show any more go. Tells how many are new.
+  // New rows come on top, those that are there change in place, and those that the filter doesn't show any more go. Tells how many are new, and
+  // whether the last row isn't the one any more that the next page begins behind.
   const blendRows = (now, then, isAll) => {
     const there = new Map([...now.children].map((row) => [row.dataset.key, row]));
     const coming = [...then.children];
     const keys = new Set(coming.map((row) => row.dataset.key));
     const last = coming.at(-1)?.dataset.key ?? "";
+    // More has come than a page holds: what is between isn't known.
+    if (!isAll && coming.length && coming.every((row) => !there.has(row.dataset.key))) {
+      now.replaceChildren(...coming);
+      return [coming.length, true];
+    }
     let fresh = 0;
     let place = now.firstElementChild;
     for (const row of coming) {
@@ -60,8 +66,9 @@
     }
     // Ids grow with time: what is older than the last row is of the pages after it, and stays where it is.
     for (const [key, row] of there) if (!keys.has(key) && (isAll || key > last)) row.remove();
+    const isCut = now.children.length > ROWS;
     while (now.children.length > ROWS) now.lastElementChild.remove();
-    return fresh;
+    return [fresh, isCut];
   };
 
   const live = (bar) => {
@@ -129,7 +136,10 @@
       const [rows, coming] = [here.querySelector("[data-rows]"), then.querySelector("[data-rows]")];
       const isList = rows && coming && !here.querySelector("dl, section");
       if (isList) {
-        say(blendRows(rows, document.importNode(coming, true), !then.querySelector("[rel=next]")));
+        const [fresh, isCut] = blendRows(rows, document.importNode(coming, true), !then.querySelector("[rel=next]"));
+        // Some rows are shown twice then, and none is left out.
+        if (isCut) here.querySelector("nav.more")?.replaceWith(document.importNode(then.querySelector("nav.more"), true));
+        say(fresh);
       } else {
         const count = coming ? coming.children.length : 0;
         for (const { name, value } of here.attributes) then.setAttribute(name, value);

@@ -12,7 +12,7 @@
   // What is answered; asked for so many times, later and later, while the server or the network is in trouble. Nothing if it still is.
   const ask = async (path, most, cap, say, init) => {
     for (let tries = 1, ms = 500; ; ) {
-      if (say?.()) { await pause(5000); continue; }
+      if (say?.()) { await pause(5e3); continue; }
       let wait = ms;
       try {
         const answer = await fetch(new URL(path, base), { ...init, signal: AbortSignal.timeout(30e3) });
@@ -79,7 +79,7 @@
     };
     // True once it is sent, false if it is to be corrected; else it fails.
     const send = async (body) => {
-      say();
+      while (say()) await pause(5e3);
       // Another lead than the one before takes another form, and so does one after eleven hours.
       if ((last && last !== body) || Date.now() - form.at > 396e5) {
         const fresh = await define(7, 20e3, say);

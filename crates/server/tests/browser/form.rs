@@ -163,6 +163,35 @@ async fn embed_js_that_is_offline_for_ten_seconds_sends_exactly_one_lead() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn embed_js_that_was_offline_for_half_a_day_sends_by_another_form() -> Result<()> {
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    let site = site(&world, &world.origin).await?;
+    let browser = &world.browser;
+    browser.open(&site.origin).await?;
+    browser.sees(By::Button("Send")).await?;
+    fill(browser, "From a drawer").await?;
+    browser.be_offline(true).await?;
+    browser.click(By::Button("Send")).await?;
+    let says = async {
+        while !browser.text(By::Css("[part=status]")).await?.contains("offline") {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LIMIT, says).await??;
+    let later = "const now = Date.now; Date.now = () => now.call(Date) + 13 * 3600e3";
+    browser.run(later, &json!([])).await?;
+    browser.be_offline(false).await?;
+    browser.sees(By::Css("[part=sent]")).await?;
+    let forms =
+        "return performance.getEntriesByType('resource').filter((one) => one.name.includes('/v1/forms/')).length";
+    assert_eq!(browser.run(forms, &json!([])).await?, 2);
+    let leads = world.read(&format!("/v1/clients/{}/leads", site.client)).await?;
+    assert_eq!(leads["items"].as_array().map(Vec::len), Some(1), "{leads}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_filled_in_at_once_is_sent_when_a_person_could_have() -> Result<()> {
     let Some(world) = World::start().await? else {
         return Ok(());

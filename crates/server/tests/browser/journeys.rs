@@ -108,6 +108,46 @@ async fn a_lead_is_seen_live_in_the_log_and_redelivered() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_much_has_come_to_meanwhile_leaves_nothing_out() -> Result<()> {
+    const OLDER: &str = "return document.querySelector('[rel=next]')?.href";
+    const KEYS: &str = "return [...document.querySelectorAll('[data-key]')].map((row) => row.dataset.key)";
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    let client = world.client("Acme Corp", Some(&world.receiver.url())).await?;
+    let browser = &world.browser;
+    let captured = async |names: std::ops::Range<usize>| -> Result<()> {
+        for number in names {
+            let lead = json!({"name": format!("Visitor {number}."), "email": format!("v{number}@example.com")});
+            world.lead(&client, &lead).await?;
+        }
+        Ok(())
+    };
+    captured(0..60).await?;
+    world.sign_in().await?;
+    world.open(&format!("/admin/clients/{client}/deliveries")).await?;
+    browser.reads("Visitor 59.").await?;
+    browser.reads("Live").await?;
+    browser.click(By::Button("Pause")).await?;
+    browser.reads("Paused").await?;
+    captured(60..160).await?;
+    browser.click(By::Button("Resume")).await?;
+    browser.reads("Visitor 159.").await?;
+
+    let mut shown = Vec::new();
+    loop {
+        let rows = browser.run(KEYS, &json!([])).await?;
+        shown.extend(rows.as_array().into_iter().flatten().cloned());
+        let older = browser.run(OLDER, &json!([])).await?;
+        let Some(older) = older.as_str() else { break };
+        browser.open(older).await?;
+    }
+    let shown: std::collections::HashSet<_> = shown.iter().filter_map(|key| key.as_str()).collect();
+    ensure!(shown.len() == 160, "{} of 160 are shown", shown.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_url_with_a_fault_is_mended_by_following_the_message() -> Result<()> {
     let Some(world) = World::start().await? else {
         return Ok(());
