@@ -7,9 +7,11 @@
 //! use sensei::{Config, Sensei};
 //!
 //! let sensei = Sensei::start(Config::default()).await?;
-//! let app = axum::Router::new().nest("/webhooks", sensei.router());
+//! let app = axum::Router::new().merge(sensei.router());
+//! // With the peers' addresses: leads of web pages are limited by them.
+//! let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! axum::serve(listener, app).await?;
+//! axum::serve(listener, service).await?;
 //! sensei.shutdown().await;
 //! # Ok(())
 //! # }

@@ -182,12 +182,13 @@ fn environment(variables: &[(String, String)], faults: &mut Vec<ConfigFault>) ->
     Layer(layer)
 }
 
-/// Variables of our tests, and those that Kubernetes sets in every container for a service named `sensei`.
+/// Variables of our tests, and those that Kubernetes sets in every container for a service whose name begins with `sensei`.
 fn is_somebody_elses(variable: &str) -> bool {
-    variable == "SENSEI_PORT"
-        || [TEST_PREFIX, "SENSEI_PORT_", "SENSEI_SERVICE_"]
+    variable.starts_with(TEST_PREFIX)
+        || variable.ends_with("_PORT")
+        || ["_PORT_", "_SERVICE_HOST", "_SERVICE_PORT"]
             .iter()
-            .any(|prefix| variable.starts_with(prefix))
+            .any(|part| variable.contains(part))
 }
 
 fn flags(flags: &[(&'static str, String)]) -> Layer {

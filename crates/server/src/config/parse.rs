@@ -14,7 +14,7 @@ use super::layers::{DEFAULT_ORIGIN, Given};
 use super::{AdminKey, AdminListen, Config, LogFormat};
 
 /// What must be left of a lease when an attempt ends at its deadline: its outcome has to be stored, and
-/// clocks differ (DESIGN.md, "Time").
+/// clocks differ (docs/architecture.md: an attempt starts only if it ends before its lease).
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// An admin key can do everything: no word that somebody guesses.
 const ADMIN_KEY_LENGTH: usize = 16;

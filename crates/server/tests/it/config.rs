@@ -345,8 +345,12 @@ fn a_syntax_error_tells_the_place_and_not_the_line() {
 }
 
 #[test]
-fn variables_that_kubernetes_sets_for_a_service_named_sensei_are_not_ours() {
+fn variables_that_kubernetes_sets_for_a_service_of_our_name_are_not_ours() {
     let sources = env(&[
+        ("SENSEI_WEBHOOKS_SERVICE_HOST", "10.0.0.1"),
+        ("SENSEI_WEBHOOKS_SERVICE_PORT_HTTP", "80"),
+        ("SENSEI_WEBHOOKS_PORT", "tcp://10.0.0.1:80"),
+        ("SENSEI_WEBHOOKS_PORT_80_TCP", "tcp://10.0.0.1:80"),
         ("SENSEI_SERVICE_HOST", "10.0.0.1"),
         ("SENSEI_PORT", "tcp://10.0.0.1:80"),
         ("SENSEI_PORT_80_TCP_ADDR", "10.0.0.1"),

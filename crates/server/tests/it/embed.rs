@@ -42,18 +42,20 @@ async fn product_serves_its_own_routes_and_delivers_leads() -> Result<()> {
         .text()
         .await?;
     assert_eq!(own, "the product itself");
+    let console = http_client()
+        .get(format!("http://{address}/admin/sign-in"))
+        .send()
+        .await?;
+    assert_eq!(console.status(), 200);
     let api = Api::new(address, &key);
     let client = api
         .post(
-            "/webhooks/v1/clients",
+            "/v1/clients",
             &json!({"name": "Acme Corp", "leadWebhookUrl": receiver.url()}),
         )
         .await?;
     ensure!(client.status == 201, "{client:?}");
-    let leads = format!(
-        "/webhooks/v1/clients/{}/leads",
-        client.json["id"].as_str().context("an id")?
-    );
+    let leads = format!("/v1/clients/{}/leads", client.json["id"].as_str().context("an id")?);
     let lead = api
         .post(&leads, &json!({"name": "John Doe", "email": "john@example.com"}))
         .await?;
