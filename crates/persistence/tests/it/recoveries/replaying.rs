@@ -18,6 +18,22 @@ on_both!(
     held_deliveries_are_discarded_up_to_the_moment_of_asking,
 );
 
+/// A client's leads from before its destination, to which they are to be replayed.
+async fn before_its_destination(database: &TestDatabase, leads: usize) -> (Store, ClientId, NewRecovery) {
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    set_url(&store, client, None).await;
+    ended(&store, client, leads, DELIVERED).await;
+    database.clock.advance(Duration::from_secs(1));
+    set_url(&store, client, Some(URL)).await;
+    let new = NewRecovery::Replay {
+        destination_id: destination(&store, client).await,
+        since: None,
+        until: None,
+    };
+    (store, client, new)
+}
+
 async fn leads_from_before_a_destination_are_replayed_once(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await.id;
@@ -60,20 +76,10 @@ async fn leads_from_before_a_destination_are_replayed_once(database: &TestDataba
 }
 
 async fn replay_to_a_paused_destination_is_held(database: &TestDatabase) {
-    let store = database.open().await;
-    let client = acme(&store).await.id;
-    set_url(&store, client, None).await;
-    ended(&store, client, 2, DELIVERED).await;
-    database.clock.advance(Duration::from_secs(1));
-    set_url(&store, client, Some(URL)).await;
+    let (store, client, new) = before_its_destination(database, 2).await;
     database
         .execute("UPDATE destinations SET status = 'paused', version = 2")
         .await;
-    let new = NewRecovery::Replay {
-        destination_id: destination(&store, client).await,
-        since: None,
-        until: None,
-    };
     let recovery = start(&store, client, new).await;
     assert!(run(&store, &recovery, |_| DELIVERED).await.is_empty());
     assert_eq!(states(&store, client).await, [DeliveryState::Held; 2]);
@@ -82,18 +88,7 @@ async fn replay_to_a_paused_destination_is_held(database: &TestDatabase) {
 
 /// There are more such leads than a page of the log is looked for in, and all deliveries are newer than all leads.
 async fn replayed_deliveries_are_found_by_what_their_old_leads_say(database: &TestDatabase) {
-    let store = database.open().await;
-    let client = acme(&store).await.id;
-    set_url(&store, client, None).await;
-    ended(&store, client, 600, DELIVERED).await;
-    database.clock.advance(Duration::from_secs(1));
-    set_url(&store, client, Some(URL)).await;
-    let destination_id = destination(&store, client).await;
-    let new = NewRecovery::Replay {
-        destination_id,
-        since: None,
-        until: None,
-    };
+    let (store, client, new) = before_its_destination(database, 600).await;
     let recovery = start(&store, client, new).await;
     run(&store, &recovery, |_| DELIVERED).await;
     let filter = LogFilter {
@@ -151,29 +146,12 @@ async fn held_deliveries_are_discarded_up_to_the_moment_of_asking(database: &Tes
     assert_eq!(states[0].state, DeliveryState::Held, "it came later");
 }
 
-/// A client's lead from before its destination, to which it is to be replayed.
-async fn before_its_destination(database: &TestDatabase) -> (Store, ClientId, NewRecovery) {
-    let store = database.open().await;
-    let client = acme(&store).await.id;
-    set_url(&store, client, None).await;
-    ended(&store, client, 1, DELIVERED).await;
-    database.clock.advance(Duration::from_mins(1));
-    set_url(&store, client, Some(URL)).await;
-    let destination_id = destination(&store, client).await;
-    let new = NewRecovery::Replay {
-        destination_id,
-        since: None,
-        until: None,
-    };
-    (store, client, new)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lead_that_is_just_being_forgotten_is_not_replayed() {
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
-    let (store, client, new) = before_its_destination(&database).await;
+    let (store, client, new) = before_its_destination(&database, 1).await;
     let retention = database.connection().await;
     retention
         .execute_unprepared("BEGIN; SELECT id FROM leads FOR UPDATE; DELETE FROM events; DELETE FROM leads")
@@ -196,7 +174,7 @@ async fn a_lead_that_is_just_being_replayed_is_not_forgotten() {
     let Some(database) = TestDatabase::postgres() else {
         return;
     };
-    let (store, ..) = before_its_destination(&database).await;
+    let (store, ..) = before_its_destination(&database, 1).await;
     let replay = database.connection().await;
     replay
         .execute_unprepared(
