@@ -12,6 +12,7 @@ use tracing::Instrument;
 use crate::problem::Problem;
 use crate::problem_kind::ProblemKind;
 use crate::request_id::{self, RequestId};
+use crate::unread_body::UnreadBody;
 
 /// How long a request may take. Beyond the database's own time-outs, below what proxies usually wait (60 s).
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,8 +25,12 @@ pub(crate) async fn exchange(request: Request, next: Next) -> Response {
         tracing::error_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
     async move {
         let began = Instant::now();
+        let (request, unread) = UnreadBody::of(request);
         let mut response = match tokio::time::timeout(DEADLINE, next.run(request)).await {
-            Ok(response) => response,
+            Ok(response) => {
+                unread.read().await;
+                response
+            }
             // A capture that was sent to the store goes on.
             Err(_) => Problem::deadline_exceeded(DEADLINE.as_secs()).into_response(),
         };

@@ -63,6 +63,7 @@ mod state;
 mod stats;
 mod stats_window;
 mod stream;
+mod unread_body;
 mod webhook;
 
 pub use openapi::openapi;

@@ -220,3 +220,35 @@ async fn bodies_that_trickle_keep_nobodys_place_and_end_with_the_deadline() -> R
     assert_eq!(leads.json["items"].as_array().map(Vec::len), Some(200));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_while_he_sends_is_told_why_and_keeps_his_connection() -> Result<()> {
+    let binary = binary();
+    let mut process = binary.start()?;
+    let address = process.wait_ready(LIMIT).await?;
+    let mut caller = TcpStream::connect(address).await?;
+    let body = batch(BATCH).to_string();
+    let head = format!(
+        "POST /v1/clients/nobody/leads/batch HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer wrong\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    for _ in 0..2 {
+        caller.write_all(head.as_bytes()).await?;
+        let mut said = Vec::new();
+        let early = tokio::time::timeout(Duration::from_millis(200), caller.read_buf(&mut said)).await;
+        assert!(
+            early.is_err(),
+            "answered in the middle: {}",
+            String::from_utf8_lossy(&said)
+        );
+        caller.write_all(body.as_bytes()).await?;
+        while !said.ends_with(b"}") {
+            let read = tokio::time::timeout(LIMIT, caller.read_buf(&mut said)).await??;
+            ensure!(read > 0, "cut off after {}", String::from_utf8_lossy(&said));
+        }
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.starts_with("HTTP/1.1 401"), "{said}");
+    }
+    Ok(())
+}
