@@ -34,7 +34,7 @@ impl Said {
 
 /// Makes one attempt and judges it; also tells what it says of the receiver.
 pub(crate) async fn make(engine: &Engine, held: Held) -> (Recording, Said) {
-    let Held { job, place } = held;
+    let Held { job, place, .. } = held;
     let (attempt, said) = perform(&job, &engine.transports, &engine.egress, &*engine.clock).await;
     engine.meters.attempted(&attempt.outcome, job.trigger, attempt.duration);
     let verdict = judge(
@@ -63,24 +63,25 @@ pub(crate) async fn perform(
     clock: &dyn Clock,
 ) -> (AttemptRecord, Said) {
     let (started_at, begun) = (clock.now(), Instant::now());
-    let attempted = match transports.of(&job.destination) {
-        Ok(transport) => {
-            let delivery = AssertUnwindSafe(transport.deliver(job, started_at, egress)).catch_unwind();
-            match tokio::time::timeout(egress.deadline() + GRACE, delivery).await {
-                Ok(Ok(attempted)) => attempted,
-                Ok(Err(_panic)) => {
-                    tracing::error!(delivery = %job.delivery_id, kind = job.destination.kind, "an attempt panicked");
-                    ours("an internal error ended it")
-                }
-                Err(_elapsed) => Attempted::unanswered(&Failure::Timeout {
-                    after: egress.deadline(),
-                }),
+    let delivery = async {
+        match transports.of(&job.destination) {
+            Ok(transport) => transport.deliver(job, started_at, egress).await,
+            Err(error) => {
+                tracing::error!(destination = %job.destination.id, %error, "a stored destination can't be used");
+                ours(&error.to_string())
             }
         }
-        Err(error) => {
-            tracing::error!(destination = %job.destination.id, %error, "a stored destination can't be used");
-            ours(&error.to_string())
+    };
+    let delivery = AssertUnwindSafe(delivery).catch_unwind();
+    let attempted = match tokio::time::timeout(egress.deadline() + GRACE, delivery).await {
+        Ok(Ok(attempted)) => attempted,
+        Ok(Err(_panic)) => {
+            tracing::error!(delivery = %job.delivery_id, kind = job.destination.kind, "an attempt panicked");
+            ours("an internal error ended it")
         }
+        Err(_elapsed) => Attempted::unanswered(&Failure::Timeout {
+            after: egress.deadline(),
+        }),
     };
     let duration = begun.elapsed();
     log(&job.delivery_id, started_at, &attempted);
@@ -97,6 +98,7 @@ pub(crate) async fn perform(
         error: attempted.error,
         response_snippet: attempted.response_snippet,
         request_url: attempted.request_url,
+        is_unsent: attempted.is_unsent,
     };
     (attempt, said)
 }

@@ -41,6 +41,7 @@ pub(crate) enum Sign {
 impl Sign {
     pub(crate) const fn of(attempted: &Attempted) -> Self {
         match attempted.outcome {
+            Outcome::Delivered | Outcome::Rejected if attempted.is_unsent => Self::Nothing,
             Outcome::Delivered => Self::Delivered,
             Outcome::Rejected => Self::Refuses,
             Outcome::Unavailable { .. } => Self::Away(attempted.strain),

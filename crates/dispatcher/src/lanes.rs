@@ -34,8 +34,11 @@ const KNOWN: usize = 20_000;
 
 /// What waits in a lane.
 pub(crate) trait Waiting {
-    /// When the delivery and its destination were last read.
+    /// When the delivery and its destination began to be read for the last time: what is changed since isn't known.
     fn read_at(&self) -> Instant;
+
+    /// When they had been read.
+    fn known_at(&self) -> Instant;
 
     /// What the destination asked for then.
     fn terms(&self) -> Terms;
@@ -266,7 +269,7 @@ impl<T: Waiting> Lanes<T> {
             };
             let may_start = matches!(lane.breaker.stand(now), Stand::Closed | Stand::Ready);
             let is_changed = |waiting: &T| changed_at.is_some_and(|changed_at| waiting.read_at() <= changed_at);
-            let is_stale = |waiting: &T| now.duration_since(waiting.read_at()) > FRESH_FOR || is_changed(waiting);
+            let is_stale = |waiting: &T| now.duration_since(waiting.known_at()) > FRESH_FOR || is_changed(waiting);
             // What was changed is read at once: it may be wanted elsewhere, or no more.
             let is_first_changed = is_changed(first);
             if lane.is_reading || !is_first_changed && (lane.running >= at_once || !may_start) {

@@ -25,6 +25,8 @@ pub(crate) struct Taken {
 /// A delivery that this process holds, with its place in the lane.
 pub(crate) struct Held {
     pub(crate) job: Job,
+    /// When it was known how it stood when it was last read: later than [`Job::read_at`] by as long as reading took.
+    pub(crate) known_at: Instant,
     pub(crate) place: Taken,
 }
 
@@ -49,7 +51,11 @@ impl Taken {
     pub(crate) fn hold(mut self, job: Job) -> Held {
         self.engine.held().insert(job.delivery_id);
         self.delivery = Some(job.delivery_id);
-        Held { job, place: self }
+        Held {
+            job,
+            known_at: Instant::now(),
+            place: self,
+        }
     }
 }
 
@@ -65,6 +71,10 @@ impl Drop for Taken {
 impl Waiting for Held {
     fn read_at(&self) -> Instant {
         self.job.read_at
+    }
+
+    fn known_at(&self) -> Instant {
+        self.known_at
     }
 
     fn terms(&self) -> Terms {

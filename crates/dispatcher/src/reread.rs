@@ -26,13 +26,15 @@ impl Engine {
         let read_at = Instant::now();
         match self.store.refresh(&leases).await {
             Ok(read) => {
+                // However long it took: what takes long must come to an end as well.
+                let known_at = Instant::now();
                 let (mut fresh, mut unordered) = (Vec::with_capacity(stale.len()), Vec::new());
                 for (mut held, refreshed) in stale.into_iter().zip(read) {
                     let Refreshed::Current(destination) = refreshed else {
                         continue;
                     };
                     let was_ordered = held.job.destination.ordered;
-                    (held.job.destination, held.job.read_at) = (destination, read_at);
+                    (held.job.destination, held.job.read_at, held.known_at) = (destination, read_at, known_at);
                     if held.job.destination.ordered && !was_ordered {
                         unordered.push(held);
                     } else {

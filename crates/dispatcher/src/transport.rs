@@ -110,6 +110,8 @@ pub struct Attempted {
     pub strain: Option<Strain>,
     /// For how long the receiver wants nothing more of this destination, whatever came of the attempt.
     pub pause: Option<Duration>,
+    /// There was nothing to send: it says nothing of the receiver.
+    pub is_unsent: bool,
 }
 
 impl Attempted {
@@ -127,6 +129,7 @@ impl Attempted {
             request_url: None,
             strain: None,
             pause,
+            is_unsent: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Attempted {
             request_url: None,
             strain: failure.strain(),
             pause: None,
+            is_unsent: false,
         }
     }
 
@@ -153,6 +157,7 @@ impl Attempted {
             request_url: None,
             strain: None,
             pause: None,
+            is_unsent: true,
         }
     }
 

@@ -8,6 +8,9 @@ use crate::text::TextRule;
 
 const RULE: TextRule = TextRule::line(100);
 
+/// How the names of hooks begin.
+const HOOK: &str = "hook ";
+
 /// A destination's name: 1 to 100 characters after trimming, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationName(String);
@@ -16,6 +19,17 @@ impl DestinationName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// That of a REST hook, with a number of its URL. A hook is found by it.
+    pub fn of_hook(number: u64) -> Self {
+        Self(format!("{HOOK}{number:016x}"))
+    }
+
+    /// Whether a text is the name of a hook.
+    pub fn is_hooks(name: &str) -> bool {
+        let digits = name.strip_prefix(HOOK);
+        digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
     }
 }
 

@@ -228,6 +228,7 @@ mod tests {
                 {"name": "email", "label": "E", "type": "select"},
                 {"name": "x", "label": "X", "type": "colour", "wrong": 1},
                 {"name": "y", "label": "Y", "options": ["a"]},
+                {"name": "z", "label": "Z", "type": "select", "options": null},
             ],
             "texts": {"titel": "x", "intro": 5}, "theme": {"accent": "red", "radius": 99, "scheme": "neon"},
         });
@@ -243,6 +244,7 @@ mod tests {
                 "/form/fields/2/type",
                 "/form/fields/2/wrong",
                 "/form/fields/3/options",
+                "/form/fields/4/options",
                 "/form/texts/intro",
                 "/form/texts/titel",
                 "/form/theme/accent",

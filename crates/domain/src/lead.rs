@@ -115,9 +115,14 @@ fn custom(fields: &mut Fields<'_>) -> Option<Map<String, Value>> {
     }
     let bytes = serde_json::to_string(custom).map_or(usize::MAX, |text| text.len());
     if bytes > CUSTOM_MAX_BYTES {
-        fields.fault(
+        // At the longest of them, where a form has a field that can be made shorter.
+        let length = |value: &Value| serde_json::to_string(value).map_or(0, |text| text.len());
+        let longest = custom.iter().max_by_key(|(_, value)| length(value));
+        let longest = longest.map_or_else(String::new, |(key, _)| escape(key));
+        fields.fault_below(
             "custom",
-            format!("must be at most {CUSTOM_MAX_BYTES} bytes of JSON, not {bytes}"),
+            &longest,
+            &format!("is too long: all of custom must be at most {CUSTOM_MAX_BYTES} bytes of JSON, not {bytes}"),
         );
     }
     if let Some(key) = custom
@@ -237,8 +242,10 @@ mod tests {
         NewLead::from_json(&lead(json!({"a": "x".repeat(8_184)}))).expect("8 KiB are allowed");
         assert_eq!(
             faults(&lead(json!({"a": "x".repeat(8_185)})))[0].1,
-            "must be at most 8192 bytes of JSON, not 8193"
+            "is too long: all of custom must be at most 8192 bytes of JSON, not 8193"
         );
+        let two = json!({"a": "x".repeat(4_000), "b/c": "y".repeat(5_000)});
+        assert_eq!(faults(&lead(two))[0].0, "/custom/b~1c", "the longest");
         assert_eq!(faults(&lead(json!({"a/b": {"c": ["\u{0}"]}})))[0].0, "/custom/a~1b");
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::faults::Faults;
 use crate::fields::Fields;
 use crate::named::named;
+use crate::text::TextRule;
 
 /// So many requests a unit of time, and so many at once after a rest. In JSON:
 /// `{"requests":10,"per":"second","burst":20}`; without `burst` it is as large as `requests`. Each process keeps
@@ -48,13 +49,8 @@ impl RateLimit {
     pub fn from_json(value: &Value, pointer: &str) -> Result<Self, Faults> {
         let mut fields = Fields::at(value, pointer)?;
         let requests = fields.required_number("requests", 1..=Self::LARGEST);
-        let per = match fields.parsed("per") {
-            None if !fields.is_present("per") => {
-                fields.fault("per", "is required");
-                None
-            }
-            per => per,
-        };
+        let per = fields.required_text("per", TextRule::line(usize::MAX));
+        let per = per.and_then(|per| fields.parse("per", per));
         let burst = fields.optional_number("burst", 1..=Self::LARGEST);
         fields.finish()?;
         let (Some(requests), Some(per)) = (requests, per) else {
@@ -115,6 +111,8 @@ mod tests {
             (json!({"requests": 1.5, "per": "second"}), "/rateLimit/requests"),
             (json!({"requests": 1}), "/rateLimit/per"),
             (json!({"requests": 1, "per": "hour"}), "/rateLimit/per"),
+            (json!({"requests": 1, "per": null}), "/rateLimit/per"),
+            (json!({"requests": 1, "per": " "}), "/rateLimit/per"),
             (
                 json!({"requests": 1, "per": "second", "burst": "2"}),
                 "/rateLimit/burst",

@@ -54,6 +54,11 @@ impl FromStr for WebhookUrl {
         if url.fragment().is_some() {
             return Err(WebhookUrlError::HasFragment);
         }
+        // What is kept is its written form, in which a letter beyond ASCII has up to twelve characters.
+        let length = url.as_str().len();
+        if length > MAX_CHARACTERS {
+            return Err(WebhookUrlError::TooLong { length });
+        }
         Ok(Self(url))
     }
 }
@@ -122,6 +127,8 @@ mod tests {
         assert_eq!(url.as_str(), "https://hooks.example.com/a%20b?token=secret");
         assert!(!format!("{url:?}").contains("secret"));
         let long = format!("https://example.com/{}", "a".repeat(2_029));
+        // Nine characters each, as they are kept.
+        let encoded = format!("https://example.com/{}", "汉".repeat(230));
         let cases = [
             (&*long, "must be at most 2048 characters long, not 2049"),
             (
@@ -138,6 +145,7 @@ mod tests {
                 "https://example.com/#top",
                 "must not have a fragment (what follows #): it is never sent",
             ),
+            (&*encoded, "must be at most 2048 characters long, not 2090"),
             ("https://", "must be a URL, e.g. https://example.com/leads (empty host)"),
         ];
         for (text, error) in cases {

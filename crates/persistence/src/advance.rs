@@ -31,11 +31,12 @@ pub(crate) const RUNNING: &str =
 impl Store {
     /// Brings running recoveries on by a step each. True if another look at once is worth it.
     pub async fn advance_recoveries(&self) -> Result<bool, StoreError> {
-        let mut more = false;
+        let (mut more, mut failed) = (false, None);
         for (id, client) in Box::pin(self.running_recoveries()).await? {
             match in_time(Box::pin(self.advance(id, client))).await {
                 Ok(again) => more |= again,
-                Err(error) if error.is_transient() => return Err(error),
+                // Not the end of those behind it.
+                Err(error) if error.is_transient() => failed = Some(error),
                 Err(error) => {
                     tracing::error!(
                         recovery = %id,
@@ -46,7 +47,7 @@ impl Store {
                 }
             }
         }
-        Ok(more)
+        failed.map_or(Ok(more), Err)
     }
 
     async fn running_recoveries(&self) -> Result<Vec<(RecoveryId, ClientId)>, StoreError> {

@@ -26,7 +26,7 @@ use crate::head::due_head;
 use crate::held;
 use crate::job::{self, Job, Lease};
 use crate::multi_row::{LARGEST_CHUNK, Sql, chunks};
-use crate::orphans::cancel_orphans;
+use crate::orphans::{Orphans, cancel_eventless, cancel_orphans};
 use crate::records::Destination;
 use crate::store::Store;
 
@@ -94,7 +94,12 @@ impl Store {
         for &Claim { destination_id, room } in claims {
             let (mut jobs, mut left) = (Vec::new(), false);
             match Directory::by_id(&transaction, destination_id).await? {
-                None => cancel_orphans(&transaction, destination_id, now).await?,
+                None => {
+                    let cancelled = cancel_orphans(&transaction, destination_id, Orphans::Due, now).await?;
+                    if cancelled > 0 {
+                        tracing::warn!(destination = %destination_id, deliveries = cancelled, "cancelled what was due for a deleted destination");
+                    }
+                }
                 Some(row) => {
                     if row.status != DestinationStatus::Active.name() {
                         held::hold_due(&transaction, destination_id, now).await?;
@@ -232,6 +237,9 @@ async fn due_deliveries(
         let statement = Statement::from_sql_and_values(backend, sql, values);
         let rows = transaction.query_all_raw(statement).await?;
         let found = rows.len();
+        if found == 0 {
+            cancel_eventless(transaction, destination, None, now).await?;
+        }
         let mut free = Vec::with_capacity(found);
         for row in rows {
             if !is_held(DeliveryId::from_uuid(row.try_get("", "id")?)) {

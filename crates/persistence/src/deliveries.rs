@@ -161,13 +161,8 @@ pub(crate) fn cancelling(backend: DatabaseBackend, at: Timestamp) -> Sql {
     sql
 }
 
-/// Cancels what is pending or held for a destination or of a lead (`column` says which).
-pub(crate) async fn cancel(
-    transaction: &DatabaseTransaction,
-    column: &'static str,
-    of: Uuid,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+/// Cancels what is pending or held of a lead.
+pub(crate) async fn cancel_of_lead(transaction: &DatabaseTransaction, lead: Uuid, now: Timestamp) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     // Locked in the order of ids, as everybody does who locks several.
     let lock = if backend == DatabaseBackend::Postgres {
@@ -176,10 +171,8 @@ pub(crate) async fn cancel(
         ""
     };
     let mut sql = cancelling(backend, now);
-    sql.push("state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE ");
-    sql.push(column);
-    sql.push(" = ");
-    sql.value(of);
+    sql.push("state IN ('pending', 'held') AND id IN (SELECT id FROM deliveries WHERE lead_id = ");
+    sql.value(lead);
     sql.push(" AND state IN ('pending', 'held') ");
     sql.push(lock);
     sql.push(")");

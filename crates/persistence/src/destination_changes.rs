@@ -124,7 +124,10 @@ impl Store {
         if row.name == LEAD_WEBHOOK && row.config != wanted.config {
             clients::touch(&transaction, client, now).await?;
         }
-        if row.status != wanted.status && wanted.status == DestinationStatus::Active.name() {
+        let is_resumed = row.status != wanted.status && wanted.status == DestinationStatus::Active.name();
+        // What failed with another config says nothing of this one. Of one that is stopped it says since when there is something to send again.
+        let is_mended = row.config != wanted.config && row.status == DestinationStatus::Active.name();
+        if is_resumed || is_mended {
             health::resumed(&transaction, row.id).await?;
         }
         let written = destinations::write(&transaction, wanted, now).await?;
@@ -151,7 +154,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<bool, StoreError> {
         let now = self.now();
-        let transaction = self.connections().begin_long().await?;
+        let transaction = self.connections().begin().await?;
         let row = match locked(&transaction, client, id).await {
             Ok(row) => row,
             Err(ChangeError::Store(error)) => return Err(error),
@@ -164,6 +167,7 @@ impl Store {
         audit::log(&transaction, now, actor, "destination.deleted", Some(client), id).await?;
         transaction.commit().await?;
         self.shared().changed([id]);
+        self.cancel_all_for(id).await;
         Ok(true)
     }
 }
@@ -195,6 +199,12 @@ fn applied(
     if let Some(name) = change.name.as_ref().filter(|name| name.as_str() != row.name) {
         if row.name == LEAD_WEBHOOK {
             return Err(ChangeError::NameFixed);
+        }
+        if [row.name.as_str(), name.as_str()]
+            .into_iter()
+            .any(DestinationName::is_hooks)
+        {
+            return Err(ChangeError::HooksName);
         }
         if name.as_str().eq_ignore_ascii_case(LEAD_WEBHOOK) {
             return Err(ChangeError::NameReserved);

@@ -12,7 +12,6 @@ use sensei_domain::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::deliveries;
 use crate::destination_changes::NewDestination;
 use crate::destination_config::{DestinationConfig, SEALED};
 
@@ -159,10 +158,15 @@ pub(crate) async fn change_url(
         config: config.to_string(),
         ..row.clone()
     };
+    // What failed was what was at the other one. Of one that is stopped it says since when there is something to send again.
+    if row.status == DestinationStatus::Active.name() {
+        health::resumed(transaction, row.id).await?;
+    }
     write(transaction, row, now).await.map(drop)
 }
 
-/// Deletes a destination and cancels what was bound for it. The emptied row stays, for the log.
+/// Deletes a destination. The emptied row stays, for the log; what waits for it is to be cancelled after the commit
+/// ([`Store::cancel_all_for`](crate::Store::cancel_all_for)).
 pub(crate) async fn delete(transaction: &DatabaseTransaction, row: &Model, now: Timestamp) -> Result<(), DbErr> {
     let id = row.id;
     let row = Model {
@@ -176,8 +180,6 @@ pub(crate) async fn delete(transaction: &DatabaseTransaction, row: &Model, now: 
         ..row.clone()
     };
     write(transaction, row, now).await?;
-    // Deliveries first, then health: the order of who records attempts.
-    deliveries::cancel(transaction, "destination_id", id, now).await?;
     health::forget(transaction, id).await
 }
 

@@ -75,6 +75,9 @@ pub enum ChangeError {
     /// The name belongs to the Lead Webhook URL.
     #[error("the name is that of the Lead Webhook URL")]
     NameReserved,
+    /// The name is a hook's: it stays, and nothing else gets it.
+    #[error("the destination of a hook keeps its name, and no other gets it")]
+    HooksName,
     /// The destination of the Lead Webhook URL keeps its name.
     #[error("the destination of the Lead Webhook URL keeps its name")]
     NameFixed,

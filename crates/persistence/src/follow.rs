@@ -113,13 +113,13 @@ impl Store {
 }
 
 /// How much this process has to do.
-struct Load {
+pub(crate) struct Load {
     captured: u64,
     since: Instant,
 }
 
 impl Load {
-    fn new(store: &Store) -> Self {
+    pub(crate) fn new(store: &Store) -> Self {
         Self {
             captured: store.leads_captured(),
             since: Instant::now(),
@@ -128,7 +128,7 @@ impl Load {
 
     /// Since the last call, or its making.
     #[expect(clippy::cast_precision_loss, reason = "a rate isn't exact")]
-    fn leads_a_second(&mut self, store: &Store) -> f64 {
+    pub(crate) fn leads_a_second(&mut self, store: &Store) -> f64 {
         let before = std::mem::replace(self, Self::new(store));
         let captured = self.captured.saturating_sub(before.captured) as f64;
         captured / self.since.duration_since(before.since).as_secs_f64().max(f64::EPSILON)

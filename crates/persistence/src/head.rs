@@ -9,10 +9,11 @@ use sensei_domain::{DeliveryId, DestinationId, Timestamp};
 use uuid::Uuid;
 
 use crate::claim::Due;
+use crate::orphans::cancel_eventless;
 
-/// Whether something of the destination `$1` is still to come before any that is due at `$2`.
+/// Whether something of the destination `$1` is still to come before any that is due at `$2`: leased, or waiting for its retry.
 pub(crate) const BLOCKED: &str = "SELECT 1 AS blocked WHERE EXISTS (SELECT 1 FROM deliveries \
-    WHERE state = 'pending' AND destination_id = $1 AND due_at > $2) \
+    WHERE state = 'pending' AND destination_id = $1 AND due_at > $2 AND (lease IS NOT NULL OR attempt_count > 0 OR was_head)) \
     OR EXISTS (SELECT 1 FROM deliveries WHERE state = 'held' AND destination_id = $1)";
 /// The oldest two of the destination `$1` that were attempted or leased before.
 pub(crate) const TRIED: &str = "SELECT id FROM deliveries WHERE state = 'pending' AND destination_id = $1 \
@@ -21,11 +22,15 @@ pub(crate) const TRIED: &str = "SELECT id FROM deliveries WHERE state = 'pending
 /// capture.
 pub(crate) const UNTRIED: &str = "SELECT id FROM deliveries WHERE state = 'pending' AND destination_id = $1 \
     AND due_at <= $2 AND NOT (attempt_count > 0 OR was_head) ORDER BY due_at, id LIMIT 2";
+/// And that which was captured first before the clock was put back.
+pub(crate) const AHEAD: &str = "SELECT id FROM deliveries WHERE state = 'pending' AND destination_id = $1 \
+    AND due_at > $2 AND lease IS NULL AND NOT (attempt_count > 0 OR was_head) ORDER BY due_at, id LIMIT 1";
 /// The delivery `$1`, if it is due at `$2`.
 const HEAD: &str = "SELECT d.id, d.event_id, d.attempt_count, d.scheduled_attempts, d.ours_since, \
     d.prior_state, d.replayed, e.body \
     FROM deliveries d JOIN events e ON e.id = d.event_id \
-    WHERE d.state = 'pending' AND d.id = $1 AND d.due_at <= $2";
+    WHERE d.state = 'pending' AND d.id = $1 \
+    AND (d.due_at <= $2 OR (d.lease IS NULL AND NOT (d.attempt_count > 0 OR d.was_head)))";
 const MARK: &str = "UPDATE deliveries SET was_head = TRUE WHERE id = $1 AND NOT was_head";
 
 /// The head, if it may be leased: marked, and on PostgreSQL locked.
@@ -56,9 +61,10 @@ pub(crate) async fn due_head(
         }
     }
     let tried = Statement::from_sql_and_values(backend, TRIED, [of.into()]);
-    let untried = Statement::from_sql_and_values(backend, UNTRIED, [of.into(), now.into()]);
-    let mut ids = Vec::with_capacity(4);
-    for statement in [tried, untried] {
+    let [untried, ahead] =
+        [UNTRIED, AHEAD].map(|sql| Statement::from_sql_and_values(backend, sql, [of.into(), now.into()]));
+    let mut ids = Vec::with_capacity(5);
+    for statement in [tried, untried, ahead] {
         for row in transaction.query_all_raw(statement).await? {
             ids.push(row.try_get::<Uuid>("", "id")?);
         }
@@ -73,7 +79,9 @@ pub(crate) async fn due_head(
     let lock = if postgres { " FOR UPDATE OF d SKIP LOCKED" } else { "" };
     let read = Statement::from_sql_and_values(backend, format!("{HEAD}{lock}"), [head.into(), now.into()]);
     let rows = transaction.query_all_raw(read).await?;
-    if !rows.is_empty() {
+    if rows.is_empty() {
+        cancel_eventless(transaction, destination, Some(head), Timestamp::from_millis(now)).await?;
+    } else {
         let mark = Statement::from_sql_and_values(backend, MARK, [head.into()]);
         transaction.execute_raw(mark).await?;
     }

@@ -56,6 +56,7 @@ impl KnownFailing {
         for fact in facts {
             match fact.outcome {
                 Outcome::Ours => {}
+                Outcome::Delivered if fact.is_unsent => {}
                 Outcome::Delivered if !known.contains(&fact.destination_id) => {
                     succeeded.insert(fact.destination_id);
                 }
@@ -100,6 +101,8 @@ pub(crate) struct Fact<'a> {
     pub(crate) destination_id: Uuid,
     pub(crate) client_id: Uuid,
     pub(crate) outcome: &'a Outcome,
+    /// There was nothing to send.
+    pub(crate) is_unsent: bool,
     pub(crate) error: Option<&'a str>,
     pub(crate) ended_at: Timestamp,
 }
@@ -147,6 +150,7 @@ pub(crate) async fn note(
         let tally = tallies.entry(fact.destination_id).or_default();
         tally.client_id = fact.client_id;
         match fact.outcome {
+            Outcome::Delivered if fact.is_unsent => {}
             Outcome::Delivered => {
                 *tally = Tally {
                     client_id: fact.client_id,

@@ -79,8 +79,9 @@ async fn look(
 ) -> Result<Option<Vec<DestinationId>>, DbErr> {
     let now = shared.clock.now();
     let client = clients::lock(transaction, client).await?;
-    // Read again under the lock: another process may have been here.
-    let Some(row) = Entity::find_by_id(id.as_uuid()).one(transaction).await? else {
+    // Read again under the lock: another process may have been here. Locked itself, since who records attempts locks no client.
+    let row = Entity::find_by_id(id.as_uuid()).lock_exclusive();
+    let Some(row) = row.one(transaction).await? else {
         return Ok(None);
     };
     if row.look_at.is_none_or(|at| at > now.as_millis()) {

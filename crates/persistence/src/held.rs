@@ -14,6 +14,7 @@ use crate::due::HOPS;
 use crate::error::StoreError;
 use crate::job::Lease;
 use crate::multi_row::{Sql, chunks};
+use crate::orphans::{Orphans, cancel_orphans};
 use crate::store::Store;
 
 /// Deliveries that one step moves at most.
@@ -25,7 +26,7 @@ const DESTINATIONS_AT_ONCE: usize = 100;
 const PUT_BACK: &str = "state = coalesce(prior_state, 'held'), due_at = prior_due_at, lease = NULL, \
     prior_state = NULL, prior_due_at = NULL";
 
-/// Destinations after `$1` with something held, at most `$2`, each with whether it is active. Hops from one to the next.
+/// Destinations after `$1` with something held, at most `$2`, each with whether it is active, and whether it was deleted. Hops from one to the next.
 pub(crate) const RELEASABLE: &str = "WITH RECURSIVE hop (destination_id, hops) AS ( \
     SELECT * FROM (SELECT destination_id, CAST(1 AS BIGINT) FROM deliveries WHERE state = 'held' \
     AND destination_id > $1 ORDER BY destination_id LIMIT 1) AS nearest \
@@ -33,7 +34,8 @@ pub(crate) const RELEASABLE: &str = "WITH RECURSIVE hop (destination_id, hops) A
     SELECT (SELECT destination_id FROM deliveries WHERE state = 'held' AND destination_id > hop.destination_id \
     ORDER BY destination_id LIMIT 1), hops + 1 FROM hop WHERE hop.destination_id IS NOT NULL AND hops < $2) \
     SELECT destination_id, EXISTS (SELECT 1 FROM destinations \
-    WHERE destinations.id = hop.destination_id AND status = 'active' AND deleted_at IS NULL) \
+    WHERE destinations.id = hop.destination_id AND status = 'active' AND deleted_at IS NULL), \
+    EXISTS (SELECT 1 FROM destinations WHERE destinations.id = hop.destination_id AND deleted_at IS NOT NULL) \
     FROM hop WHERE destination_id IS NOT NULL";
 
 impl Store {
@@ -45,7 +47,7 @@ impl Store {
 
     async fn free_some(&self) -> Result<bool, StoreError> {
         let resumed = || self.shared().resumed.lock().unwrap_or_else(PoisonError::into_inner);
-        let releasable = self.releasable().await?;
+        let (releasable, more) = self.releasable().await?;
         resumed().extend(releasable);
         let first = resumed().iter().take(DESTINATIONS_AT_ONCE).copied().collect::<Vec<_>>();
         for destination in first {
@@ -57,25 +59,41 @@ impl Store {
                 self.shared().left_behind([destination]);
             }
         }
-        Ok(!resumed().is_empty())
+        Ok(more || !resumed().is_empty())
     }
 
-    /// Active destinations with something held, of those that the next look comes by.
-    async fn releasable(&self) -> Result<Vec<DestinationId>, StoreError> {
+    /// Active destinations with something held, of those that the next look comes by. What is held for deleted ones is cancelled, some of it;
+    /// whether there may be more.
+    async fn releasable(&self) -> Result<(Vec<DestinationId>, bool), StoreError> {
         let after = || self.shared().held_after.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = self.connections().prompt();
         let values: [Value; 2] = [(*after()).into(), i64::try_from(HOPS).unwrap_or(i64::MAX).into()];
         let look = Statement::from_sql_and_values(reader.get_database_backend(), RELEASABLE, values);
         let rows = reader.query_all_raw(look).await?;
-        let (mut last, mut releasable) = (Uuid::nil(), Vec::new());
+        let (mut last, mut releasable, mut deleted) = (Uuid::nil(), Vec::new(), Vec::new());
         for row in &rows {
             last = row.try_get_by_index(0)?;
+            let destination = DestinationId::from_uuid(last);
             if row.try_get_by_index::<bool>(1)? {
-                releasable.push(DestinationId::from_uuid(last));
+                releasable.push(destination);
+            }
+            if row.try_get_by_index::<bool>(2)? {
+                deleted.push(destination);
             }
         }
         *after() = if rows.len() < HOPS { Uuid::nil() } else { last };
-        Ok(releasable)
+        let mut more = false;
+        for destination in deleted {
+            let writer = &self.connections().writer;
+            match cancel_orphans(writer, destination, Orphans::Held, self.now()).await {
+                Ok(cancelled) => more |= cancelled > 0,
+                // Nobody else has to wait for it.
+                Err(error) => {
+                    tracing::warn!(%destination, %error, "what is held for a deleted destination is cancelled later");
+                }
+            }
+        }
+        Ok((releasable, more))
     }
 
     async fn free(&self, destination: Uuid) -> Result<u64, DbErr> {

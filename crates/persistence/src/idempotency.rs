@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::connection::in_time;
 use crate::entities::idempotency_keys;
-use crate::error::{StoreError, is_lock_timeout};
+use crate::error::{ChangeError, StoreError, is_lock_timeout};
 use crate::master_key::SealedPlace;
 use crate::master_keys::MasterKeys;
 use crate::store::{Shared, Store};
@@ -25,7 +25,7 @@ const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
 const SWEPT_AT_ONCE: u32 = 1_000;
 
 /// Removes up to `$2` keys that are older than `$1`.
-pub(crate) const SWEEP: &str = "DELETE FROM idempotency_keys WHERE (client_id, method, path, key) IN \
+pub(crate) const SWEEP: &str = "DELETE FROM idempotency_keys WHERE created_at < $1 AND (client_id, method, path, key) IN \
     (SELECT client_id, method, path, key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)";
 
 /// A request that may come again: its idempotency key, and what it asked for.
@@ -148,6 +148,23 @@ pub(crate) async fn once<T, E: From<DbErr> + From<StoreError> + From<KeyReused>>
         answer,
         done: Some(done),
     })
+}
+
+impl Store {
+    /// Keeps the answer to a request that had nothing to write in the transaction in which its key was claimed; gives the first one's, if an
+    /// equal request was answered meanwhile.
+    pub async fn keep_answer(
+        &self,
+        client: ClientId,
+        request: Option<&KeyedRequest>,
+        answer: Answer,
+    ) -> Result<Once<()>, ChangeError> {
+        let transaction = self.connections().begin().await?;
+        let nothing = async { Ok::<_, ChangeError>(()) };
+        let once = once(&transaction, self.shared(), Some(client), request, nothing, |()| answer).await?;
+        transaction.commit().await?;
+        Ok(once)
+    }
 }
 
 /// Claims the keys of a batch's requests: the first with a key takes effect, the others get its

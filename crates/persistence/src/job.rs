@@ -129,6 +129,8 @@ pub struct AttemptRecord {
     pub response_snippet: Option<String>,
     /// Where it was sent, less what may be secret.
     pub request_url: Option<String>,
+    /// There was nothing to send: it says nothing of the destination's health if it is delivered by that. Not logged.
+    pub is_unsent: bool,
 }
 
 /// An attempt's outcome on its way to the log.

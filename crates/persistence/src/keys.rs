@@ -15,6 +15,7 @@ use sea_orm::{
 };
 use sensei_domain::{ClientId, KeyId, Timestamp};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::audit::{self, Actor};
 use crate::clients;
@@ -127,6 +128,17 @@ pub(crate) fn by_hash(hash: &[u8]) -> Select<api_keys::Entity> {
         .filter(Column::RevokedAt.is_null())
 }
 
+/// What became of the wish to end a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// It has ended.
+    Done,
+    /// There is no such key in force.
+    Unknown,
+    /// The key that was to end it has ended itself.
+    ByRevoked,
+}
+
 impl Store {
     /// What a key gives; `None` when there is no such key, or no longer.
     pub async fn authenticate(&self, key: &str) -> Result<Option<Access>, StoreError> {
@@ -201,22 +213,33 @@ impl Store {
             .collect()
     }
 
-    /// Ends a key. False when there is no such key in force.
-    pub async fn revoke_key(&self, key: KeyId, actor: &Actor) -> Result<bool, StoreError> {
+    /// Ends a key. One that was itself ended meanwhile ends none: two that end each other would leave nobody.
+    pub async fn revoke_key(&self, key: KeyId, actor: &Actor) -> Result<Revocation, StoreError> {
         let now = self.now();
         let transaction = self.connections().begin().await?;
-        let Some(found) = api_keys::Entity::find_by_id(key.as_uuid()).one(&transaction).await? else {
-            return Ok(false);
+        let actors = match actor {
+            Actor::Key(by) => Some(by.as_uuid()),
+            Actor::System => None,
         };
-        let revoked = api_keys::Entity::update_many()
+        let in_force = api_keys::Entity::find()
+            .filter(Column::Id.is_in([key.as_uuid()].into_iter().chain(actors)))
+            .filter(Column::RevokedAt.is_null())
+            .order_by_asc(Column::Id)
+            .lock_exclusive()
+            .all(&transaction)
+            .await?;
+        let of = |id: Uuid| in_force.iter().find(|row| row.id == id);
+        if actors.is_some_and(|by| of(by).is_none()) {
+            return Ok(Revocation::ByRevoked);
+        }
+        let Some(found) = of(key.as_uuid()) else {
+            return Ok(Revocation::Unknown);
+        };
+        api_keys::Entity::update_many()
             .col_expr(Column::RevokedAt, Expr::value(now.as_millis()))
             .filter(Column::Id.eq(key.as_uuid()))
-            .filter(Column::RevokedAt.is_null())
             .exec(&transaction)
             .await?;
-        if revoked.rows_affected == 0 {
-            return Ok(false);
-        }
         audit::log(
             &transaction,
             now,
@@ -228,7 +251,7 @@ impl Store {
         .await?;
         transaction.commit().await?;
         self.shared().keys.forget(key);
-        Ok(true)
+        Ok(Revocation::Done)
     }
 
     /// Sees to it that this text is an admin's key, unless it was revoked. Safe to repeat.

@@ -1,5 +1,7 @@
 //! Leads as clients read them, and erasing a person's data.
 
+use std::collections::BTreeSet;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement};
 use sensei_domain::{ClientId, DestinationId, LeadId, Timestamp};
@@ -46,7 +48,7 @@ impl Store {
             return Ok(true);
         }
         lead_words::remove(&transaction, std::slice::from_ref(&found)).await?;
-        deliveries::cancel(&transaction, "lead_id", found.id, now).await?;
+        deliveries::cancel_of_lead(&transaction, found.id, now).await?;
         let sql = "UPDATE leads SET name = '', email = '', phone = NULL, message = NULL, session_id = NULL, \
                    custom = NULL, erased_at = $1 WHERE id = $2";
         let values = [now.as_millis().into(), found.id.into()];
@@ -65,7 +67,7 @@ impl Store {
             .filter(events::Column::LeadId.eq(found.id))
             .exec(&transaction)
             .await?;
-        let sql = "UPDATE attempts SET response_snippet = NULL \
+        let sql = "UPDATE attempts SET response_snippet = NULL, error = NULL, request_url = NULL \
                    WHERE delivery_id IN (SELECT id FROM deliveries WHERE lead_id = $1)";
         let values = [found.id.into()];
         transaction
@@ -80,6 +82,12 @@ impl Store {
             .filter(entities::deliveries::Column::LeadId.eq(found.id))
             .all(&transaction)
             .await?;
+        // A receiver's words may quote the lead. In the order in which everybody locks several.
+        for destination in concerned.iter().map(|row| row.destination_id).collect::<BTreeSet<_>>() {
+            let sql = "UPDATE destination_health SET last_error = NULL WHERE destination_id = $1";
+            let forget = Statement::from_sql_and_values(transaction.get_database_backend(), sql, [destination.into()]);
+            transaction.execute_raw(forget).await?;
+        }
         transaction.commit().await?;
         self.shared().changed(
             concerned

@@ -95,7 +95,7 @@ pub use health::Health;
 pub use idempotency::{Answer, Idempotency, KeyReused, KeyedRequest, Once};
 pub use job::{AttemptRecord, Handover, Job, Lease, Place, Recording};
 pub use jobs::BackgroundJob;
-pub use keys::{Access, CreatedKey, KeyKind, NewKey, Scope};
+pub use keys::{Access, CreatedKey, KeyKind, NewKey, Revocation, Scope};
 pub use live::{Outcome as StoredOutcome, Outcomes, Sighting};
 pub use log::{DeliveryInFull, LogFilter, LogPage, LoggedDelivery, NamedDestination, NamedLead, StoredEvent};
 pub use master_key::{MasterKey, MasterKeyError};

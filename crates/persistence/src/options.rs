@@ -50,9 +50,16 @@ impl fmt::Display for DatabaseUrl {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Self::Postgres(url) => {
-                let address = url.split_once("://").map_or("", |(_, rest)| rest);
-                let address = address.rsplit_once('@').map_or(address, |(_, address)| address);
-                write!(f, "postgres://{}", address.split('?').next().unwrap_or_default())
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                // Parameters may hold a user and a password as well.
+                let (address, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+                let address = match address.rsplit_once('@') {
+                    Some((_, address)) => address,
+                    // A `?` in a password, perhaps.
+                    None if parameters.contains('@') => "…",
+                    None => address,
+                };
+                write!(f, "postgres://{address}")
             }
         }
     }
@@ -110,6 +117,15 @@ mod tests {
                 Ok("postgres://db.internal:5432/leads"),
             ),
             ("postgresql://localhost/leads", Ok("postgres://localhost/leads")),
+            (
+                "postgres://db.internal/leads?user=sensei@server&password=secret",
+                Ok("postgres://…"),
+            ),
+            (
+                "postgres://db.internal?user=a&password=secret",
+                Ok("postgres://db.internal"),
+            ),
+            ("postgres://sensei:se?cr@et@db.internal/leads", Ok("postgres://…")),
             ("sqlite://", Err(DatabaseUrlError::NoFile)),
             ("sqlite://:memory:", Err(DatabaseUrlError::NoFile)),
             ("sqlite://a.db?mode=ro", Err(DatabaseUrlError::SqliteParameters)),

@@ -111,7 +111,7 @@ fn hot(backend: DatabaseBackend) -> Vec<Hot> {
 }
 
 /// How the head of an ordered destination is found.
-fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot; 4] {
+fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot; 5] {
     let raw = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let due = vec![destination.clone(), now];
     [
@@ -132,7 +132,12 @@ fn of_ordered(backend: DatabaseBackend, destination: Value, now: Value) -> [Hot;
         },
         Hot {
             what: "the head that wasn't tried",
-            statement: raw(head::UNTRIED, due),
+            statement: raw(head::UNTRIED, due.clone()),
+            names: "deliveries_due",
+        },
+        Hot {
+            what: "the head that the clock is behind of",
+            statement: raw(head::AHEAD, due),
             names: "deliveries_due",
         },
     ]

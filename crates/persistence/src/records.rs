@@ -233,6 +233,8 @@ pub struct RecoveryCriteria {
     pub since: Option<Timestamp>,
     /// Made before then.
     pub until: Option<Timestamp>,
+    /// Ended then or later.
+    pub completed_since: Option<Timestamp>,
 }
 
 /// An API key, less the key itself.

@@ -37,6 +37,8 @@ pub enum NewRecovery {
         since: Option<Timestamp>,
         /// Made before then.
         until: Option<Timestamp>,
+        /// Ended then or later.
+        completed_since: Option<Timestamp>,
     },
     /// Sends a destination the leads that were captured before it existed.
     Replay {
@@ -105,11 +107,13 @@ impl NewRecovery {
                 destination_id,
                 since,
                 until,
+                completed_since,
             } => RecoveryCriteria {
                 state: Some(state),
                 destination_id,
                 since,
                 until,
+                completed_since,
             },
             Self::Replay {
                 destination_id,
@@ -120,12 +124,14 @@ impl NewRecovery {
                 destination_id: Some(destination_id),
                 since,
                 until,
+                completed_since: None,
             },
             Self::Discard { destination_id } => RecoveryCriteria {
                 state: None,
                 destination_id: Some(destination_id),
                 since: None,
                 until: None,
+                completed_since: None,
             },
         }
     }

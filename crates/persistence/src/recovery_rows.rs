@@ -43,8 +43,10 @@ pub(crate) fn write_criteria(criteria: &RecoveryCriteria) -> String {
         destination_id,
         since,
         until,
+        completed_since,
     } = criteria;
-    json!({"state": state, "destinationId": destination_id, "since": since, "until": until}).to_string()
+    json!({"state": state, "destinationId": destination_id, "since": since, "until": until, "completedSince": completed_since})
+        .to_string()
 }
 
 pub(crate) fn read_criteria(text: &str) -> Result<RecoveryCriteria, StoreError> {
@@ -56,6 +58,8 @@ pub(crate) fn read_criteria(text: &str) -> Result<RecoveryCriteria, StoreError> 
         destination_id: parsed(&value["destinationId"])?,
         since: parsed(&value["since"])?,
         until: parsed(&value["until"])?,
+        // Recoveries of before there was this say nothing of it.
+        completed_since: parsed(&value["completedSince"])?,
     })
 }
 

@@ -14,6 +14,7 @@ use crate::connection::in_time;
 use crate::deliveries::first_id;
 use crate::entities::leads;
 use crate::error::StoreError;
+use crate::follow::Load;
 use crate::lead_words;
 use crate::pace::Pace;
 use crate::store::Store;
@@ -25,6 +26,11 @@ const LARGEST_STEP: i64 = 500;
 /// A step is followed by a rest of at least this, and of so many times what it took.
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const REST_PER_WORK: u32 = 9;
+/// On SQLite leads wait for each step and its commit, so it rests for longer while so many leads a second are captured; unless a pass takes so
+/// long that more may come than goes.
+const REST_WHILE_BUSY: u32 = 60;
+const BUSY: f64 = 100.0;
+const PATIENCE: Duration = Duration::from_mins(30);
 /// Finished recoveries are shown for so long.
 const RECOVERIES_KEPT: Duration = Duration::from_hours(30 * 24);
 /// Deliveries of an event are written with it, or later for a lead; ids may run ahead of their time by this.
@@ -64,6 +70,9 @@ pub(crate) struct Task {
     pub(crate) page: &'static str,
     /// What is removed of them: behind `$1`, up to `$2`, older than `$3`; `$4` is an id that is later than their deliveries.
     pub(crate) removals: &'static [&'static str],
+    /// What is locked on PostgreSQL before it is looked which of it may go, by the same bounds: who makes deliveries of it meanwhile has done so, or
+    /// waits and finds it gone.
+    pub(crate) lock: Option<&'static str>,
     /// The leads whose words are removed as well, by the same bounds.
     pub(crate) searchable: Option<&'static str>,
 }
@@ -71,6 +80,7 @@ pub(crate) struct Task {
 pub(crate) const ATTEMPTS: Task = Task {
     page: "SELECT delivery_id FROM attempts WHERE delivery_id > $1 AND delivery_id < $2 ORDER BY delivery_id LIMIT $3",
     removals: &["DELETE FROM attempts WHERE delivery_id > $1 AND delivery_id <= $2 AND started_at < $3"],
+    lock: None,
     searchable: None,
 };
 pub(crate) const DELIVERIES: Task = Task {
@@ -83,6 +93,7 @@ pub(crate) const DELIVERIES: Task = Task {
         "DELETE FROM deliveries WHERE id > $1 AND id <= $2 \
          AND state IN ('succeeded', 'failed', 'cancelled') AND completed_at < $3",
     ],
+    lock: None,
     searchable: None,
 };
 /// A replay that runs reads old events: it is waited for. Events without a lead are asked for such that the index of leads
@@ -97,6 +108,7 @@ pub(crate) const EVENTS: Task = Task {
          AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.client_id = events.client_id \
          AND deliveries.id > $1 AND deliveries.id < $4 AND event_id = events.id)",
     ],
+    lock: Some("SELECT id FROM events WHERE id > $1 AND id <= $2 AND created_at < $3 ORDER BY id FOR UPDATE"),
     searchable: None,
 };
 macro_rules! forgotten_leads {
@@ -127,12 +139,19 @@ pub(crate) const LEADS: Task = Task {
         ),
         concat!("DELETE FROM leads WHERE id IN (", forgotten_leads!(), ")"),
     ],
+    lock: Some("SELECT id FROM leads WHERE id > $1 AND id <= $2 AND created_at < $3 ORDER BY id FOR UPDATE"),
     searchable: Some(concat!("SELECT * FROM leads WHERE id IN (", forgotten_leads!(), ")")),
 };
 
-/// Keeps leads from being replayed, before it is looked which of them may go.
-pub(crate) const LOCK_LEADS: &str =
-    "SELECT id FROM leads WHERE id > $1 AND id <= $2 AND created_at < $3 ORDER BY id FOR UPDATE";
+/// After a step that took so long, in a pass of this age.
+fn rest(took: Duration, is_busy: bool, pass: Duration) -> Duration {
+    let times = if is_busy && pass < PATIENCE {
+        REST_WHILE_BUSY
+    } else {
+        REST_PER_WORK
+    };
+    SHORTEST_REST.max(took * times)
+}
 
 impl Store {
     /// Forgets, from now until the store closes, what has been kept for long enough.
@@ -160,7 +179,7 @@ impl Store {
 
     /// One pass: removes everything that has been kept for long enough. Says how many rows that were.
     pub async fn forget_old(&self, retention: &Retention) -> Result<u64, StoreError> {
-        let mut removed = 0;
+        let (mut removed, begun) = (0, Instant::now());
         for (task, kept) in [
             (&LEADS, retention.leads),
             (&ATTEMPTS, retention.attempts),
@@ -168,7 +187,7 @@ impl Store {
             (&EVENTS, retention.deliveries),
         ] {
             if let Some(kept) = kept {
-                removed += self.walk(task, before(self.now(), kept)).await?;
+                removed += self.walk(task, before(self.now(), kept), begun).await?;
             }
         }
         let finished = before(self.now(), RECOVERIES_KEPT).as_millis();
@@ -184,16 +203,19 @@ impl Store {
         Ok(removed)
     }
 
-    async fn walk(&self, task: &Task, cut: Timestamp) -> Result<u64, StoreError> {
+    /// In a pass that began then.
+    async fn walk(&self, task: &Task, cut: Timestamp, pass: Instant) -> Result<u64, StoreError> {
         let (mut position, mut removed) = (Uuid::nil(), 0);
-        let mut pace = Pace::new(self.connections().is_sqlite(), STEP, LARGEST_STEP);
+        let is_sqlite = self.connections().is_sqlite();
+        let (mut pace, mut load) = (Pace::new(is_sqlite, STEP, LARGEST_STEP), Load::new(self));
         loop {
             let begun = Instant::now();
             let Some((last, count)) = in_time(self.step(task, position, cut, &mut pace)).await? else {
                 return Ok(removed);
             };
             (position, removed) = (last, removed + count);
-            tokio::time::sleep(SHORTEST_REST.max(begun.elapsed() * REST_PER_WORK)).await;
+            let is_busy = is_sqlite && load.leads_a_second(self) > BUSY;
+            tokio::time::sleep(rest(begun.elapsed(), is_busy, pass.elapsed())).await;
         }
     }
 
@@ -216,21 +238,21 @@ impl Store {
         let transaction = self.connections().begin().await?;
         let begun = Instant::now();
         let mut removed = 0;
-        if let Some(forgotten) = task.searchable {
+        if task.searchable.is_some() {
             lead_words::lock(&transaction).await?;
-            let bounds: [Value; 3] = [position.into(), last.into(), cut.as_millis().into()];
-            if backend == DatabaseBackend::Postgres {
-                // Who makes deliveries of them meanwhile has done so, or waits and finds them gone.
-                let lock = Statement::from_sql_and_values(backend, LOCK_LEADS, bounds.clone());
-                transaction.query_all_raw(lock).await?;
-            }
-            let forgotten = Statement::from_sql_and_values(backend, forgotten, bounds);
+        }
+        let bounds: [Value; 3] = [position.into(), last.into(), cut.as_millis().into()];
+        if let Some(lock) = task.lock.filter(|_| backend == DatabaseBackend::Postgres) {
+            let lock = Statement::from_sql_and_values(backend, lock, bounds.clone());
+            transaction.query_all_raw(lock).await?;
+        }
+        if let Some(forgotten) = task.searchable {
+            let forgotten = Statement::from_sql_and_values(backend, forgotten, bounds.clone());
             let rows = leads::Entity::find().from_raw_sql(forgotten).all(&transaction).await?;
             lead_words::remove(&transaction, &rows).await?;
         }
         for sql in task.removals {
-            let bounds = [position.into(), last.into(), cut.as_millis().into()];
-            removed += remove(&transaction, sql, bounds, later).await?;
+            removed += remove(&transaction, sql, bounds.clone(), later).await?;
         }
         pace.took(begun.elapsed());
         transaction.commit().await?;
@@ -282,4 +304,22 @@ async fn remove(
 fn before(now: Timestamp, kept: Duration) -> Timestamp {
     let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_sub(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_are_longer_while_leads_come_unless_that_goes_on_for_long() {
+        let took = Duration::from_millis(8);
+        for (is_busy, pass, millis) in [
+            (false, Duration::ZERO, 72),
+            (true, Duration::ZERO, 480),
+            (true, PATIENCE, 72),
+        ] {
+            assert_eq!(rest(took, is_busy, pass), Duration::from_millis(millis));
+        }
+        assert_eq!(rest(Duration::ZERO, true, Duration::ZERO), SHORTEST_REST);
+    }
 }

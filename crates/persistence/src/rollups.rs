@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement, Value};
-
 use uuid::Uuid;
 
 use crate::connection::in_time;
@@ -178,6 +178,8 @@ pub(crate) const SUM_COLUMNS: &[&str] = COLUMNS.split_at(2).1;
 pub(crate) const LEADS: &str = "SELECT client_id, created_at / 300000 AS bucket, count(*) FROM leads \
     WHERE id >= $1 AND id < $2 GROUP BY client_id, bucket";
 
+pub(crate) const NEWEST: &str = "SELECT id FROM deliveries ORDER BY id DESC LIMIT 1";
+
 /// Deliveries done from `$1` and before `$2`; soon after they were made, with ids from `$3` and before `$4`.
 pub(crate) fn done_sql(late: bool) -> String {
     let which = if late {
@@ -295,6 +297,20 @@ impl Store {
         Ok(end.max(from + 1))
     }
 
+    /// Until when there are ids that are ahead of the clock: it was put back, and ids only grow. Zero if there are none.
+    async fn ids_reach(&self) -> Result<i64, StoreError> {
+        let reader = &self.connections().reader;
+        let newest = Statement::from_string(reader.get_database_backend(), NEWEST);
+        let newest = reader.query_one_raw(newest).await?;
+        let newest = newest.map(|row| row.try_get_by_index::<Uuid>(0)).transpose()?;
+        let newest = newest.map_or(0, |id| i64::try_from(id.as_u128() >> 80).unwrap_or(0));
+        let reach = &self.shared().ids_reach;
+        if newest > self.now().as_millis() {
+            reach.fetch_max(newest, Ordering::Relaxed);
+        }
+        Ok(reach.load(Ordering::Relaxed))
+    }
+
     async fn added_up(&self, from: i64, to: i64) -> Result<Buckets, StoreError> {
         let reader = &self.connections().reader;
         let backend = reader.get_database_backend();
@@ -309,7 +325,7 @@ impl Store {
             from.into(),
             to.into(),
             first_id(from - LATE_MILLIS).into(),
-            first_id(to).into(),
+            first_id(to.max(self.ids_reach().await? + 1)).into(),
         ];
         let late = soon[..2].to_vec();
         for (is_late, values) in [(false, soon), (true, late)] {

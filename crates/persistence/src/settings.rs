@@ -106,13 +106,16 @@ impl Store {
         change: SettingsChange,
         actor: &Actor,
     ) -> Result<Option<Settings>, StoreError> {
-        let transaction = self.connections().begin_long().await?;
+        let transaction = self.connections().begin().await?;
         let Some(row) = clients::lock(&transaction, client).await? else {
             return Ok(None);
         };
         let applied = apply(&transaction, self.shared(), &row, &change, actor, self.now()).await?;
         transaction.commit().await?;
         self.shared().changed(applied.changed);
+        if let Some(deleted) = applied.changed.filter(|_| applied.settings.destination_id.is_none()) {
+            self.cancel_all_for(deleted).await;
+        }
         Ok(Some(applied.settings))
     }
 }

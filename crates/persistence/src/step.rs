@@ -65,7 +65,7 @@ pub(crate) fn log_sql(state: DeliveryState) -> String {
         ""
     };
     format!(
-        "SELECT id, destination_id, state, created_at FROM deliveries WHERE client_id = $1 {only}AND id > $2 \
+        "SELECT id, destination_id, state, created_at, completed_at FROM deliveries WHERE client_id = $1 {only}AND id > $2 \
          AND id < $3 ORDER BY id LIMIT $4"
     )
 }
@@ -179,7 +179,7 @@ impl<'a> Step<'a> {
             let id: Uuid = row.try_get("", "id")?;
             let is_meant = row.try_get::<String>("", "state")? == state.name()
                 && row.try_get::<Uuid>("", "destination_id")? == walk.destination
-                && self.is_of_its_time(row.try_get("", "created_at")?);
+                && self.is_of_its_time(row.try_get("", "created_at")?, row.try_get("", "completed_at")?);
             if is_meant && !is_active {
                 self.skipped += 1;
             } else if is_meant {
@@ -259,11 +259,14 @@ impl<'a> Step<'a> {
         )
     }
 
-    fn is_of_its_time(&self, created_at: i64) -> bool {
+    fn is_of_its_time(&self, created_at: i64, completed_at: Option<i64>) -> bool {
         let criteria = &self.recovery.criteria;
         created_at <= self.recovery.created_at.as_millis()
             && criteria.since.is_none_or(|since| created_at >= since.as_millis())
             && criteria.until.is_none_or(|until| created_at < until.as_millis())
+            && criteria
+                .completed_since
+                .is_none_or(|since| completed_at >= Some(since.as_millis()))
     }
 
     async fn query(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<QueryResult>, DbErr> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) resumed: Mutex<BTreeSet<DestinationId>>,
     /// Where the turns of recoveries go on.
     pub(crate) recovered_after: Mutex<Uuid>,
+    /// Until when there are ids that were ahead of the clock, in milliseconds.
+    pub(crate) ids_reach: AtomicI64,
     /// Leads that are put into the index of their words together.
     pub(crate) indexing: Mutex<Pace>,
     pub(crate) meters: StoreMeters,
@@ -143,6 +146,7 @@ impl Store {
             held_after: Mutex::new(Uuid::nil()),
             resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
+            ids_reach: AtomicI64::new(0),
             indexing: Mutex::new(Pace::new(connections.is_sqlite(), search::STEP, search::LARGEST_STEP)),
             meters: StoreMeters::new(),
             told: Told::new(),

@@ -311,6 +311,7 @@ impl Tokens {
             request_url: Some(self.grant.shown()),
             strain: None,
             pause: None,
+            is_unsent: false,
         }
     }
 

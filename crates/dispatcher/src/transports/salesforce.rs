@@ -60,7 +60,7 @@ const SLOTS: &[Slot] = &[Slot::fields(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Config {
     /// Your organisation's own host, for REST.
-    #[schemars(length(max = 150), regex(pattern = r"^[a-z0-9][a-z0-9-]*(\.(sandbox|develop|scratch|trailblaze|demo))?\.my\.salesforce\.com$"), extend("mismatch" = "must be the host of your organisation: acme.my.salesforce.com"))]
+    #[schemars(length(max = 150), regex(pattern = r"^(?!xn--)[a-z0-9][a-z0-9-]*(\.(sandbox|develop|scratch|trailblaze|demo))?\.my\.salesforce\.com$"), extend("mismatch" = "must be the host of your organisation: acme.my.salesforce.com"))]
     instance: Option<String>,
     /// The consumer key of your connected app.
     #[schemars(length(max = 1000), regex(pattern = "^[!-~]+$"), extend("mismatch" = "must be a key without spaces"))]

@@ -198,10 +198,12 @@ impl Transport for ScriptedTransport {
                 request_url: None,
                 strain: None,
                 pause: None,
+                is_unsent: false,
             },
             Step::Rest(time) => Attempted {
                 pause: Some(time),
                 error: None,
+                is_unsent: false,
                 ..Attempted::unsent(String::new())
             },
             Step::TimedOut => Attempted::unanswered(&Failure::Timeout {

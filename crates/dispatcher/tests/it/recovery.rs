@@ -43,6 +43,7 @@ async fn a_lead_captured_during_a_recovery_of_many_is_not_behind_them_all() {
         destination_id: None,
         since: None,
         until: None,
+        completed_since: None,
     };
     let started = world.store.start_recovery(client, new, &Actor::System).await;
     started.expect("started");

@@ -44,6 +44,7 @@ async fn a_receiver_gets_the_stored_bytes_with_exactly_these_headers() {
             request_url: Some(receiver.url()),
             strain: None,
             pause: None,
+            is_unsent: false,
         }
     );
 

@@ -105,7 +105,7 @@ impl FormField {
                 Vec::new()
             }
         };
-        if kind == FormFieldKind::Select && !fields.is_present("options") {
+        if kind == FormFieldKind::Select && fields.value("options").is_none_or(Value::is_null) {
             fields.fault("options", "is required: what can be chosen");
         } else if kind != FormFieldKind::Select && !options.is_empty() {
             fields.fault("options", "is only for fields of the type select");

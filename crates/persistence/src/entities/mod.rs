@@ -119,6 +119,7 @@ mod tests {
                 error: Some("e".to_owned()),
                 response_snippet: Some("s".to_owned()),
                 request_url: Some("u".to_owned()),
+                is_unsent: false,
             },
             verdict: Verdict::Succeeded,
             place: Box::new(place),

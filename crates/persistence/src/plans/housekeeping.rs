@@ -139,9 +139,9 @@ fn forgetting(backend: DatabaseBackend, now: Timestamp) -> Vec<Hot> {
             task.page,
             vec![id.clone(), id.clone(), 500_i64.into()],
         );
-        if backend == DatabaseBackend::Postgres && task.searchable.is_some() {
+        if let Some(lock) = task.lock.filter(|_| backend == DatabaseBackend::Postgres) {
             let values = vec![id.clone(), id.clone(), now.as_millis().into()];
-            add("locking what is old", retention::LOCK_LEADS, values);
+            add("locking what is old", lock, values);
         }
         for sql in task.removals {
             let values = vec![id.clone(), id.clone(), now.as_millis().into(), id.clone()];

@@ -115,6 +115,7 @@ pub(super) fn facts<'a>(known: &[(&'a Recording, KnownRow)]) -> Vec<Fact<'a>> {
         destination_id: known.destination_id.as_uuid(),
         client_id: known.client_id.as_uuid(),
         outcome: &item.attempt.outcome,
+        is_unsent: item.attempt.is_unsent,
         error: item.attempt.error.as_deref(),
         ended_at: item.attempt.started_at.after(item.attempt.duration),
     });

@@ -12,6 +12,9 @@ use crate::health::Fact;
 use crate::job::{AttemptRecord, Recording};
 use crate::multi_row::{self, Sql, chunks};
 
+/// What is kept instead of what a receiver said.
+const ENDED_MEANWHILE: &str = "the delivery had ended meanwhile: what was answered isn't kept";
+
 /// Logs attempts, and lets follow what follows, for rows that are locked.
 pub(super) async fn write<'a>(
     transaction: &DatabaseTransaction,
@@ -143,6 +146,7 @@ fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
         destination_id: row.destination_id,
         client_id: row.client_id,
         outcome: &attempt.outcome,
+        is_unsent: attempt.is_unsent,
         error: attempt.error.as_deref(),
         ended_at: attempt.started_at.after(attempt.duration),
     }
@@ -152,7 +156,8 @@ fn attempt_row(id: Uuid, row: &Row, Recording { lease, attempt, .. }: &Recording
     let mut values = attempt_values(id, row.after.attempt_count, row.client_id, *lease, attempt);
     if !was_pending {
         // An erased lead's data must not come back in what its receiver answers; erasing leaves nothing pending.
-        values[10] = None::<String>.into();
+        let error = attempt.error.as_ref().map(|_| ENDED_MEANWHILE.to_owned());
+        (values[9], values[10], values[11]) = (error.into(), None::<String>.into(), None::<String>.into());
     }
     values
 }

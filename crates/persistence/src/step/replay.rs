@@ -1,6 +1,8 @@
 //! A step of a replay: deliveries of leads that have none to the destination yet, less those that don't match its filter.
 
-use sea_orm::{ConnectionTrait as _, Value};
+use std::collections::BTreeSet;
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value};
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, EventId, Filter, LeadId, Mismatch, Timestamp};
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::{PAGE, Step, bound, leads_sql};
 use crate::deliveries;
 use crate::entities::destinations;
 use crate::error::StoreError;
-use crate::multi_row::{self, Table};
+use crate::multi_row::{self, Sql, Table};
 use crate::recovery_rows::Walk;
 use crate::unmatched::{self, UNMATCHED};
 
@@ -41,6 +43,14 @@ struct Found {
     event: Option<Uuid>,
     /// Why the destination's filter keeps it back.
     mismatch: Option<Mismatch>,
+}
+
+/// Keeps these events from being removed, in the order of ids.
+pub(crate) fn events_sql(ids: Vec<Uuid>) -> Sql {
+    let mut sql = Sql::new(DatabaseBackend::Postgres, "SELECT id FROM events WHERE id ");
+    sql.among(ids);
+    sql.push(" ORDER BY id FOR KEY SHARE");
+    sql
 }
 
 impl Step<'_> {
@@ -153,6 +163,23 @@ impl Step<'_> {
             });
         }
         page.sort_unstable_by_key(|found| found.lead);
+        self.keep_events(&mut page).await?;
         Ok(page)
+    }
+
+    /// On PostgreSQL retention may remove events at this moment: it waits for us, or we for it and find them gone.
+    async fn keep_events(&self, page: &mut [Found]) -> Result<(), StoreError> {
+        let backend = self.transaction.get_database_backend();
+        let ids = page.iter().filter_map(|found| found.event).collect::<Vec<_>>();
+        if backend != DatabaseBackend::Postgres || ids.is_empty() {
+            return Ok(());
+        }
+        let rows = self.transaction.query_all_raw(events_sql(ids).statement()).await?;
+        let kept = rows.iter().map(|row| row.try_get_by_index::<Uuid>(0));
+        let kept = kept.collect::<Result<BTreeSet<_>, _>>()?;
+        for found in page {
+            found.event = found.event.filter(|event| kept.contains(event));
+        }
+        Ok(())
     }
 }

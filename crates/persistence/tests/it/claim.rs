@@ -20,6 +20,8 @@ on_both!(
     two_stores_never_claim_the_same,
     delivery_that_this_process_holds_is_not_claimed,
     what_is_due_for_a_deleted_destination_is_cancelled,
+    what_is_held_for_a_deleted_destination_is_cancelled,
+    what_has_no_event_any_more_is_cancelled,
     unreadable_destination_spoils_nobody_elses_claim,
 );
 
@@ -307,6 +309,45 @@ async fn what_is_due_for_a_deleted_destination_is_cancelled(database: &TestDatab
     );
     assert!(claim(&store, destination_id, 1).await.is_empty());
     assert_eq!(states(&store, client.id).await, [DeliveryState::Cancelled; 3]);
+    assert!(store.due_destinations().await.expect("read").destinations.is_empty());
+}
+
+async fn what_is_held_for_a_deleted_destination_is_cancelled(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    database
+        .execute("UPDATE destinations SET status = 'paused', version = version + 1")
+        .await;
+    soon(store.capture(request(client.id, store.now(), 3)))
+        .await
+        .expect("captured");
+    assert_eq!(states(&store, client.id).await, [DeliveryState::Held; 3]);
+    database.execute("UPDATE destinations SET deleted_at = 1").await;
+    store.free_held().await.expect("looked at");
+    assert_eq!(states(&store, client.id).await, [DeliveryState::Cancelled; 3]);
+}
+
+/// Nobody could claim it, and an ordered destination would wait for it without end.
+async fn what_has_no_event_any_more_is_cancelled(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let destination_id = destination(&store, client.id).await;
+    for is_ordered in ["FALSE", "TRUE"] {
+        let ordered = format!("UPDATE destinations SET ordered = {is_ordered}, version = version + 1");
+        database.execute(&ordered).await;
+        capture(&store, client.id).await;
+        database.execute("DELETE FROM events").await;
+        if is_ordered == "TRUE" {
+            capture(&store, client.id).await;
+        }
+        claim(&store, destination_id, 1).await;
+        let cancelled = "SELECT count(*) FROM deliveries WHERE state = 'cancelled'";
+        assert_eq!(
+            database.number(cancelled).await,
+            if is_ordered == "TRUE" { 2 } else { 1 }
+        );
+    }
+    assert_eq!(claim(&store, destination_id, 1).await.len(), 1, "what comes after it");
     assert!(store.due_destinations().await.expect("read").destinations.is_empty());
 }
 

@@ -10,7 +10,7 @@ use sensei_persistence::{
 };
 use serde_json::json;
 
-use crate::fixtures::{ALL, TestDatabase, acme, capture, on_both, states};
+use crate::fixtures::{ALL, TestDatabase, acme, capture, on_both, request, soon, states};
 use crate::lanes::Lanes;
 
 on_both!(
@@ -23,6 +23,7 @@ on_both!(
     resuming_forgets_why_it_was_stopped,
     lead_webhook_changes_in_step_with_the_settings_and_keeps_its_name,
     deleted_destination_cancels_what_is_bound_for_it,
+    deleting_a_destination_cancels_all_that_waits_for_it,
     destination_of_another_client_is_out_of_reach,
 );
 
@@ -402,6 +403,39 @@ async fn deleted_destination_cancels_what_is_bound_for_it(database: &TestDatabas
     assert!(matches!(after, Err(ChangeError::UnknownDestination)), "{after:?}");
     let kept = "SELECT config || sealed_secret FROM destinations WHERE deleted_at IS NOT NULL";
     assert_eq!(database.texts(kept).await, ["{}"]);
+}
+
+/// More than are cancelled at once, pending and held.
+async fn deleting_a_destination_cancels_all_that_waits_for_it(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    for state in ["pending", "held"] {
+        let made = make(&store, client.id, "CRM").await.expect("made");
+        for _ in 0..6 {
+            let captured = store.capture(request(client.id, store.now(), 100));
+            soon(captured).await.expect("captured");
+        }
+        let of_it = "destinations WHERE name = 'CRM' AND deleted_at IS NULL";
+        database
+            .execute(&format!(
+                "UPDATE deliveries SET state = '{state}' WHERE destination_id IN (SELECT id FROM {of_it})"
+            ))
+            .await;
+        let deleted = store.delete_destination(client.id, made.id, &Actor::System).await;
+        assert!(deleted.expect("deleted"));
+    }
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM deliveries WHERE state = 'cancelled'")
+            .await,
+        1_200
+    );
+    assert_eq!(
+        database
+            .number("SELECT count(*) FROM deliveries WHERE state = 'pending'")
+            .await,
+        1_200
+    );
 }
 
 async fn destination_of_another_client_is_out_of_reach(database: &TestDatabase) {

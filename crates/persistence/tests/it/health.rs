@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sensei_domain::{DeliveryState, FailureReason, Outcome, RetryPolicy, Verdict};
-use sensei_persistence::{Actor, Destination, DestinationChange, Job, Store};
-use serde_json::Value;
+use sensei_persistence::{Actor, Destination, DestinationChange, DestinationConfig, Job, SettingsChange, Store};
+use serde_json::{Value, json};
 
 use crate::fixtures::{TestDatabase, URL, acme, capture, create, on_both, soon, states};
 use crate::lanes::{DELIVERED, REFUSED, claim_all, record, recording};
@@ -13,6 +13,8 @@ on_both!(
     failures_are_counted_until_the_next_success,
     batch_with_a_success_counts_the_failures_after_it,
     our_own_failures_tell_nothing,
+    what_there_was_nothing_to_send_of_tells_nothing,
+    another_config_begins_anew,
     destination_that_is_gone_is_disabled_at_once_and_its_owner_told,
     lead_webhook_under_policy_none_is_never_disabled,
     long_failure_warns_with_the_date_and_then_disables,
@@ -141,6 +143,54 @@ async fn our_own_failures_tell_nothing(database: &TestDatabase) {
     let first = acme_that_retries(database, &store).await;
     let ours = (Outcome::Ours, Verdict::NotCounted { at: store.now() });
     record(&store, &first, ours).await;
+    assert_eq!(failed_attempts(&store, &first).await, 0);
+}
+
+async fn what_there_was_nothing_to_send_of_tells_nothing(database: &TestDatabase) {
+    let store = database.open().await;
+    let first = acme_that_retries(database, &store).await;
+    record(&store, &first, REFUSED).await;
+    capture(&store, first.destination.client_id).await;
+    let job = claim_all(&store).await.remove(0);
+    let (mut recording, stored) = recording(&store, &job, DELIVERED);
+    recording.attempt.is_unsent = true;
+    store.record(recording);
+    soon(stored).await.expect_err("the place is dropped");
+    assert_eq!(failed_attempts(&store, &first).await, 1);
+}
+
+async fn another_config_begins_anew(database: &TestDatabase) {
+    let store = database.open().await;
+    let first = acme_that_retries(database, &store).await;
+    let (client, id) = (first.destination.client_id, first.destination.id);
+    record(&store, &first, REFUSED).await;
+    let ordered = DestinationChange {
+        ordered: Some(true),
+        ..DestinationChange::default()
+    };
+    let changed = store.change_destination(client, id, &ordered, &Actor::System).await;
+    changed.expect("changed");
+    assert_eq!(failed_attempts(&store, &first).await, 1, "the receiver is the same");
+
+    let elsewhere = json!({"url": "https://example.com/mended"});
+    let mended = DestinationChange {
+        config: Some(DestinationConfig::new(elsewhere, [])),
+        ..DestinationChange::default()
+    };
+    let changed = store.change_destination(client, id, &mended, &Actor::System).await;
+    changed.expect("changed");
+    assert_eq!(failed_attempts(&store, &first).await, 0);
+
+    attempt(&store, &first, REFUSED).await;
+    assert_eq!(failed_attempts(&store, &first).await, 1);
+    let url = SettingsChange {
+        lead_webhook_url: Some(Some("https://example.com/again".parse().expect("a URL"))),
+        ..SettingsChange::default()
+    };
+    store
+        .change_settings(client, url, &Actor::System)
+        .await
+        .expect("changed");
     assert_eq!(failed_attempts(&store, &first).await, 0);
 }
 

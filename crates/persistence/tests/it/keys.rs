@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use sensei_domain::{ClientId, KeyId};
-use sensei_persistence::{Access, Actor, DatabaseUrl, KeyKind, NewKey, Scope};
+use sensei_persistence::{Access, Actor, DatabaseUrl, KeyKind, NewKey, Revocation, Scope};
 
 use crate::fixtures::{ALL, TestDatabase, URL, acme, create, on_both, soon};
 
 on_both!(
     key_gives_what_it_was_made_for,
     revoked_key_is_refused_at_once,
+    of_two_keys_that_revoke_each_other_one_is_left,
     only_the_hash_of_a_key_is_stored,
     admin_key_from_outside_is_ensured_once,
     last_use_is_noted_to_the_minute,
@@ -75,24 +76,31 @@ async fn revoked_key_is_refused_at_once(database: &TestDatabase) {
     let created = created.expect("made");
     assert!(store.authenticate(&created.text).await.expect("read").is_some());
     assert!(store.has_admin_key().await.expect("read"));
-    assert!(store.revoke_key(created.key.id, &Actor::System).await.expect("revoked"));
+    let revoke = |id| store.revoke_key(id, &Actor::System);
+    assert_eq!(revoke(created.key.id).await.expect("revoked"), Revocation::Done);
     assert_eq!(store.authenticate(&created.text).await.expect("read"), None);
-    assert!(
-        !store
-            .revoke_key(created.key.id, &Actor::System)
-            .await
-            .expect("no error"),
-        "twice"
-    );
-    assert!(
-        !store
-            .revoke_key(KeyId::new(store.now()), &Actor::System)
-            .await
-            .expect("no error"),
-        "unknown"
-    );
+    let twice = revoke(created.key.id).await.expect("no error");
+    let unknown = revoke(KeyId::new(store.now())).await.expect("no error");
+    assert_eq!((twice, unknown), (Revocation::Unknown, Revocation::Unknown));
     assert!(!store.has_admin_key().await.expect("read"));
     assert!(store.keys(None, ALL).await.expect("listed").is_empty());
+}
+
+async fn of_two_keys_that_revoke_each_other_one_is_left(database: &TestDatabase) {
+    let store = database.open().await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let created = store
+            .create_key(new(KeyKind::Secret, Scope::Admin), &Actor::System)
+            .await;
+        ids.push(created.expect("made").expect("made").key.id);
+    }
+    let (first, second) = (Actor::Key(ids[0]), Actor::Key(ids[1]));
+    let (by_first, by_second) = tokio::join!(store.revoke_key(ids[1], &first), store.revoke_key(ids[0], &second));
+    let mut came = [by_first.expect("no error"), by_second.expect("no error")];
+    came.sort_unstable_by_key(|came| *came != Revocation::Done);
+    assert_eq!(came, [Revocation::Done, Revocation::ByRevoked]);
+    assert_eq!(store.keys(None, ALL).await.expect("listed").len(), 1);
 }
 
 async fn only_the_hash_of_a_key_is_stored(database: &TestDatabase) {

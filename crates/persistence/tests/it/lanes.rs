@@ -123,6 +123,7 @@ pub(crate) fn recording(
         error: None,
         response_snippet: Some("thanks".to_owned()),
         request_url: Some("https://example.com/hook".to_owned()),
+        is_unsent: false,
     };
     let recording = Recording {
         delivery_id: job.delivery_id,

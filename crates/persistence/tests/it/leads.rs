@@ -72,7 +72,7 @@ async fn erased_lead_leaves_no_personal_data(database: &TestDatabase) {
     );
     assert_eq!(
         database
-            .number("SELECT count(*) FROM attempts WHERE response_snippet IS NOT NULL")
+            .number("SELECT count(*) FROM attempts WHERE coalesce(response_snippet, error, request_url) IS NOT NULL")
             .await,
         0
     );
@@ -107,14 +107,16 @@ async fn answer_to_an_erased_lead_is_not_kept(database: &TestDatabase) {
     let job = claim_all(&store).await.remove(0);
     store.erase_lead(client.id, id, &Actor::System).await.expect("erased");
     let (mut recording, stored) = recording(&store, &job, DELIVERED);
-    recording.attempt.response_snippet = Some("welcome, John Doe".to_owned());
+    let said = || Some("no such address: john@example.com".to_owned());
+    let attempt = &mut recording.attempt;
+    (attempt.response_snippet, attempt.error, attempt.request_url) = (said(), said(), said());
     store.record(recording);
     stored.await.expect_err("dropped");
     let delivery = deliveries(&store, client.id).await.remove(0);
     assert_eq!((delivery.state, delivery.attempt_count), (DeliveryState::Cancelled, 1));
     assert_eq!(
         database
-            .number("SELECT count(*) FROM attempts WHERE response_snippet IS NOT NULL")
+            .number("SELECT count(*) FROM attempts WHERE coalesce(response_snippet, request_url) IS NOT NULL OR error LIKE '%john%'")
             .await,
         0
     );

@@ -234,6 +234,7 @@ impl World {
                     destination_id,
                     since,
                     until,
+                    completed_since: None,
                 })
                 .await;
             }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use sensei_domain::{ClientId, DeliveryId, DestinationId};
 use sensei_persistence::{Claim, Job, Store};
 
-use crate::fixtures::{LEASE, TestDatabase, acme, on_both, request, soon};
+use crate::fixtures::{ALL, LEASE, TestDatabase, acme, on_both, request, soon};
 use crate::lanes::{DELIVERED, Lanes, claim, record, retry};
 
 on_both!(
     ordered_destination_gives_its_head_alone,
     head_whose_lease_ended_goes_before_those_that_came_after_it,
     held_delivery_blocks_an_ordered_destination,
+    clock_that_is_put_back_neither_stops_nor_turns_the_order,
     claim_takes_what_finds_a_place_and_leaves_the_rest,
 );
 
@@ -119,6 +120,24 @@ async fn held_delivery_blocks_an_ordered_destination(database: &TestDatabase) {
         .execute("UPDATE deliveries SET state = 'pending', due_at = created_at WHERE state = 'held'")
         .await;
     assert_eq!(claim(&store, destination, 1).await[0].delivery_id, ids[0]);
+}
+
+async fn clock_that_is_put_back_neither_stops_nor_turns_the_order(database: &TestDatabase) {
+    let store = database.open().await;
+    let (destination, ids) = ordered(&store, database, 2).await;
+    database.clock.put_back(Duration::from_mins(20));
+    let clients = store.clients(ALL).await.expect("listed");
+    for _ in 0..2 {
+        capture(&store, clients[0].id).await;
+    }
+    for number in 0..4 {
+        let (job, _) = head(&store, destination).await;
+        let job = job.expect("nobody had it");
+        assert!(ids.get(number).is_none_or(|id| job.delivery_id == *id), "{number}");
+        assert!(head(&store, destination).await.0.is_none(), "while one is leased");
+        record(&store, &job, DELIVERED).await;
+    }
+    assert!(head(&store, destination).await.0.is_none());
 }
 
 async fn claim_takes_what_finds_a_place_and_leaves_the_rest(database: &TestDatabase) {

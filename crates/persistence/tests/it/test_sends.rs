@@ -48,6 +48,7 @@ pub(crate) fn sent(store: &Store, client: ClientId, destination_id: DestinationI
             error: Some("a NUL \0 that PostgreSQL would refuse".to_owned()),
             response_snippet: Some("thanks".to_owned()),
             request_url: Some("https://example.com/hook".to_owned()),
+            is_unsent: false,
         },
     }
 }
@@ -190,6 +191,7 @@ async fn recovery_of_failures_skips_test_sends(database: &TestDatabase) {
         destination_id: None,
         since: None,
         until: None,
+        completed_since: None,
     };
     let recovery = recovered(&store, client, new).await;
     assert_eq!((recovery.done, recovery.skipped), (1, 1));

@@ -31,6 +31,10 @@ impl Waiting for Read {
         self.1
     }
 
+    fn known_at(&self) -> Instant {
+        self.1
+    }
+
     fn terms(&self) -> Terms {
         self.2
     }
@@ -210,6 +214,43 @@ fn what_was_read_long_ago_or_before_a_change_is_read_again() {
     lanes.changed(destination(1), later);
     end(&mut lanes, first[0].1, Sign::Nothing, later);
     assert!(matches!(lanes.next(later), Some(Next::Reread(_, stale)) if stale[0].0 == 3));
+}
+
+/// Else a database that takes longer than that would keep everything from being attempted.
+#[test]
+fn what_took_long_to_read_is_fresh_when_it_was_read_but_knows_no_change_since_it_began() {
+    #[derive(Debug)]
+    struct Slow {
+        begun: Instant,
+        ended: Instant,
+    }
+    impl Waiting for Slow {
+        fn read_at(&self) -> Instant {
+            self.begun
+        }
+
+        fn known_at(&self) -> Instant {
+            self.ended
+        }
+
+        fn terms(&self) -> Terms {
+            PLAIN
+        }
+    }
+    let begun = Instant::now();
+    let (changed, ended) = (begun + Duration::from_secs(2), begun + Duration::from_secs(5));
+    for (changed, is_fresh) in [(None, true), (Some(changed), false)] {
+        let mut lanes = Lanes::new(LIMITS, PATIENCE);
+        assert!(lanes.take_new(destination(1), PLAIN, 1, begun));
+        if let Some(changed) = changed {
+            lanes.changed(destination(1), changed);
+        }
+        lanes
+            .enqueue(destination(1), Slow { begun, ended }, ended)
+            .expect("open");
+        let starts = matches!(lanes.next(ended), Some(Next::Start(..)));
+        assert_eq!(starts, is_fresh, "{changed:?}");
+    }
 }
 
 #[test]

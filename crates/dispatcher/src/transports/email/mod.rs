@@ -152,6 +152,7 @@ impl EmailTransport {
             });
             return Err(Refused::Failure(Failure::Ours("it is a preview".to_owned())));
         }
+        let ends = Instant::now() + egress.deadline();
         let mut sent = Sent::by_earlier_attempts(job, to).await?;
         let left = to.iter().map(|to| &to.email).filter(|to| !sent.is_to(to));
         let left = left.cloned().collect::<Vec<_>>();
@@ -165,10 +166,10 @@ impl EmailTransport {
             hello: from.email.domain(),
             credentials: self.credentials.as_ref(),
         };
-        let ends = Instant::now() + egress.deadline();
         let handed_in = timeout_at(ends, session::hand_in(&server, &mail, &left, egress, ends)).await;
         let after = egress.deadline();
-        let taken = handed_in.unwrap_or(Err(Refused::Failure(Failure::Timeout { after })))?;
+        let (taken, connection) = handed_in.unwrap_or(Err(Refused::Failure(Failure::Timeout { after })))?;
+        session::say_goodbye(connection, ends).await;
         let is_in_one = taken.refused.is_empty() && sent.is_to_nobody();
         if !taken.to.is_empty() && !is_in_one {
             sent.add(taken.to.iter().map(|place| &left[*place]));
@@ -268,6 +269,7 @@ fn told(outcome: Outcome, error: Option<String>) -> Attempted {
         request_url: None,
         strain: None,
         pause: None,
+        is_unsent: false,
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn hand_in(
     to: &[Address],
     egress: &Egress,
     ends: Instant,
-) -> Result<Taken, Refused> {
+) -> Result<(Taken, AsyncSmtpConnection), Refused> {
     let stream = connect(server, egress, ends).await?;
     let hello = ClientId::Domain(server.hello.to_owned());
     let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
@@ -110,9 +110,13 @@ pub(super) async fn hand_in(
         let words = answer.message().collect::<Vec<_>>().join(" ");
         taken.answer = format!("{} {}", answer.code(), cut(&words, REASON));
     }
-    // Whatever it answers to that, or doesn't, changes nothing.
-    let _ = tokio::time::timeout(FAREWELL, connection.quit()).await;
-    Ok(taken)
+    Ok((taken, connection))
+}
+
+/// Leaves the server. Whatever it answers to that, or doesn't, changes nothing.
+pub(super) async fn say_goodbye(mut connection: AsyncSmtpConnection, ends: Instant) {
+    let patience = ends.min(Instant::now() + FAREWELL);
+    let _ = tokio::time::timeout_at(patience, connection.quit()).await;
 }
 
 async fn connect(server: &Server<'_>, egress: &Egress, ends: Instant) -> Result<Stream, Refused> {

@@ -268,6 +268,7 @@ fn two_ways_are_not_mixed() {
         "acme.my-salesforce.com",
         "acme.my.salesforce.com\n",
         ".my.salesforce.com",
+        "xn--0.my.salesforce.com",
     ] {
         let config = json!({"instance": evil, "clientId": "a", "clientSecret": "b"});
         let refused = kind.bind(&config).expect_err(evil).to_string();

@@ -173,6 +173,7 @@ async fn without_a_token_nothing_is_sent_and_the_log_says_where_it_ended() {
         request_url: Some(endpoint.url()),
         strain: None,
         pause: None,
+        is_unsent: false,
     };
     assert_eq!(attempted, expected);
 

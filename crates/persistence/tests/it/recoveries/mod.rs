@@ -24,6 +24,7 @@ const FAILED: NewRecovery = NewRecovery::Redeliver {
     destination_id: None,
     since: None,
     until: None,
+    completed_since: None,
 };
 
 /// One more destination: the former Lead Webhook gets another name, so that there can be a new one.

@@ -8,10 +8,11 @@ use sensei_persistence::{Actor, NewRecovery, RecoveryError};
 
 use super::{FAILED, another_destination, destination, ended, read, record_all, run, set_url, start, step};
 use crate::fixtures::{TestDatabase, URL, acme, capture, on_both};
-use crate::lanes::{DELIVERED, REFUSED, claim, claim_all};
+use crate::lanes::{DELIVERED, REFUSED, claim, claim_all, record};
 
 on_both!(
     each_of_a_thousand_failures_is_sent_again_once,
+    what_ended_since_is_sent_again,
     successes_are_sent_again_when_asked_for,
     lead_captured_meanwhile_is_not_behind_them_all,
     stuck_destination_keeps_no_other_waiting,
@@ -60,6 +61,29 @@ async fn each_of_a_thousand_failures_is_sent_again_once(database: &TestDatabase)
     assert!(!step(&store).await);
 }
 
+/// A delivery is made before it fails: what counts is when it ended.
+async fn what_ended_since_is_sent_again(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    ended(&store, client, 3, REFUSED).await;
+    database.clock.advance(Duration::from_hours(1));
+    let since = store.now();
+    capture(&store, client).await;
+    database.clock.advance(Duration::from_hours(1));
+    let job = claim_all(&store).await.remove(0);
+    record(&store, &job, REFUSED).await;
+    let new = NewRecovery::Redeliver {
+        state: DeliveryState::Failed,
+        destination_id: None,
+        since: None,
+        until: None,
+        completed_since: Some(since.after(Duration::from_mins(30))),
+    };
+    let recovery = start(&store, client, new).await;
+    let attempted = run(&store, &recovery, |_| DELIVERED).await;
+    assert_eq!(attempted.into_keys().collect::<Vec<_>>(), [job.delivery_id]);
+}
+
 async fn successes_are_sent_again_when_asked_for(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await.id;
@@ -70,6 +94,7 @@ async fn successes_are_sent_again_when_asked_for(database: &TestDatabase) {
         destination_id: Some(destination(&store, client).await),
         since: None,
         until: None,
+        completed_since: None,
     };
     let recovery = start(&store, client, new).await;
     let attempted = run(&store, &recovery, |_| REFUSED).await;
@@ -159,6 +184,7 @@ async fn only_what_is_asked_for_is_sent_again(database: &TestDatabase) {
             destination_id: Some(id),
             since,
             until,
+            completed_since: None,
         };
         let recovery = start(&store, client, new).await;
         let criteria = read(&store, &recovery).await.criteria;
@@ -206,6 +232,7 @@ async fn what_cannot_be_sent_is_skipped_and_counted(database: &TestDatabase) {
         destination_id: Some(paused),
         since: None,
         until: None,
+        completed_since: None,
     };
     let refused = store.start_recovery(client, new, &Actor::System).await;
     assert!(
