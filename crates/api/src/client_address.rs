@@ -16,14 +16,12 @@ pub(crate) fn client_address(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr>
     let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
     let mut address = peer.ip().to_canonical();
     let said = parts.headers.get_all(FORWARDED_FOR).iter().rev();
-    let said = said
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.rsplit(','));
+    let said = said.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
     for before in said {
         if !is_trusted(address, trusted) {
             break;
         }
-        match forwarded(before.trim()) {
+        match str::from_utf8(before).ok().and_then(|before| forwarded(before.trim())) {
             Some(before) => address = before,
             // A proxy that is trusted and says nonsense: he is the last who is known.
             None => break,
@@ -62,6 +60,7 @@ fn forwarded(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use axum::extract::Request;
+    use axum::http::HeaderValue;
 
     use super::*;
 
@@ -76,9 +75,10 @@ mod tests {
             request.extensions_mut().insert(ConnectInfo(peer));
         }
         for said in said {
-            request
-                .headers_mut()
-                .append(FORWARDED_FOR, said.parse().expect("a header's value"));
+            request.headers_mut().append(
+                FORWARDED_FOR,
+                HeaderValue::from_bytes(said.as_bytes()).expect("a header's value"),
+            );
         }
         request.into_parts().0
     }
@@ -128,6 +128,8 @@ mod tests {
                 Some("198.51.100.1"),
             ),
             (Some(proxy), &["10.0.0.1,10.0.0.2"], Some("10.0.0.1")),
+            (Some(proxy), &["1.1.1.1", "\u{ff}, 198.51.100.1"], Some("198.51.100.1")),
+            (Some(proxy), &["1.1.1.1", "\u{ff}"], Some("10.1.2.3")),
             (Some(proxy), &["198.51.100.1:8080"], Some("198.51.100.1")),
             (Some(proxy), &["[2001:db8::1]:443"], Some("2001:db8::1")),
             (Some(proxy), &["unknown"], Some("10.1.2.3")),

@@ -12,6 +12,15 @@ pub(crate) fn new_destination(body: &Value, state: &ApiState) -> Result<NewDesti
     let mut fields = Fields::new(body)?;
     let kind = fields.required_text("kind", TextRule::line(usize::MAX));
     let name = name(&mut fields);
+    if name
+        .as_ref()
+        .is_some_and(|name| DestinationName::is_hooks(name.as_str()))
+    {
+        fields.fault(
+            "name",
+            "has the form of a hook's name, which are given by subscribing alone",
+        );
+    }
     let config = fields.value("config");
     if config.is_none() {
         fields.fault("config", "is required");

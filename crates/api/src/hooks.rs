@@ -8,11 +8,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use sensei_domain::{
     ClientId, DestinationId, DestinationName, Faults, Fields, LeadCreated, LeadData, LeadId, NewLead, RetryPolicy,
 };
-use sensei_persistence::{ChangeError, Client, Destination, DestinationChange, Lead, NewDestination, Page};
+use sensei_persistence::{ChangeError, Client, Destination, DestinationChange, Lead, LeadFilter, NewDestination, Page};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -31,10 +31,10 @@ use crate::state::ApiState;
 
 /// Kinds that a URL can be one of, the one for any URL last.
 const KINDS: [&str; 3] = ["zapier", "make", "webhook"];
-/// How the names of hooks begin.
-const PREFIX: &str = "hook ";
 /// Events that an app's author sees when he sets it up.
-const SAMPLES: u32 = 3;
+const SAMPLES: usize = 3;
+/// Leads among which those are looked for that aren't erased.
+const LOOKED_AT: u32 = 50;
 /// Destinations that are looked at in one go.
 const PAGE: u32 = 200;
 
@@ -111,7 +111,9 @@ async fn subscribe(
                 .store()
                 .change_destination(access.client_id, known.id, &resume, &actor)
                 .await?;
-            Ok(Json(HookView::of(&resumed)).into_response())
+            let answer = idempotency::answer(StatusCode::OK, &HookView::of(&resumed));
+            let kept = state.store().keep_answer(access.client_id, request.as_ref(), answer);
+            Ok(idempotency::respond(kept.await?))
         }
         Err(error) => Err(error.into()),
     }
@@ -130,7 +132,7 @@ async fn unsubscribe(
     State(state): State<ApiState>,
 ) -> Result<StatusCode, Problem> {
     let found = state.store().destination(access.client_id, hook_id).await?;
-    let is_hook = found.is_some_and(|found| is_hooks_name(&found.name));
+    let is_hook = found.is_some_and(|found| DestinationName::is_hooks(&found.name));
     let is_deleted = is_hook
         && state
             .store()
@@ -149,12 +151,18 @@ async fn unsubscribe(
     responses((status = OK, description = "Events, the newest first", body = Vec<Object>)))]
 async fn sample(access: ClientAccess, _: NoQuery, State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
     let client = state.client(access.client_id).await?;
-    let newest = Page {
-        limit: SAMPLES,
-        before: None,
-    };
-    let leads = state.store().leads(access.client_id, newest).await?;
-    let leads = leads.iter().filter(|lead| lead.erased_at.is_none());
+    let (sent, newest) = (
+        LeadFilter {
+            suspected: Some(false),
+            ..LeadFilter::default()
+        },
+        Page {
+            limit: LOOKED_AT,
+            before: None,
+        },
+    );
+    let found = state.store().find_leads(access.client_id, &sent, newest).await?;
+    let leads = found.leads.iter().filter(|lead| lead.erased_at.is_none()).take(SAMPLES);
     let mut events = leads.map(|lead| json!(event(lead, &client))).collect::<Vec<_>>();
     if events.is_empty() {
         let (now, lead) = (state.now(), NewLead::sample());
@@ -220,17 +228,10 @@ fn new_hook(body: &Value, state: &ApiState) -> Result<NewDestination, Faults> {
 fn name(kind: &str, url: &str) -> DestinationName {
     let hash: [u8; 32] = Sha256::digest(format!("{kind}\0{url}")).into();
     let beginning = hash.first_chunk::<8>().expect("it is longer");
-    let name = format!("{PREFIX}{:016x}", u64::from_be_bytes(*beginning));
-    name.parse().expect("it is a short line")
+    DestinationName::of_hook(u64::from_be_bytes(*beginning))
 }
 
 /// The hook that has the name already.
-/// Whether a destination is a hook: nobody else gives such a name.
-fn is_hooks_name(name: &str) -> bool {
-    let digits = name.strip_prefix(PREFIX);
-    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-}
-
 async fn known(client_id: ClientId, new: &NewDestination, state: &ApiState) -> Result<Arc<Destination>, Problem> {
     let name = new.name.as_str();
     let mut before = None;

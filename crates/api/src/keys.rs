@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use sensei_domain::{ClientId, Faults, Fields, KeyId, TextRule, Timestamp};
-use sensei_persistence::{ApiKey, ChangeError, CreatedKey, KeyKind, NewKey, Scope};
+use sensei_persistence::{ApiKey, ChangeError, CreatedKey, KeyKind, NewKey, Revocation, Scope};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -238,10 +238,9 @@ async fn revoke(
             "a key can't revoke itself: use another admin's key",
         ));
     }
-    let is_revoked = state.store().revoke_key(key_id, &access.actor()).await?;
-    if is_revoked {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found("key"))
+    match state.store().revoke_key(key_id, &access.actor()).await? {
+        Revocation::Done => Ok(StatusCode::NO_CONTENT),
+        Revocation::Unknown => Err(Problem::not_found("key")),
+        Revocation::ByRevoked => Err(Problem::unauthorized(true)),
     }
 }

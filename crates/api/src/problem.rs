@@ -281,6 +281,10 @@ impl From<ChangeError> for Problem {
             ChangeError::NameReserved => {
                 Faults::one("/name", "is kept for the destination of the Lead Webhook URL").into()
             }
+            ChangeError::HooksName => Self::new(
+                ProblemKind::Conflict,
+                "the destination of a hook keeps its name, and no other gets such a name: the app that has subscribed finds its hook by it",
+            ),
             ChangeError::NameFixed => Self::new(
                 ProblemKind::Conflict,
                 "the destination of the Lead Webhook URL keeps its name: it is found by it",

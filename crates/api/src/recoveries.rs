@@ -74,12 +74,14 @@ async fn redeliver(
         .and_then(|state| redelivered_state(&mut fields, state));
     let destination_id = fields.parsed::<DestinationId>("destinationId");
     let (since, until) = span(&mut fields);
+    let completed_since = fields.parsed("completedSince");
     fields.finish()?;
     let new = NewRecovery::Redeliver {
         state: from.expect("a body without faults has its required fields"),
         destination_id,
         since,
         until,
+        completed_since,
     };
     let path = format!("/v1/clients/{}/deliveries/redeliver", access.client_id);
     let request = key.request(path, || body.fingerprint());

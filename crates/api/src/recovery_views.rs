@@ -24,6 +24,9 @@ pub(crate) struct RedeliveryBody {
     /// Only those created before this time (RFC 3339).
     #[schema(format = DateTime)]
     until: Option<String>,
+    /// Only those that ended, e.g. failed, at this time or later (RFC 3339).
+    #[schema(format = DateTime)]
+    completed_since: Option<String>,
 }
 
 /// Which leads to send.
@@ -91,6 +94,9 @@ pub(crate) struct CriteriaView {
     /// Before this time.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
+    /// Ended at this time or later.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    completed_since: Option<Timestamp>,
 }
 
 impl From<Recovery> for RecoveryView {
@@ -130,12 +136,14 @@ impl From<RecoveryCriteria> for CriteriaView {
             destination_id,
             since,
             until,
+            completed_since,
         } = criteria;
         Self {
             state,
             destination_id,
             since,
             until,
+            completed_since,
         }
     }
 }

@@ -108,8 +108,7 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = closing.cancelled() => return None,
-                // One that reads too slowly ends: what it missed it gets when it comes again.
-                piece = self.receiver.recv() => return piece.ok(),
+                // Before what is there to be read: there may always be something for who reads slowly.
                 _ = self.again.tick() => {
                     let may = self.state.store().may_still_see(self.key, self.client).await;
                     if self.began.elapsed() > LONGEST || !may.unwrap_or(false) {
@@ -119,6 +118,8 @@ impl Listener {
                         return Some(Bytes::from_static(b": still here\n\n"));
                     }
                 }
+                // One that reads too slowly ends: what it missed it gets when it comes again.
+                piece = self.receiver.recv() => return piece.ok(),
             }
         }
     }

@@ -36,6 +36,7 @@ pub(crate) async fn attempted(app: &TestApp, job: Job, status: u16) {
             error: None,
             response_snippet: None,
             request_url: None,
+            is_unsent: false,
         },
         verdict,
         place: Box::new(place),

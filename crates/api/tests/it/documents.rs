@@ -286,7 +286,8 @@ fn recovery_bodies(client: &str, lead_webhook: &str) -> [Body; 3] {
             (
                 Method::POST,
                 format!("{client}/deliveries/redeliver"),
-                json!({"state": "failed", "destinationId": lead_webhook, "since": at, "until": later}),
+                json!({"state": "failed", "destinationId": lead_webhook, "since": at, "until": later,
+                    "completedSince": at}),
             ),
         ),
         (

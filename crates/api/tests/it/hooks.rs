@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::app::{RECEIVER, TestApp, lead, text};
+use crate::app::{RECEIVER, TestApp, lead, new_destination, places, text};
 
 const ZAPIER: &str = "https://hooks.zapier.com/hooks/standard/1234567/abcdef/";
 const KEY: &str = "idempotency-key";
@@ -82,6 +82,58 @@ async fn key_of_a_subscription_counts_even_where_the_url_is_known() {
         .await;
     let known = app.post(&*hooks, &receiver).header(KEY, "k2").send().await.expect(200);
     assert_eq!(known, made);
+    // Even when there is no such hook any more by the time the request is repeated.
+    let hook = format!("{hooks}/{}", text(&made, "/id"));
+    assert_eq!(app.delete(hook).send().await.status, 204);
+    let again = app.post(&*hooks, &receiver).header(KEY, "k2").send().await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.expect(200), made);
+    app.post(&*hooks, &zapier)
+        .header(KEY, "k2")
+        .refused(422, "idempotency-key-reused")
+        .await;
+}
+
+#[tokio::test]
+async fn hook_keeps_its_name_by_which_it_is_found() {
+    let app = TestApp::new().await;
+    let client = app.client("Acme Corp").await;
+    let hooks = format!("{}/hooks", client.path);
+    let made = app
+        .post(&*hooks, &json!({"targetUrl": RECEIVER}))
+        .send()
+        .await
+        .expect(201);
+    let destination = format!("{}/destinations/{}", client.path, text(&made, "/id"));
+    let shown = app.get(&*destination).send().await.expect(200);
+    app.patch(&*destination, &json!({"name": "CRM"}))
+        .refused(409, "conflict")
+        .await;
+    // As the console's form sends it.
+    let same = json!({"name": shown["name"], "ordered": true});
+    assert_eq!(
+        app.patch(&*destination, &same).send().await.expect(200)["ordered"],
+        true
+    );
+
+    app.destination(&client, "CRM").await;
+    let all = app
+        .get(format!("{}/destinations", client.path))
+        .send()
+        .await
+        .expect(200);
+    let items = all["items"].as_array().expect("a list");
+    let crm = items.iter().find(|item| item["name"] == "CRM").expect("is there");
+    let crm = format!("{}/destinations/{}", client.path, text(crm, "/id"));
+    let like_a_hook = "hook 0123456789abcdef";
+    app.patch(crm, &json!({"name": like_a_hook}))
+        .refused(409, "conflict")
+        .await;
+    let problem = app
+        .post(format!("{}/destinations", client.path), &new_destination(like_a_hook))
+        .refused(422, "invalid-body")
+        .await;
+    assert_eq!(places(&problem), ["/name"]);
 }
 
 #[tokio::test]
@@ -159,6 +211,16 @@ async fn sample_shows_leads_as_they_are_sent() {
     }
     let erased = format!("{}/{}", client.leads(), ids[3].as_str().expect("an id"));
     assert_eq!(app.delete(erased).send().await.status, 204);
+    // What is kept back as suspected was never sent, and hides nothing.
+    for number in 0..4 {
+        let spam = json!({"name": "Spam", "email": format!("spam{number}@example.com")});
+        let kept_back = app
+            .post(client.leads(), &spam)
+            .key(&client.publishable_key)
+            .send()
+            .await;
+        assert!(kept_back.expect(201)["suspected"].is_object());
+    }
     let events = app.get(&*sample).send().await.expect(200);
     let shown = events
         .as_array()
@@ -167,7 +229,7 @@ async fn sample_shows_leads_as_they_are_sent() {
         .map(|event| event["data"]["id"].clone());
     assert_eq!(
         shown.collect::<Vec<_>>(),
-        [ids[2].clone(), ids[1].clone()],
+        [ids[2].clone(), ids[1].clone(), ids[0].clone()],
         "the newest, without what is erased"
     );
     let keys = |event: &Value| {

@@ -41,6 +41,7 @@ pub(crate) async fn attempt(app: &TestApp, outcome: Outcome, verdict: Verdict) {
         error: None,
         response_snippet: None,
         request_url: None,
+        is_unsent: false,
     };
     app.store.record(Recording {
         delivery_id: job.delivery_id,

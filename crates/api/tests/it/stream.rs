@@ -331,16 +331,29 @@ async fn a_stream_ends_with_the_right_to_see_it() {
         .key(&key)
         .refused(404, "not-found")
         .await;
-    let response = app.get(format!("{}/stream", acme.path)).key(&key).open().await;
-    let theirs = Events {
-        body: response.into_body().into_data_stream(),
-        text: String::new(),
+    let open = async || {
+        let response = app.get(format!("{}/stream", acme.path)).key(&key).open().await;
+        Events {
+            body: response.into_body().into_data_stream(),
+            text: String::new(),
+        }
     };
+    // One that is read as things come, and one that isn't read for long.
+    let (mut unread, theirs) = (open().await, open().await);
+    let mut watched = Events::of(&app, &acme, None).await;
     let of_deleted = Events::of(&app, &other, None).await;
     let revoked = app.delete(format!("/v1/keys/{}", text(&created, "/id"))).send().await;
     assert_eq!(revoked.status, 204);
     assert_eq!(app.delete(&*other.path).send().await.status, 204);
+    let unseen = capture(&app, &acme).await;
+    watched.find(|event| event.data["id"] == *unseen).await;
     theirs.ends().await;
+    while let Some(event) = unread.next().await {
+        assert_ne!(
+            event.data["id"], *unseen,
+            "who may see it no more sees what waits for him"
+        );
+    }
     of_deleted.ends().await;
     let last = Events::of(&app, &acme, None).await;
     app.state.end_streams();
