@@ -38,6 +38,20 @@
     for (const extra of olds.slice(news.length)) extra.remove();
   };
 
+  // What is asked for again and again changes in place: whoever is about to press a button of it doesn't lose it.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, serverResponse, shouldSwap } = event.detail;
+    if (!shouldSwap || !target.matches("[data-blend]")) return;
+    const page = new DOMParser().parseFromString(serverResponse, "text/html");
+    event.detail.shouldSwap = false;
+    const then = page.body.firstElementChild;
+    // Who isn't signed in any more gets another page.
+    if (then?.id !== target.id) return location.reload();
+    blend(target, document.importNode(then, true));
+    htmx.process(target);
+    arm(document);
+  });
+
   // New rows come on top, those that are there change in place, and those that the filter doesn't show any more go. Tells how many are new, and
   // whether the last row isn't the one any more that the next page begins behind.
   const blendRows = (now, then, isAll) => {
@@ -144,6 +158,8 @@
         const count = coming ? coming.children.length : 0;
         for (const { name, value } of here.attributes) then.setAttribute(name, value);
         blend(here, document.importNode(then, true));
+        // It keeps the addresses that it has found.
+        window.htmx?.process(here);
         say(liveOf ? 1 : count);
       }
       arm(document);

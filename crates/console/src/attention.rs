@@ -31,7 +31,8 @@ pub(crate) async fn of(api: &Api, client: ClientId, destinations: &Destinations,
         .iter()
         .filter_map(|destination| of_destination(client, destination))
         .collect::<Vec<_>>();
-    let since = before(now, Duration::from_hours(24)).to_string();
+    // By when they were made: the standard retries alone take three days.
+    let since = before(now, Duration::from_hours(7 * 24)).to_string();
     let failed = [("state", "failed"), ("since", since.as_str()), ("limit", "100")];
     if let Some(count) = counted(
         api,
@@ -42,9 +43,9 @@ pub(crate) async fn of(api: &Api, client: ClientId, destinations: &Destinations,
     {
         all.push(Attention {
             label: Label::bad("Failed"),
-            words: format!("In the last 24 hours {count} failed, with no attempt to follow by itself."),
+            words: format!("Of the last 7 days {count} failed, with no attempt to follow by itself."),
             mend: "See why, and redeliver",
-            path: format!("/admin/clients/{client}/deliveries?state=failed&window=24h"),
+            path: format!("/admin/clients/{client}/deliveries?state=failed&window=7d"),
         });
     }
     let suspected = format!("/v1/clients/{client}/leads?suspected=true&limit=100");

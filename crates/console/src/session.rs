@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
@@ -229,8 +229,13 @@ fn invalid_link(next: &str) -> Response {
 /// Whether it was opened by https within a page of another site. There a browser sends and keeps only the cookie of views within that very
 /// site, so a product may show one client's view after another's, and nobody's own session is at stake.
 fn is_foreign_frame(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    is_https(headers) && text("sec-fetch-dest") == Some("iframe") && text("sec-fetch-site") == Some("cross-site")
+    is_https(headers) && fetched(headers, "dest") == Some("iframe") && fetched(headers, "site") == Some("cross-site")
+}
+
+/// What a browser tells of a request, which no script can change.
+fn fetched<'a>(headers: &'a HeaderMap, what: &str) -> Option<&'a str> {
+    let value = headers.get(format!("sec-fetch-{what}"))?;
+    value.to_str().ok()
 }
 
 /// As whom somebody is signed in, in words.
@@ -255,18 +260,23 @@ async fn ancestors(state: &ConsoleState, access: Access) -> Result<Vec<WebOrigin
 }
 
 async fn sign_out(State(state): State<ConsoleState>, headers: HeaderMap, _: Form) -> Result<Response, Failure> {
-    if let Some(token) = token(&headers) {
+    for token in tokens(&headers) {
         state.store().end_session(&token).await?;
     }
-    let jar = [COOKIE, SECURE_COOKIE].into_iter().fold(CookieJar::new(), |jar, name| {
+    let mut answer = Redirect::to("/admin/sign-in").into_response();
+    for (name, is_partitioned) in [(COOKIE, false), (SECURE_COOKIE, false), (SECURE_COOKIE, true)] {
         let mut gone = Cookie::build((name, ""))
             .path("/")
             .secure(name == SECURE_COOKIE)
             .build();
+        if is_partitioned {
+            embed(&mut gone);
+        }
         gone.make_removal();
-        jar.add(gone)
-    });
-    Ok((jar, Redirect::to("/admin/sign-in")).into_response())
+        let gone = HeaderValue::try_from(gone.to_string()).expect("a cookie of ours is plain text");
+        answer.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    Ok(answer)
 }
 
 /// Whether a session's pages may stand within those of others.
@@ -280,7 +290,9 @@ enum Embedding {
 fn enter(headers: &HeaderMap, session: &BegunSession, next: &str, embedding: Embedding) -> Response {
     let is_secure = is_https(headers);
     let name = if is_secure { SECURE_COOKIE } else { COOKIE };
-    let is_embedded = is_secure && embedding == Embedding::Allowed;
+    // A page of its own has no need of it, and a browser would keep it beside the usual one. Browsers that don't say know of none such.
+    let may_be_frame = fetched(headers, "dest").is_none_or(|dest| dest == "iframe");
+    let is_embedded = is_secure && embedding == Embedding::Allowed && may_be_frame;
     let mut cookie = Cookie::build((name, session.token.clone()))
         .path("/")
         .http_only(true)
@@ -288,11 +300,15 @@ fn enter(headers: &HeaderMap, session: &BegunSession, next: &str, embedding: Emb
         .same_site(SameSite::Lax)
         .build();
     if is_embedded {
-        // Within another site's page a browser sends no other; partitioned, it is of that site's pages alone.
-        cookie.set_same_site(SameSite::None);
-        cookie.set_partitioned(true);
+        embed(&mut cookie);
     }
     (CookieJar::new().add(cookie), Redirect::to(within(next))).into_response()
+}
+
+/// Within another site's page a browser sends no other; partitioned, it is of that site's pages alone.
+fn embed(cookie: &mut Cookie<'_>) {
+    cookie.set_same_site(SameSite::None);
+    cookie.set_partitioned(true);
 }
 
 /// Whether the browser came by https: it says so in the `origin` of our own pages, else a proxy before us does. Who pretends has a cookie that
@@ -326,6 +342,18 @@ fn token(headers: &HeaderMap) -> Option<String> {
     let plain = || jar.get(COOKIE).filter(|_| !is_told);
     let cookie = jar.get(SECURE_COOKIE).or_else(plain)?;
     Some(cookie.value().to_owned())
+}
+
+/// All that came along: a browser may keep one of its own for pages within others' beside the usual one, by the same name.
+fn tokens(headers: &HeaderMap) -> Vec<String> {
+    let cookies = headers.get_all(header::COOKIE).iter();
+    let cookies = cookies
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(Cookie::split_parse);
+    let ours = cookies
+        .flatten()
+        .filter(|cookie| [COOKIE, SECURE_COOKIE].contains(&cookie.name()));
+    ours.map(|cookie| cookie.value().to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -74,9 +74,10 @@ impl LeadFilter {
     }
 
     /// As the API is asked for it.
-    fn parameters(&self) -> [(&'static str, String); 3] {
+    fn parameters(&self) -> [(&'static str, String); 4] {
         [
             ("q", self.q.clone()),
+            ("suspected", self.suspected.clone()),
             ("since", instant(&self.since)),
             ("until", instant(&self.until)),
         ]
@@ -94,11 +95,7 @@ async fn list(
     let (now, cursor) = (state.now(), asked.text("cursor"));
     let parameters = filter.parameters();
     let parameters = parameters.iter().map(|(name, value)| (*name, value.as_str()));
-    let more = [
-        ("suspected", filter.suspected.as_str()),
-        ("cursor", cursor),
-        ("limit", "50"),
-    ];
+    let more = [("cursor", cursor), ("limit", "50")];
     let path = with_query(&format!("/v1/clients/{client}/leads"), parameters.chain(more));
     let (answer, refused) = match viewer.api.get(&path).await {
         Ok(answer) => (answer, None),

@@ -35,7 +35,7 @@ struct RecoveriesPage {
     client: ClientId,
     destinations: Vec<(String, String)>,
     recoveries: Vec<RecoveryShown>,
-    yesterday: String,
+    week_ago: String,
     /// As it was typed for a replay.
     since: String,
     refused: Option<String>,
@@ -84,7 +84,7 @@ async fn list_page(
         client,
         recoveries: recoveries.collect(),
         destinations: destinations.choices(),
-        yesterday: before(now, Duration::from_hours(24)).to_string(),
+        week_ago: before(now, Duration::from_hours(7 * 24)).to_string(),
         since: String::new(),
         refused: None,
         is_first: cursor.is_empty(),

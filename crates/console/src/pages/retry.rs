@@ -1,13 +1,14 @@
 //! A retry policy as a form has it: one of three, and the delays of one's own.
 
 use sensei_domain::{Faults, RetryPolicy, STANDARD_DELAYS, format_duration};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::form::Form;
 use crate::page::text;
 
 /// The fields of `fields.html`'s `retry`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RetryFields {
     /// `none`, `standard` or `custom`.
     pub(crate) policy: String,

@@ -85,7 +85,11 @@ fn criteria(criteria: &Value, destinations: &Destinations) -> String {
         let name = destinations.by_id(id).map(|found| shown_name(text(found, "name")));
         parts.push(format!("to {}", name.unwrap_or("a deleted destination")));
     }
-    for (name, word) in [("since", "since"), ("until", "until")] {
+    for (name, word) in [
+        ("since", "since"),
+        ("until", "until"),
+        ("completedSince", "ended since"),
+    ] {
         if let Some(at) = criteria[name].as_str().and_then(|at| at.parse::<Timestamp>().ok()) {
             parts.push(format!("{word} {}", Moment::new(at, at).absolute));
         }

@@ -35,7 +35,7 @@ async fn client(console: &TestConsole, ancestors: &[&str]) -> String {
 /// A browser that has opened a link by https, as one within another page.
 async fn opened<'a>(console: &'a TestConsole, link: &str) -> (Browser<'a>, Page) {
     let mut browser = console.browser();
-    let headers = [("x-forwarded-proto", "https")];
+    let headers = [("x-forwarded-proto", "https"), ("sec-fetch-dest", "iframe")];
     let page = browser.send_with(Method::GET, link, &[], &headers).await;
     assert_eq!(page.status, 303, "{}", page.body);
     browser.take_cookie(&page);
@@ -80,6 +80,15 @@ async fn a_clients_own_view_can_be_embedded_where_its_settings_say() {
         .send_with(Method::POST, &settings, &fields, &headers)
         .await
         .expect(403);
+
+    // A page of its own gets the usual cookie: a browser would keep two by the same name.
+    let headers = [("x-forwarded-proto", "https"), ("sec-fetch-dest", "document")];
+    let page = console.browser().send_with(Method::GET, &link, &[], &headers).await;
+    let cookie = page.header("set-cookie");
+    assert!(
+        cookie.contains("SameSite=Lax") && !cookie.contains("Partitioned"),
+        "{cookie}"
+    );
 
     // Without https a browser would send it back from nowhere but the page itself.
     let page = console.browser().get(&link).await;

@@ -11,6 +11,7 @@ mod ids;
 mod lead_form;
 mod live;
 mod log;
+mod meanwhile;
 mod operator;
 mod overview;
 mod session;

@@ -90,6 +90,9 @@ async fn leads_are_searched_and_saved_as_a_table() {
         "{}",
         file.body
     );
+    // What the search leaves out the file leaves out as well.
+    let suspected = browser.get(&acme.page("/leads.csv?suspected=true")).await;
+    assert!(!suspected.expect(200).contains("Jane Doe"), "{}", suspected.body);
     assert!(file.header("content-type").starts_with("text/csv"));
     assert!(file.header("content-disposition").starts_with("attachment"));
 }

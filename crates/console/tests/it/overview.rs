@@ -59,11 +59,8 @@ async fn what_failed_is_told_with_the_way_to_it() {
     let page = browser.get(&acme.page("")).await;
     assert!(page.expect(200).contains("one delivery failed"), "{}", page.body);
     assert!(
-        page.body
-            .contains(&acme.page("/deliveries?state=failed&amp;window=24h"))
-            || page
-                .body
-                .contains(&acme.page("/deliveries?state=failed&#38;window=24h"))
+        page.body.contains(&acme.page("/deliveries?state=failed&amp;window=7d"))
+            || page.body.contains(&acme.page("/deliveries?state=failed&#38;window=7d"))
     );
     let page = browser.get(&acme.page(&format!("/deliveries/{failed}"))).await;
     for words in [

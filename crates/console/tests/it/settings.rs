@@ -9,7 +9,7 @@ use crate::app::{ADMIN, Browser, TestConsole};
 const LEAD: &str = r#"{"name": "Ann", "email": "ann@example.com"}"#;
 
 /// A client, and the path of its settings.
-async fn client(console: &TestConsole, name: &str) -> (String, String) {
+pub(crate) async fn client(console: &TestConsole, name: &str) -> (String, String) {
     let client = console
         .api(Method::POST, "/v1/clients", Some(&json!({"name": name})))
         .await;
@@ -18,7 +18,7 @@ async fn client(console: &TestConsole, name: &str) -> (String, String) {
     (id, path)
 }
 
-async fn settings(console: &TestConsole, client: &str) -> Value {
+pub(crate) async fn settings(console: &TestConsole, client: &str) -> Value {
     console
         .api(Method::GET, &format!("/v1/clients/{client}/settings"), None)
         .await

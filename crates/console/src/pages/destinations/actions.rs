@@ -63,7 +63,7 @@ async fn resume(Ids((client, destination)): Ids<(ClientId, DestinationId)>, form
     let mut done = "resumed";
     if form.is_ticked("redeliver") {
         let client = frame.client.as_ref().map_or("", |client| &client.id);
-        let failed = json!({"state": "failed", "destinationId": text(view, "id"), "since": since});
+        let failed = json!({"state": "failed", "destinationId": text(view, "id"), "completedSince": since});
         let path = format!("/v1/clients/{client}/deliveries/redeliver");
         done = match api.post(&path, &failed).await {
             Ok(_) => "redelivering",

@@ -129,7 +129,12 @@ impl Row {
 
     fn to_json(&self) -> Value {
         let value = match self.operator.as_str() {
-            "exists" => json!(self.value != "false"),
+            // What is neither goes on as it is: the API says what it must be.
+            "exists" => match self.value.trim().to_ascii_lowercase().as_str() {
+                "" | "true" => true.into(),
+                "false" => false.into(),
+                _ => self.value.clone().into(),
+            },
             "in" => self.value.split(',').map(|value| scalar(value.trim())).collect(),
             "eq" | "gt" | "gte" | "lt" | "lte" => scalar(&self.value),
             _ => self.value.clone().into(),
@@ -214,6 +219,24 @@ mod tests {
             let fields = FilterFields::of(&filter);
             assert_ne!(fields.mode, "json", "{filter}");
             assert_eq!(fields.to_json(), filter);
+        }
+    }
+
+    #[test]
+    fn whether_something_is_there_is_true_or_false_however_it_is_typed() {
+        for (typed, value) in [
+            ("", json!(true)),
+            ("True", json!(true)),
+            ("FALSE ", json!(false)),
+            ("no", json!("no")),
+        ] {
+            let row = Row {
+                path: "data.phone".to_owned(),
+                operator: "exists".to_owned(),
+                value: typed.to_owned(),
+                ..Row::default()
+            };
+            assert_eq!(row.to_json()["exists"], value, "{typed}");
         }
     }
 

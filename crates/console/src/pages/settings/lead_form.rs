@@ -6,9 +6,12 @@ use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sensei_domain::ClientId;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::api::Refused;
 use crate::asked::Ids;
@@ -91,6 +94,8 @@ struct FormPage {
     radius: String,
     scheme: String,
     types: [(&'static str, &'static str); 6],
+    /// Stands for what is set, for the form to say what whoever fills it in has seen.
+    seen: String,
     refused: Option<Refused>,
 }
 
@@ -207,15 +212,30 @@ impl FormPage {
             },
             scheme: text(theme, "scheme").to_owned(),
             types: TYPES,
+            seen: String::new(),
             rows,
             refused,
         }
+    }
+
+    fn seen(mut self, seen: String) -> Self {
+        self.seen = seen;
+        self
     }
 
     fn show(&self) -> Response {
         let status = self.refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
         show_with(status, self)
     }
+}
+
+const CONTESTED: &str = "Somebody has changed this form or its origins since you opened it. What you typed is below: saved again, it takes the place of \
+                         what is there now.";
+
+/// Stands for what is set of all that this page shows.
+fn mark(settings: &Value) -> String {
+    let shown = json!([settings["allowedOrigins"], settings["form"]]).to_string();
+    URL_SAFE_NO_PAD.encode(Sha256::digest(shown))
 }
 
 async fn page(
@@ -226,30 +246,37 @@ async fn page(
 ) -> Result<Response, Failure> {
     let (frame, client) = Frame::below(&viewer, client, "settings", "Lead form").await?;
     let settings = viewer.api.get(&format!("/v1/clients/{client}/settings")).await?;
-    let frame = frame.done(done.as_deref());
-    Ok(FormPage::of(frame, client, host(&headers), &settings, None).show())
+    let (frame, seen) = (frame.done(done.as_deref()), mark(&settings));
+    Ok(FormPage::of(frame, client, host(&headers), &settings, None)
+        .seen(seen)
+        .show())
 }
 
 async fn save(Ids(client): Ids<ClientId>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let viewer = &form.viewer;
     let (frame, client) = Frame::below(viewer, client, "settings", "Lead form").await?;
     let settings = typed(&form);
+    let path = format!("/v1/clients/{client}/settings");
+    let now = mark(&viewer.api.get(&path).await?);
+    let seen = form.given("seen").unwrap_or(&now);
     if form.more().is_some() {
-        let mut page = FormPage::of(frame, client, host(&headers), &settings, None);
+        let mut page = FormPage::of(frame, client, host(&headers), &settings, None).seen(seen.to_owned());
         let wanted = form.rows_and_one("field.name.").min(MOST_ROWS);
         if page.rows.len() < wanted {
             page.rows.resize(wanted, Row::default());
         }
         return Ok(page.show());
     }
-    match viewer
-        .api
-        .patch(&format!("/v1/clients/{client}/settings"), &settings)
-        .await
-    {
+    let saved = if seen == now {
+        viewer.api.patch(&path, &settings).await
+    } else {
+        Err(Refused::conflict(CONTESTED))
+    };
+    match saved {
         Ok(_) => Ok(Redirect::to(&format!("/admin/clients/{client}/settings/form?done=saved")).into_response()),
-        Err(refused) if refused.status == StatusCode::UNPROCESSABLE_ENTITY => {
-            Ok(FormPage::of(frame, client, host(&headers), &settings, Some(refused)).show())
+        Err(refused) if matches!(refused.status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT) => {
+            let page = FormPage::of(frame, client, host(&headers), &settings, Some(refused));
+            Ok(page.seen(now).show())
         }
         Err(refused) => Err(refused.into()),
     }

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use sensei_domain::{ClientId, ClientName, Faults, WebhookUrl};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::kept::Kept;
@@ -34,6 +34,9 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .merge(lead_form::routes())
 }
 
+const CONTESTED: &str = "Somebody has changed the same since you opened it. What you typed is below, with what else is set now: saved again, it takes \
+                         the place of what is there.";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Done {
@@ -41,6 +44,7 @@ struct Done {
 }
 
 /// What the form holds: as it is set, or as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Filled {
     name: String,
     url: String,
@@ -69,6 +73,8 @@ struct SettingsPage {
     /// Why it isn't active.
     trouble: Option<String>,
     fields: Filled,
+    /// As it is set, for the form to say what whoever fills it in has seen.
+    seen: String,
     /// Where the server tells.
     kept: Option<Kept>,
     keys: Vec<KeyRow>,
@@ -83,6 +89,7 @@ struct EmptiedPage {
     url: String,
     waiting: u64,
     fields: Filled,
+    seen: String,
 }
 
 impl Filled {
@@ -114,6 +121,38 @@ impl Filled {
             operational_events: form.is_ticked("operationalEvents"),
             frame_ancestors: form.text("frameAncestors").replace("\r\n", "\n"),
         }
+    }
+
+    /// As a hidden field of the form has it.
+    fn seen(&self) -> String {
+        serde_json::to_string(self).expect("texts become JSON")
+    }
+
+    /// What was typed, and of what wasn't touched what is set now: somebody may have changed it since the form was opened. Whether both have
+    /// changed the same.
+    fn merged(mut self, seen: &Self, now: &Self, viewer: &Viewer) -> (Self, bool) {
+        if !viewer.is_admin() {
+            // Not in the form.
+            (self.operational_events, self.frame_ancestors) = (now.operational_events, now.frame_ancestors.clone());
+        }
+        let is_contested = [
+            merge(&mut self.name, &seen.name, &now.name),
+            merge(&mut self.url, &seen.url, &now.url),
+            merge(&mut self.retry, &seen.retry, &now.retry),
+            merge(
+                &mut self.include_custom_fields,
+                &seen.include_custom_fields,
+                &now.include_custom_fields,
+            ),
+            merge(
+                &mut self.operational_events,
+                &seen.operational_events,
+                &now.operational_events,
+            ),
+            merge(&mut self.frame_ancestors, &seen.frame_ancestors, &now.frame_ancestors),
+        ]
+        .contains(&true);
+        (self, is_contested)
     }
 
     /// What is wrong with it, all at once: what is saved in three steps is to be right before the first.
@@ -149,6 +188,13 @@ impl Filled {
         let rest = self.url.strip_prefix("http://")?;
         Some(format!("https://{rest}"))
     }
+}
+
+fn merge<T: PartialEq + Clone>(typed: &mut T, seen: &T, now: &T) -> bool {
+    if typed == seen {
+        typed.clone_from(now);
+    }
+    now != seen && now != typed
 }
 
 impl Current {
@@ -195,17 +241,15 @@ impl Current {
         let keys = keys::of_client(viewer, &client, state.now()).await?;
         let destination = self.destination.as_ref();
         let trouble = destination.filter(|destination| text(destination, "status") != "active");
-        let status = if refused.is_some() {
-            StatusCode::UNPROCESSABLE_ENTITY
-        } else {
-            StatusCode::OK
-        };
+        let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
+        let seen = Filled::of(&self).seen();
         let page = SettingsPage {
             trouble: trouble.map(|trouble| format!("{}: {}", text(trouble, "status"), text(trouble, "statusReason"))),
             destination: destination.map(|destination| text(destination, "id").to_owned()),
             frame: self.frame,
             client,
             fields,
+            seen,
             kept: state.retention().map(Kept::of),
             keys,
             refused,
@@ -230,7 +274,16 @@ async fn save(Ids(client): Ids<ClientId>, State(state): State<ConsoleState>, for
     let viewer = &form.viewer;
     let current = Current::read(viewer, client).await?;
     let client = current.client();
-    let fields = Filled::typed(&form);
+    let (mut fields, now) = (Filled::typed(&form), Filled::of(&current));
+    if let Ok(seen) = serde_json::from_str(form.text("seen")) {
+        let (merged, is_contested) = fields.merged(&seen, &now, viewer);
+        fields = merged;
+        if is_contested {
+            return current
+                .show(viewer, &state, fields, Some(Refused::conflict(CONTESTED)))
+                .await;
+        }
+    }
     if let Some(refused) = fields.refused() {
         return current.show(viewer, &state, fields, Some(refused)).await;
     }
@@ -245,6 +298,7 @@ async fn save(Ids(client): Ids<ClientId>, State(state): State<ConsoleState>, for
                 url,
                 waiting,
                 fields,
+                seen: now.seen(),
             }));
         }
     }

@@ -52,6 +52,12 @@ async fn a_destination_is_paused_resumed_and_deleted() {
     assert_eq!(read(&console, &page).await["status"], "active");
     let began = console.api(Method::GET, &recoveries, None).await;
     assert_eq!(began["items"][0]["kind"], "redeliver");
+    // What failed since, not what was captured since: that was captured before it failed.
+    let criteria = &began["items"][0]["criteria"];
+    assert!(
+        criteria["completedSince"].is_string() && criteria["since"].is_null(),
+        "{criteria}"
+    );
 
     let delete = format!("{page}/delete");
     assert!(browser.get(&delete).await.expect(200).contains("Delete CRM?"));
