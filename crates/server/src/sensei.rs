@@ -39,13 +39,6 @@ impl Sensei {
         let egress = Egress::new(config.egress.clone())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open_store(&config, Arc::clone(&clock)).await?;
-        let first_admin_key = match ensure_admin_key(&store, &config).await {
-            Ok(key) => key,
-            Err(error) => {
-                store.close().await;
-                return Err(StartError::AdminKey(error));
-            }
-        };
         let registry = Registry::standard();
         let started = Dispatcher::start(
             &store,
@@ -59,6 +52,15 @@ impl Sensei {
             Err(error) => {
                 store.close().await;
                 return Err(StartError::Lease(error));
+            }
+        };
+        // Last of what may fail: a key that was made is told once.
+        let first_admin_key = match ensure_admin_key(&store, &config).await {
+            Ok(key) => key,
+            Err(error) => {
+                dispatcher.shutdown(DISPATCHER_DEADLINE).await;
+                store.close().await;
+                return Err(StartError::AdminKey(error));
             }
         };
         store.keep_house(config.retention);

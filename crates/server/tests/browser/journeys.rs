@@ -147,6 +147,44 @@ async fn a_log_that_much_has_come_to_meanwhile_leaves_nothing_out() -> Result<()
     Ok(())
 }
 
+/// Whoever is about to press something doesn't lose it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_asks_again_and_again_changes_in_place() -> Result<()> {
+    const WATCH: &str = "const link = document.querySelector('#operator a'); link.focus(); link.kept = true; window.asked = 0; \
+                         document.addEventListener('htmx:beforeSwap', () => window.asked += 1)";
+    const ASKED: &str = "return window.asked";
+    const KEPT: &str =
+        "return document.activeElement.kept === true && document.querySelector('#operator a').kept === true";
+    let Some(world) = World::start().await? else {
+        return Ok(());
+    };
+    let client = world.client("Acme Corp", Some("http://127.0.0.1:9/leads")).await?;
+    let settings = world.read(&format!("/v1/clients/{client}/settings")).await?;
+    let destination = settings["destinationId"].as_str().unwrap_or_default();
+    let breaker = format!("/v1/clients/{client}/destinations/{destination}");
+    for number in 0..10 {
+        let lead = json!({"name": "Jane Roe", "email": format!("jane{number}@example.com")});
+        world.lead(&client, &lead).await?;
+    }
+    world
+        .until(&breaker, |shown| shown["health"]["breaker"]["state"] == "open")
+        .await?;
+    let browser = &world.browser;
+    world.sign_in().await?;
+    world.open("/admin/operator").await?;
+    browser.reads("Acme Corp").await?;
+    browser.run(WATCH, &json!([])).await?;
+    let asked = async {
+        while browser.run(ASKED, &json!([])).await?.as_u64().unwrap_or_default() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(crate::world::LIMIT, asked).await??;
+    ensure!(browser.run(KEPT, &json!([])).await? == true, "it was replaced");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_with_a_fault_is_mended_by_following_the_message() -> Result<()> {
     let Some(world) = World::start().await? else {

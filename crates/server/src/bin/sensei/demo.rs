@@ -143,7 +143,7 @@ async fn show(
         "Now in a browser. The delivery log, live (the link signs in for 12 hours):\n\n{url}{signs_in}?next=/admin/clients/{id}/deliveries\n\n\
          And the form, as a visitor sees it:\n\n{url}/forms/{id}\n\n\
          Submit it, and watch the lead arrive: there, and here as the receiver gets it. Without a browser:\n\n\
-         curl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  --json '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'\n\n\
+         curl {url}{client}/leads -H 'Authorization: Bearer {key}' \\\n  -H 'Content-Type: application/json' -d '{{\"name\": \"Jane\", \"email\": \"jane@example.com\"}}'\n\n\
          Ctrl-C ends."
     ))?;
     let mut signals = Signals::listen()?;
