@@ -38,12 +38,11 @@ async fn told_since(
         return Ok(Bytes::from(Position(now).reset()));
     };
     let earlier = back(since, late);
-    let (leads, mut sightings) = (
-        store.leads_since(&[client], earlier, MOST_MISSED).await?,
-        store
-            .sightings_since(&[client], back(earlier, SOON), MOST_MISSED)
-            .await?,
-    );
+    // Deliveries first: of what is captured in between, the lead is told before them.
+    let mut sightings = store
+        .sightings_since(&[client], back(earlier, SOON), MOST_MISSED)
+        .await?;
+    let leads = store.leads_since(&[client], earlier, MOST_MISSED).await?;
     let most = MOST_MISSED as usize;
     if leads.len() >= most || sightings.len() >= most {
         return Ok(Bytes::from(Position(now).reset()));

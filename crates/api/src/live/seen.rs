@@ -28,9 +28,11 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) async fn since(store: &Store, clients: &[ClientId], since: Timestamp) -> Result<Self, StoreError> {
+        // Deliveries first: of what is captured in between, the lead is told before them.
+        let sightings = store.sightings_since(clients, since, MOST).await?;
         Ok(Self {
             leads: store.leads_since(clients, since, MOST).await?,
-            sightings: store.sightings_since(clients, since, MOST).await?,
+            sightings,
         })
     }
 
