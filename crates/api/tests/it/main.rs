@@ -26,3 +26,4 @@ mod stream;
 mod suspected;
 mod templates;
 mod test_send;
+mod unread_body;
