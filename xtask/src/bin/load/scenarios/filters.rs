@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use xtask::figures::{Figure, Unit, combined};
+use xtask::figures::{Figure, Unit, combined, median};
 
 use crate::loaded::{WARM_UP, a_cpu_second, load, post, whole};
 use crate::receiver::Receiver;
@@ -12,11 +12,13 @@ use crate::system::System;
 pub(crate) const ABOUT: (&str, &str) = (
     "A thousand filters",
     "Leads of 1,000 clients whose destination has a filter (a phone number, and `enterprise` in the message in whatever case), all of which \
-     match, and of 1,000 clients whose destination has none, in turn, eight times each. CPU time is the system's and PostgreSQL's.",
+     match, and of 1,000 clients whose destination has none, in turn, sixteen times each, each first as often. CPU time is the system's and \
+     PostgreSQL's. *The first to the second* is the median of the turns' quotients: PostgreSQL works in the background, and that \
+     falls on one of them.",
 );
 
 const CLIENTS: usize = 1_000;
-const TURNS: u32 = 8;
+const TURNS: u32 = 16;
 /// Leads a CPU second, of those without.
 const BAR: f64 = 0.95;
 
@@ -43,21 +45,30 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
             .await?;
         without.push(client);
     }
-    let (time, in_flight) = (setup.arguments.time() / (2 * TURNS), setup.arguments.in_flight);
+    // Twice as long as others: a twentieth is to be seen.
+    let (time, in_flight) = (setup.arguments.time() / TURNS, setup.arguments.in_flight);
     for clients in [&with, &without] {
         post(clients, WARM_UP, in_flight).await?;
         system.nothing_pending().await?;
     }
     let (mut filtered, mut plain) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        filtered.push(load(&system, &with, &receiver, time, in_flight).await?);
-        plain.push(load(&system, &without, &receiver, time, in_flight).await?);
+    for turn in 0..TURNS {
+        // What grows meanwhile falls on both.
+        let mut pair = [(&with, &mut filtered), (&without, &mut plain)];
+        if turn % 2 == 1 {
+            pair.reverse();
+        }
+        for (clients, turns) in pair {
+            turns.push(load(&system, clients, &receiver, time, in_flight).await?);
+        }
     }
     let [of_filtered, of_plain] = [&filtered, &plain].map(|turns| a_cpu_second(turns));
+    let quotients = filtered.chunks(1).zip(plain.chunks(1));
+    let quotients = quotients.map(|(filtered, plain)| a_cpu_second(filtered) / a_cpu_second(plain));
     let mut figures = vec![
         Figure::new("leads a CPU second, with filters", of_filtered, Unit::PerSecond),
         Figure::new("leads a CPU second, without", of_plain, Unit::PerSecond),
-        Figure::new("the first to the second", of_filtered / of_plain, Unit::Ratio).at_least(BAR),
+        Figure::new("the first to the second", median(quotients.collect()), Unit::Ratio).at_least(BAR),
     ];
     let mut wholes = Vec::new();
     for (clients, turns) in [(&with, &filtered), (&without, &plain)] {
