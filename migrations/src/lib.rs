@@ -17,6 +17,7 @@ mod m20261126_000006_rollups;
 mod m20261126_000007_search;
 mod m20261126_000008_frame_ancestors;
 mod m20261126_000009_short_words;
+mod m20261127_000001_gone_version;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_frame_ancestors::Migration),
             Box::new(m20261126_000007_search::Migration),
             Box::new(m20261126_000009_short_words::Migration),
+            Box::new(m20261127_000001_gone_version::Migration),
         ]
     }
 }

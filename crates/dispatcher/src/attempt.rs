@@ -91,6 +91,7 @@ pub(crate) async fn perform(
     };
     let attempt = AttemptRecord {
         trigger: job.trigger,
+        destination_version: job.destination.version,
         started_at,
         duration,
         outcome: attempted.outcome,

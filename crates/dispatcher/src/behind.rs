@@ -1,5 +1,6 @@
 //! What the engine knows of deliveries that are due in the database and have no place in a lane.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sensei_domain::DestinationId;
@@ -22,6 +23,14 @@ impl Engine {
     /// More is due in the database, and there may be room for it.
     pub(crate) fn want(&self, destination: DestinationId) {
         self.lanes().wants(destination);
+    }
+
+    /// A receiver may be another, or mended: what waits for it is tried at once.
+    pub(crate) fn may_be_back(self: &Arc<Self>, destination: DestinationId) {
+        self.lanes().may_be_back(destination, Instant::now());
+        self.want(destination);
+        self.fetch.notify_one();
+        self.begin();
     }
 
     pub(crate) fn caught_up(&self, destination: DestinationId) {

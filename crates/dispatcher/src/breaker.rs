@@ -175,6 +175,17 @@ impl Breaker {
         }
     }
 
+    /// The receiver may be another, or mended: if it isn't closed, the next attempt is a probe. What is under way has no say.
+    pub(crate) fn may_be_back(&mut self, now: Instant) {
+        self.enter(match self.state {
+            State::Closed { .. } => State::closed(now),
+            State::Open { .. } | State::Probing { .. } => State::Open {
+                until: now,
+                cool_down: self.first_cool_down,
+            },
+        });
+    }
+
     /// Whether a new one would do as well.
     pub(crate) fn is_ordinary(&self, now: Instant) -> bool {
         match &self.state {

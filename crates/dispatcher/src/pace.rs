@@ -141,6 +141,11 @@ impl Pace {
         self.rests_until = self.rests_until.max(Some(until));
     }
 
+    /// The receiver may want something again.
+    pub(crate) const fn end_rest(&mut self) {
+        self.rests_until = None;
+    }
+
     /// Takes the token that there is.
     pub(crate) fn take_token(&mut self, now: Instant) {
         if let Some(bucket) = self.bucket.as_mut().filter(|_| self.is_limited) {

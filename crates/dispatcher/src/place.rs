@@ -102,6 +102,12 @@ impl Handover for EngineHandover {
             engine.changed(destination);
         }
     }
+
+    fn may_be_back(&self, destination: DestinationId) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.may_be_back(destination);
+        }
+    }
 }
 
 impl Place for Taken {

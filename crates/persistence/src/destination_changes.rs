@@ -126,15 +126,15 @@ impl Store {
         }
         let is_resumed = row.status != wanted.status && wanted.status == DestinationStatus::Active.name();
         // What failed with another config says nothing of this one. Of one that is stopped it says since when there is something to send again.
-        let is_mended = row.config != wanted.config && row.status == DestinationStatus::Active.name();
-        if is_resumed || is_mended {
+        let is_mended = row.config != wanted.config;
+        if is_resumed || is_mended && row.status == DestinationStatus::Active.name() {
             health::resumed(&transaction, row.id).await?;
         }
         let written = destinations::write(&transaction, wanted, now).await?;
         let action = action(&row, &written);
         audit::log(&transaction, now, actor, action, Some(client), id).await?;
         transaction.commit().await?;
-        if row.status != written.status && written.status == DestinationStatus::Active.name() {
+        if is_resumed {
             let mut resumed = self.shared().resumed.lock().unwrap_or_else(PoisonError::into_inner);
             resumed.insert(id);
             drop(resumed);
@@ -142,6 +142,9 @@ impl Store {
             self.shared().left_behind([id]);
         }
         self.shared().changed([id]);
+        if is_resumed || is_mended {
+            self.shared().may_be_back(id);
+        }
         Ok(self.shared().directory.destination(written)?)
     }
 

@@ -99,6 +99,8 @@ pub(crate) fn have_none(sql: &mut Sql, destinations: impl IntoIterator<Item = Uu
 /// What an attempt tells of its destination.
 pub(crate) struct Fact<'a> {
     pub(crate) destination_id: Uuid,
+    /// The destination's, when it was attempted.
+    pub(crate) version: i64,
     pub(crate) client_id: Uuid,
     pub(crate) outcome: &'a Outcome,
     /// There was nothing to send.
@@ -115,7 +117,8 @@ struct Tally<'a> {
     failing_since: Option<Timestamp>,
     failed_attempts: i64,
     last_error: Option<&'a str>,
-    is_gone: bool,
+    /// The last version that is said to be gone.
+    gone_version: Option<i64>,
 }
 
 impl Store {
@@ -163,7 +166,9 @@ pub(crate) async fn note(
                 tally.failing_since.get_or_insert(fact.ended_at);
                 tally.failed_attempts += 1;
                 tally.last_error = fact.error;
-                tally.is_gone |= *outcome == Outcome::Gone;
+                if *outcome == Outcome::Gone {
+                    tally.gone_version = tally.gone_version.max(Some(fact.version));
+                }
             }
         }
     }
@@ -184,7 +189,7 @@ pub(crate) async fn note(
         if let Some(since) = tally.failing_since {
             shared.failing.add(*id);
             failed(transaction, *id, tally, since, now).await?;
-            is_urgent |= tally.is_gone;
+            is_urgent |= tally.gone_version.is_some();
         }
     }
     Ok(is_urgent)
@@ -225,27 +230,31 @@ async fn failed(
 ) -> Result<(), DbErr> {
     // One that says it is gone is looked at at once, the first time.
     let sql = "INSERT INTO destination_health AS known \
-               (destination_id, client_id, failing_since, failed_attempts, last_error, is_gone, is_announced, look_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+               (destination_id, client_id, failing_since, failed_attempts, last_error, is_gone, is_announced, look_at, gone_version) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                ON CONFLICT (destination_id) DO UPDATE SET \
                failing_since = CASE WHEN known.recovered_at IS NULL AND known.failed_attempts > 0 \
                THEN known.failing_since ELSE excluded.failing_since END, \
                failed_attempts = CASE WHEN known.recovered_at IS NULL \
                THEN known.failed_attempts ELSE 0 END + excluded.failed_attempts, \
                last_error = excluded.last_error, is_gone = known.is_gone OR excluded.is_gone, \
+               gone_version = CASE WHEN excluded.gone_version > known.gone_version OR known.gone_version IS NULL \
+               THEN excluded.gone_version ELSE known.gone_version END, \
                look_at = CASE WHEN known.recovered_at IS NOT NULL OR known.failed_attempts = 0 \
                OR (excluded.is_gone AND NOT known.is_gone) THEN excluded.look_at ELSE known.look_at END, \
                warned_at = CASE WHEN known.recovered_at IS NULL THEN known.warned_at END, recovered_at = NULL";
-    let look_at = if tally.is_gone { now } else { Failing::first_look(since) };
+    let is_gone = tally.gone_version.is_some();
+    let look_at = if is_gone { now } else { Failing::first_look(since) };
     let values = [
         id.into(),
         tally.client_id.into(),
         since.as_millis().into(),
         tally.failed_attempts.into(),
         tally.last_error.map(|error| storable(error, ERROR_BYTES)).into(),
-        tally.is_gone.into(),
+        is_gone.into(),
         false.into(),
         look_at.as_millis().into(),
+        tally.gone_version.into(),
     ];
     let statement = Statement::from_sql_and_values(transaction.get_database_backend(), sql, values);
     transaction.execute_raw(statement).await.map(drop)

@@ -81,7 +81,7 @@ async fn look(
     let client = clients::lock(transaction, client).await?;
     // Read again under the lock: another process may have been here. Locked itself, since who records attempts locks no client.
     let row = Entity::find_by_id(id.as_uuid()).lock_exclusive();
-    let Some(row) = row.one(transaction).await? else {
+    let Some(mut row) = row.one(transaction).await? else {
         return Ok(None);
     };
     if row.look_at.is_none_or(|at| at > now.as_millis()) {
@@ -91,6 +91,8 @@ async fn look(
         row.delete(transaction).await?;
         return Ok(None);
     };
+    // Said of what it was before it was changed, by an attempt that was under way: the next one tells whether it still is.
+    row.is_gone &= row.gone_version.is_none_or(|version| version >= destination.version);
     let news = News {
         client: &client,
         destination: &destination,
@@ -105,6 +107,7 @@ async fn look(
     }
     let mut change = ActiveModel {
         destination_id: ActiveValue::Unchanged(row.destination_id),
+        is_gone: ActiveValue::Set(row.is_gone),
         look_at: ActiveValue::Set(None),
         ..Default::default()
     };

@@ -102,6 +102,9 @@ pub trait Handover: Send + Sync {
     /// The destination, or deliveries to it, were changed, deleted or erased: jobs in memory are to be
     /// read again ([`Store::refresh`](crate::Store::refresh)) before their attempt.
     fn changed(&self, destination: DestinationId);
+
+    /// The destination has another config, was resumed, or has answered a test: what is known against its receiver counts no more.
+    fn may_be_back(&self, destination: DestinationId);
 }
 
 /// A reserved place. Dropped unfilled, it is given back.
@@ -115,6 +118,8 @@ pub trait Place: Send {
 pub struct AttemptRecord {
     /// Why it was made.
     pub trigger: Trigger,
+    /// The version of its destination that it was made with. Not logged.
+    pub destination_version: i64,
     /// When it began.
     pub started_at: Timestamp,
     /// How long it took.

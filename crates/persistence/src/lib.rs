@@ -9,11 +9,13 @@
 mod advance;
 mod attempt_row;
 mod audit;
+mod backup;
 mod capture;
 mod checkpoints;
 mod claim;
 mod client_deletion;
 mod clients;
+mod committers;
 mod connection;
 mod dead_leases;
 mod deliveries;
@@ -81,6 +83,7 @@ mod window;
 mod words;
 
 pub use audit::{Actor, AuditEntry};
+pub use backup::{BackupError, back_up};
 pub use capture::{CaptureError, CaptureLead, CaptureRequest, Captured, ReleaseError};
 pub use checkpoints::Checkpoints;
 pub use claim::{Claim, Claimed, Refreshed};

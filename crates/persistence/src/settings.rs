@@ -113,8 +113,10 @@ impl Store {
         let applied = apply(&transaction, self.shared(), &row, &change, actor, self.now()).await?;
         transaction.commit().await?;
         self.shared().changed(applied.changed);
-        if let Some(deleted) = applied.changed.filter(|_| applied.settings.destination_id.is_none()) {
-            self.cancel_all_for(deleted).await;
+        match applied.changed {
+            Some(deleted) if applied.settings.destination_id.is_none() => self.cancel_all_for(deleted).await,
+            Some(elsewhere) => self.shared().may_be_back(elsewhere),
+            None => {}
         }
         Ok(Some(applied.settings))
     }

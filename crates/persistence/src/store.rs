@@ -119,6 +119,13 @@ impl Shared {
                 .for_each(|destination| handover.changed(destination));
         }
     }
+
+    /// Tells who attempts deliveries here that this destination's receiver is another, or mended.
+    pub(crate) fn may_be_back(&self, destination: DestinationId) {
+        if let Some(handover) = self.handover() {
+            handover.may_be_back(destination);
+        }
+    }
 }
 
 impl Store {

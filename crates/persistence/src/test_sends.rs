@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait};
-use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, judge_alone};
+use sensei_domain::{ClientId, DeliveryId, DeliveryState, DestinationId, EventId, LeadCreated, Outcome, judge_alone};
 
 use crate::attempt_row::{ATTEMPTS, attempt_values};
 use crate::audit::{self, Actor};
@@ -69,6 +69,9 @@ impl Store {
             });
             let once = idempotency::once(&transaction, self.shared(), Some(client), request, effect, answer).await?;
             transaction.commit().await?;
+            if sent.attempt.outcome == Outcome::Delivered {
+                self.shared().may_be_back(sent.destination_id);
+            }
             Ok(once)
         };
         in_time(Box::pin(logging)).await

@@ -29,6 +29,7 @@ pub(crate) async fn attempted(app: &TestApp, job: Job, status: u16) {
         known: job.known(),
         attempt: AttemptRecord {
             trigger: job.trigger,
+            destination_version: job.destination.version,
             started_at: app.store.now(),
             duration: Duration::from_millis(3),
             outcome,

@@ -34,6 +34,7 @@ pub(crate) async fn attempt(app: &TestApp, outcome: Outcome, verdict: Verdict) {
     let (place, stored) = oneshot::channel::<()>();
     let attempt = AttemptRecord {
         trigger: job.trigger,
+        destination_version: job.destination.version,
         started_at: app.store.now(),
         duration: std::time::Duration::from_millis(3),
         outcome,

@@ -171,6 +171,26 @@ fn failures_are_forgotten_after_their_minute() {
     assert!(!breaker.is_ordinary(now + WINDOW), "a streak is kept");
 }
 
+#[test]
+fn what_may_be_back_is_probed_at_once_and_what_was_under_way_has_no_say() {
+    let (mut breaker, now, _) = after(&repeat(&[(AWAY, 1)], 10));
+    assert!(matches!(breaker.stand(now), Stand::Open { .. }));
+    breaker.may_be_back(now);
+    let before = breaker.start();
+    assert_eq!(breaker.stand(now), Stand::Probing);
+    breaker.may_be_back(now);
+    assert_eq!(breaker.stand(now), Stand::Ready, "it was probed before it was mended");
+    assert_eq!(breaker.end(before, AWAY, now, 0.0), Change::None);
+    let probe = breaker.start();
+    assert_eq!(breaker.end(probe, Sign::Delivered, now, 0.0), Change::Closed);
+
+    let (mut breaker, now, _) = after(&repeat(&[(AWAY, 1)], 9));
+    let before = breaker.start();
+    breaker.may_be_back(now);
+    assert_eq!(breaker.end(before, AWAY, now, 0.0), Change::None);
+    assert_eq!(breaker.stand(now), Stand::Closed);
+}
+
 proptest! {
     /// However results come: an open breaker lets nothing start in its time, there is one probe at most, the time is
     /// bounded, and a receiver that is back is found.

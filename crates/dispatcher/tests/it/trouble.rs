@@ -126,6 +126,23 @@ async fn while_a_receiver_is_away_nothing_is_sent_and_nothing_counts_as_an_attem
 }
 
 #[tokio::test]
+async fn another_receiver_is_tried_at_once() {
+    let (world, _folder) = World::new(limits()).await;
+    let client = world.client().await;
+    let destination = world.destination(client).await;
+    world.receiver.always(destination, SILENT);
+    world.capture(client, 100).await;
+    world.receiver.until_ended(10).await;
+    let dispatcher = world.dispatcher.as_ref().expect("running");
+    dispatcher.settled().await;
+    assert!(matches!(dispatcher.breaker(destination), BreakerState::Open { .. }));
+    world.receiver.always(destination, DELIVERED);
+    world.set_url(client, Some("https://example.com/mended")).await;
+    world.until_number(UNDONE, 0).await;
+    assert_eq!(dispatcher.breaker(destination), BreakerState::Closed);
+}
+
+#[tokio::test]
 async fn one_probe_finds_a_receiver_back_and_all_is_delivered_without_a_herd() {
     let (world, _folder) = World::new(Limits {
         cool_down: Duration::from_millis(50),

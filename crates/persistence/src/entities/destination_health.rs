@@ -12,6 +12,8 @@ pub(crate) struct Model {
     pub(crate) failed_attempts: i64,
     pub(crate) last_error: Option<String>,
     pub(crate) is_gone: bool,
+    /// The version of the destination that this was said of.
+    pub(crate) gone_version: Option<i64>,
     pub(crate) warned_at: Option<i64>,
     /// Somebody was told, by a warning or a disabling, and is to hear of the recovery.
     pub(crate) is_announced: bool,

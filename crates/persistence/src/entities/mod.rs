@@ -112,6 +112,7 @@ mod tests {
             known: job.known(),
             attempt: AttemptRecord {
                 trigger: job.trigger,
+                destination_version: job.destination.version,
                 started_at: now,
                 duration: Duration::from_millis(3),
                 outcome: Outcome::Delivered,

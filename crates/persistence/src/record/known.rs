@@ -113,6 +113,7 @@ fn is_usual(item: &Recording, row: &Progress) -> bool {
 pub(super) fn facts<'a>(known: &[(&'a Recording, KnownRow)]) -> Vec<Fact<'a>> {
     let facts = known.iter().map(|&(item, known)| Fact {
         destination_id: known.destination_id.as_uuid(),
+        version: item.attempt.destination_version,
         client_id: known.client_id.as_uuid(),
         outcome: &item.attempt.outcome,
         is_unsent: item.attempt.is_unsent,

@@ -144,6 +144,7 @@ async fn logged_before(
 fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
     Fact {
         destination_id: row.destination_id,
+        version: attempt.destination_version,
         client_id: row.client_id,
         outcome: &attempt.outcome,
         is_unsent: attempt.is_unsent,

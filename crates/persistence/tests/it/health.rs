@@ -7,7 +7,7 @@ use sensei_persistence::{Actor, Destination, DestinationChange, DestinationConfi
 use serde_json::{Value, json};
 
 use crate::fixtures::{TestDatabase, URL, acme, capture, create, on_both, soon, states};
-use crate::lanes::{DELIVERED, REFUSED, claim_all, record, recording};
+use crate::lanes::{DELIVERED, Lanes, REFUSED, claim_all, record, recording};
 
 on_both!(
     failures_are_counted_until_the_next_success,
@@ -16,6 +16,7 @@ on_both!(
     what_there_was_nothing_to_send_of_tells_nothing,
     another_config_begins_anew,
     destination_that_is_gone_is_disabled_at_once_and_its_owner_told,
+    what_the_url_before_says_is_not_said_of_the_one_after,
     lead_webhook_under_policy_none_is_never_disabled,
     long_failure_warns_with_the_date_and_then_disables,
     recovery_is_told_to_who_was_warned,
@@ -162,6 +163,8 @@ async fn what_there_was_nothing_to_send_of_tells_nothing(database: &TestDatabase
 async fn another_config_begins_anew(database: &TestDatabase) {
     let store = database.open().await;
     let first = acme_that_retries(database, &store).await;
+    let (lanes, _jobs) = Lanes::with_room(0, &store);
+    let lanes_were_told = || lanes.may_be_back.lock().expect("no panic").len();
     let (client, id) = (first.destination.client_id, first.destination.id);
     record(&store, &first, REFUSED).await;
     let ordered = DestinationChange {
@@ -171,6 +174,7 @@ async fn another_config_begins_anew(database: &TestDatabase) {
     let changed = store.change_destination(client, id, &ordered, &Actor::System).await;
     changed.expect("changed");
     assert_eq!(failed_attempts(&store, &first).await, 1, "the receiver is the same");
+    assert_eq!(lanes_were_told(), 0);
 
     let elsewhere = json!({"url": "https://example.com/mended"});
     let mended = DestinationChange {
@@ -180,6 +184,7 @@ async fn another_config_begins_anew(database: &TestDatabase) {
     let changed = store.change_destination(client, id, &mended, &Actor::System).await;
     changed.expect("changed");
     assert_eq!(failed_attempts(&store, &first).await, 0);
+    assert_eq!(lanes_were_told(), 1);
 
     attempt(&store, &first, REFUSED).await;
     assert_eq!(failed_attempts(&store, &first).await, 1);
@@ -192,6 +197,7 @@ async fn another_config_begins_anew(database: &TestDatabase) {
         .await
         .expect("changed");
     assert_eq!(failed_attempts(&store, &first).await, 0);
+    assert_eq!(lanes_were_told(), 2);
 }
 
 async fn destination_that_is_gone_is_disabled_at_once_and_its_owner_told(database: &TestDatabase) {
@@ -232,6 +238,28 @@ async fn destination_that_is_gone_is_disabled_at_once_and_its_owner_told(databas
         states(&store, first.destination.client_id).await[0],
         DeliveryState::Held
     );
+}
+
+async fn what_the_url_before_says_is_not_said_of_the_one_after(database: &TestDatabase) {
+    let store = database.open().await;
+    let under_way = acme_that_retries(database, &store).await;
+    let (client, id) = (under_way.destination.client_id, under_way.destination.id);
+    let elsewhere = json!({"url": "https://example.com/mended"});
+    let mended = DestinationChange {
+        config: Some(DestinationConfig::new(elsewhere, [])),
+        ..DestinationChange::default()
+    };
+    let changed = store.change_destination(client, id, &mended, &Actor::System).await;
+    changed.expect("changed");
+    record(&store, &under_way, GONE).await;
+    look(&store).await;
+    let health = store.health(&[id]).await.expect("read")[&id].clone();
+    assert_eq!((health.failing.attempts, health.failing.is_gone), (1, false));
+    assert_eq!(destination(&store, &under_way).await.status.name(), "active");
+
+    attempt(&store, &under_way, GONE).await;
+    look(&store).await;
+    assert_eq!(destination(&store, &under_way).await.status.name(), "disabled");
 }
 
 async fn lead_webhook_under_policy_none_is_never_disabled(database: &TestDatabase) {

@@ -15,6 +15,7 @@ pub(crate) struct Lanes {
     jobs: mpsc::UnboundedSender<Job>,
     pub(crate) left_behind: Mutex<Vec<DestinationId>>,
     pub(crate) changed: Mutex<Vec<DestinationId>>,
+    pub(crate) may_be_back: Mutex<Vec<DestinationId>>,
 }
 
 struct Reserved {
@@ -32,6 +33,7 @@ impl Lanes {
             jobs,
             left_behind: Mutex::default(),
             changed: Mutex::default(),
+            may_be_back: Mutex::default(),
         });
         store.set_handover(Arc::clone(&lanes) as Arc<dyn Handover>);
         (lanes, handed_over)
@@ -60,6 +62,10 @@ impl Handover for Lanes {
 
     fn changed(&self, destination: DestinationId) {
         self.changed.lock().expect("no test panics here").push(destination);
+    }
+
+    fn may_be_back(&self, destination: DestinationId) {
+        self.may_be_back.lock().expect("no test panics here").push(destination);
     }
 }
 
@@ -116,6 +122,7 @@ pub(crate) fn recording(
     let (place, stored) = oneshot::channel();
     let attempt = AttemptRecord {
         trigger: job.trigger,
+        destination_version: job.destination.version,
         started_at: store.now(),
         duration: Duration::from_millis(12),
         outcome,

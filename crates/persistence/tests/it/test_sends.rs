@@ -41,6 +41,7 @@ pub(crate) fn sent(store: &Store, client: ClientId, destination_id: DestinationI
         body: Bytes::from(body),
         attempt: AttemptRecord {
             trigger: Trigger::Test,
+            destination_version: 1,
             started_at: now,
             duration: Duration::from_millis(12),
             outcome,
@@ -126,6 +127,7 @@ async fn test_send_is_logged_whole_and_final(database: &TestDatabase) {
     assert_eq!(kept[0].try_get_by_index::<Vec<u8>>(0).expect("bytes"), sent.body);
     assert!(claim_all(&store).await.is_empty(), "nothing is due");
     assert!(lanes.left_behind.lock().expect("no panic").is_empty());
+    assert_eq!(*lanes.may_be_back.lock().expect("no panic"), [destination]);
     assert_eq!(lanes.room(), 8);
     assert!(store.health(&[destination]).await.expect("read").is_empty());
     let audited = database

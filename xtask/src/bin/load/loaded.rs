@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use xtask::figures::{Figure, Unit};
+use xtask::figures::{Figure, Unit, median};
 
 use crate::api::{Api, Logged};
 use crate::client::{Posted, closed_loop};
@@ -88,6 +88,47 @@ impl Loaded {
     pub(crate) fn micros_a_lead(&self, time: Duration) -> Result<f64> {
         let leads = u32::try_from(self.posted.acknowledged.len()).context("a run has less than four billion leads")?;
         Ok(time.as_secs_f64() * 1_000_000.0 / f64::from(leads.max(1)))
+    }
+}
+
+/// Two loads, in turn: what moves the machine's speed moves both.
+pub(crate) struct InTurn {
+    pub(crate) first: Vec<Loaded>,
+    pub(crate) second: Vec<Loaded>,
+}
+
+impl InTurn {
+    /// Each begins as often: what grows meanwhile falls on both.
+    pub(crate) async fn load(
+        turns: u32,
+        first: impl AsyncFn() -> Result<Loaded>,
+        second: impl AsyncFn() -> Result<Loaded>,
+    ) -> Result<Self> {
+        let mut loads = Self {
+            first: Vec::new(),
+            second: Vec::new(),
+        };
+        for turn in 0..turns {
+            if turn % 2 == 0 {
+                loads.first.push(first().await?);
+                loads.second.push(second().await?);
+            } else {
+                loads.second.push(second().await?);
+                loads.first.push(first().await?);
+            }
+        }
+        Ok(loads)
+    }
+
+    /// How many deliveries the first has in a CPU second for each of the second: the median of the turns, since a database works in the
+    /// background at times, and that falls on one of them.
+    pub(crate) fn quotient(&self) -> f64 {
+        let turns = self.first.chunks(1).zip(self.second.chunks(1));
+        median(
+            turns
+                .map(|(first, second)| a_cpu_second(first) / a_cpu_second(second))
+                .collect(),
+        )
     }
 }
 

@@ -493,6 +493,22 @@ fn a_receiver_that_is_away_gets_nothing_until_one_probe_finds_it_back() {
 }
 
 #[test]
+fn a_receiver_that_may_be_back_is_tried_at_once() {
+    let (mut lanes, now) = lanes(wide());
+    let (away, resting) = (destination(1), destination(2));
+    opened(&mut lanes, away, 0, now);
+    assert_eq!(lanes.room(away, now), 0);
+    lanes.may_be_back(away, now);
+    assert_eq!(lanes.room(away, now), 1, "one, to try");
+
+    filled(&mut lanes, resting, 0..1, now);
+    lanes.pause(resting, Duration::from_millis(500), now);
+    assert!(started(&mut lanes, now).is_empty());
+    lanes.may_be_back(resting, now);
+    assert_eq!(started(&mut lanes, now), [0]);
+}
+
+#[test]
 fn an_ordered_lane_takes_nothing_new_and_one_at_a_time() {
     let (mut lanes, now) = lanes(wide());
     let terms = Terms {

@@ -24,6 +24,10 @@ pub(crate) enum Command {
     Serve(SettingFlags),
     /// Bring the database's schema up to date
     Migrate(SettingFlags),
+    /// Copy the SQLite database into a file, while a server uses it
+    ///
+    /// The copy is one moment of the database, whole. With PostgreSQL use pg_dump.
+    Backup(BackupArguments),
     /// Show the configuration in force and where each setting comes from
     Config(SettingFlags),
     /// Look after the secrets in the database
@@ -158,6 +162,15 @@ impl SettingFlags {
             .collect();
         Sources::of_process(self.config, flags)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// The file to write, which isn't there yet
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
 }
 
 #[derive(Debug, Args)]

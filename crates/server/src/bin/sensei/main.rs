@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 the command failed, 2 the arguments or the configuration are wrong.
 
+mod backup;
 mod cli;
 mod client;
 mod demo;
@@ -49,6 +50,7 @@ async fn run(cli: Cli) -> Result<()> {
         None => serve::run(cli.settings.load()?).await,
         Some(Command::Serve(settings)) => serve::run(settings.load()?).await,
         Some(Command::Migrate(settings)) => migrate(settings.load()?).await,
+        Some(Command::Backup(arguments)) => backup::run(arguments).await,
         Some(Command::Config(settings)) => show_config::run(&settings.sources()),
         Some(Command::Secrets(SecretsCommand::Rotate(settings))) => rotate::run(settings.load()?).await,
         Some(Command::SignInLink(arguments)) => sign_in_link::run(arguments).await,

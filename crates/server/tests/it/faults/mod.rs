@@ -1,5 +1,6 @@
 //! What survives: the real binary killed, cut off from its database, left by its callers.
 
+mod backed_up;
 mod database_away;
 mod hang_up;
 mod killed;

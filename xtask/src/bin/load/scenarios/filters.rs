@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use serde_json::json;
-use xtask::figures::{Figure, Unit, combined, median};
+use xtask::figures::{Figure, Unit, combined};
 
-use crate::loaded::{WARM_UP, a_cpu_second, load, post, whole};
+use crate::loaded::{InTurn, WARM_UP, a_cpu_second, load, post, whole};
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
 use crate::system::System;
@@ -13,7 +13,7 @@ pub(crate) const ABOUT: (&str, &str) = (
     "A thousand filters",
     "Leads of 1,000 clients whose destination has a filter (a phone number, and `enterprise` in the message in whatever case), all of which \
      match, and of 1,000 clients whose destination has none, in turn, sixteen times each, each first as often. CPU time is the system's and \
-     PostgreSQL's. *The first to the second* is the median of the turns' quotients: PostgreSQL works in the background, and that \
+     PostgreSQL's. *The first to the second* is the median of the turns' quotients: PostgreSQL works in the background at times, and that \
      falls on one of them.",
 );
 
@@ -51,27 +51,20 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
         post(clients, WARM_UP, in_flight).await?;
         system.nothing_pending().await?;
     }
-    let (mut filtered, mut plain) = (Vec::new(), Vec::new());
-    for turn in 0..TURNS {
-        // What grows meanwhile falls on both.
-        let mut pair = [(&with, &mut filtered), (&without, &mut plain)];
-        if turn % 2 == 1 {
-            pair.reverse();
-        }
-        for (clients, turns) in pair {
-            turns.push(load(&system, clients, &receiver, time, in_flight).await?);
-        }
-    }
-    let [of_filtered, of_plain] = [&filtered, &plain].map(|turns| a_cpu_second(turns));
-    let quotients = filtered.chunks(1).zip(plain.chunks(1));
-    let quotients = quotients.map(|(filtered, plain)| a_cpu_second(filtered) / a_cpu_second(plain));
+    let loads = InTurn::load(
+        TURNS,
+        async || load(&system, &with, &receiver, time, in_flight).await,
+        async || load(&system, &without, &receiver, time, in_flight).await,
+    )
+    .await?;
+    let [of_filtered, of_plain] = [&loads.first, &loads.second].map(|turns| a_cpu_second(turns));
     let mut figures = vec![
         Figure::new("leads a CPU second, with filters", of_filtered, Unit::PerSecond),
         Figure::new("leads a CPU second, without", of_plain, Unit::PerSecond),
-        Figure::new("the first to the second", median(quotients.collect()), Unit::Ratio).at_least(BAR),
+        Figure::new("the first to the second", loads.quotient(), Unit::Ratio).at_least(BAR),
     ];
     let mut wholes = Vec::new();
-    for (clients, turns) in [(&with, &filtered), (&without, &plain)] {
+    for (clients, turns) in [(&with, &loads.first), (&without, &loads.second)] {
         let posted = turns.iter().map(|loaded| &loaded.posted).collect::<Vec<_>>();
         wholes.push(whole(clients, &receiver, &posted, 1).await?);
     }

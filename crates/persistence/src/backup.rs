@@ -1,0 +1,137 @@
+//! A copy of a SQLite database, made while a server takes leads into it.
+//!
+//! Promises that what is at the wanted place is one moment of the database, whole and on the disk, or that nothing is
+//! there: it is written beside it, under another name, and has its own once it is done.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
+
+use crate::connection::sqlite;
+use crate::options::DatabaseUrl;
+
+/// Why there is no backup. Nothing was written, or it was removed again.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// It has better means of its own.
+    #[error("PostgreSQL is backed up with its own programs, pg_dump or pg_basebackup")]
+    Postgres,
+    /// There is nothing to copy.
+    #[error("{path} isn't there: is the database's URL right?")]
+    NoDatabase {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// Another backup might be lost.
+    #[error("{path} is there already, and a backup overwrites nothing: give it another name")]
+    Taken {
+        /// Where it was to be.
+        path: PathBuf,
+    },
+    /// One to the same place isn't done.
+    #[error("{path} is being written by another backup")]
+    UnderWay {
+        /// The unfinished one.
+        path: PathBuf,
+    },
+    /// SQLite takes names of files in UTF-8 only.
+    #[error("the backup's path isn't UTF-8")]
+    NotText,
+    /// The file system refuses.
+    #[error("{path} can't be written")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite can't read the database or write the copy.
+    #[error("the database can't be copied")]
+    Copy(#[source] DbErr),
+}
+
+/// Writes a copy of a SQLite database to a file that isn't there yet, for its owner alone, and says how many bytes it has. The server goes on
+/// meanwhile; what it commits after the beginning isn't in it.
+pub async fn back_up(database: &DatabaseUrl, to: &Path) -> Result<u64, BackupError> {
+    let Some(database) = database.sqlite_path() else {
+        return Err(BackupError::Postgres);
+    };
+    if !database.is_file() {
+        let path = database.to_owned();
+        return Err(BackupError::NoDatabase { path });
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        let path = to.to_owned();
+        return Err(BackupError::Taken { path });
+    }
+    let unfinished = Unfinished::begin(to)?;
+    copy(database, &unfinished.path).await?;
+    unfinished.finish(to)
+}
+
+async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
+    let to = to.to_str().ok_or(BackupError::NotText)?;
+    let copied = async {
+        let connection = Database::connect(sqlite(database, 1)).await?;
+        let statement = Statement::from_sql_and_values(connection.get_database_backend(), "VACUUM INTO ?", [to.into()]);
+        connection.execute_raw(statement).await?;
+        connection.close().await
+    };
+    copied.await.map_err(BackupError::Copy)
+}
+
+/// A copy under its other name, removed unless it is finished. One that a process left behind that was killed is written over.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unfinished {
+    fn begin(to: &Path) -> Result<Self, BackupError> {
+        let mut path = to.as_os_str().to_owned();
+        path.push(".unfinished");
+        let path = PathBuf::from(path);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = match options.open(&path) {
+            Ok(file) => file,
+            Err(source) => return Err(BackupError::File { path, source }),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(BackupError::UnderWay { path }),
+            Err(TryLockError::Error(source)) => return Err(BackupError::File { path, source }),
+        }
+        let unfinished = Self { path, file };
+        unfinished.file.set_len(0).map_err(|source| unfinished.failed(source))?;
+        Ok(unfinished)
+    }
+
+    /// SQLite leaves it to the system when it writes a copy to the disk.
+    fn finish(self, to: &Path) -> Result<u64, BackupError> {
+        let finish = || {
+            self.file.sync_all()?;
+            fs::rename(&self.path, to)?;
+            let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(self.file.metadata()?.len())
+        };
+        finish().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> BackupError {
+        let path = self.path.clone();
+        BackupError::File { path, source }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Of a finished one nothing has this name.
+        fs::remove_file(&self.path).ok();
+    }
+}
