@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
@@ -64,11 +64,12 @@ pub async fn back_up(database: &DatabaseUrl, to: &Path) -> Result<u64, BackupErr
         let path = database.to_owned();
         return Err(BackupError::NoDatabase { path });
     }
+    let unfinished = Unfinished::begin(to)?;
+    // Nobody else comes to this place now.
     if fs::symlink_metadata(to).is_ok() {
         let path = to.to_owned();
         return Err(BackupError::Taken { path });
     }
-    let unfinished = Unfinished::begin(to)?;
     copy(database, &unfinished.path).await?;
     unfinished.finish(to)
 }
@@ -88,6 +89,7 @@ async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
 struct Unfinished {
     path: PathBuf,
     file: File,
+    is_finished: bool,
 }
 
 impl Unfinished {
@@ -106,21 +108,32 @@ impl Unfinished {
             Err(TryLockError::WouldBlock) => return Err(BackupError::UnderWay { path }),
             Err(TryLockError::Error(source)) => return Err(BackupError::File { path, source }),
         }
-        let unfinished = Self { path, file };
+        // Another may have finished it between the two, and it is no more to be written over.
+        let is_there = fs::symlink_metadata(&path).ok().zip(file.metadata().ok());
+        if is_there.is_none_or(|(named, open)| (named.dev(), named.ino()) != (open.dev(), open.ino())) {
+            return Err(BackupError::UnderWay { path });
+        }
+        let unfinished = Self {
+            path,
+            file,
+            is_finished: false,
+        };
         unfinished.file.set_len(0).map_err(|source| unfinished.failed(source))?;
         Ok(unfinished)
     }
 
-    /// SQLite leaves it to the system when it writes a copy to the disk.
-    fn finish(self, to: &Path) -> Result<u64, BackupError> {
-        let finish = || {
-            self.file.sync_all()?;
-            fs::rename(&self.path, to)?;
-            let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-            Ok(self.file.metadata()?.len())
-        };
-        finish().map_err(|source| self.failed(source))
+    /// Gives it its name once it is on the disk: SQLite doesn't promise that of a copy.
+    fn finish(mut self, to: &Path) -> Result<u64, BackupError> {
+        self.rename(to).map_err(|source| self.failed(source))
+    }
+
+    fn rename(&mut self, to: &Path) -> io::Result<u64> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, to)?;
+        self.is_finished = true;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(self.file.metadata()?.len())
     }
 
     fn failed(&self, source: io::Error) -> BackupError {
@@ -131,7 +144,8 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Of a finished one nothing has this name.
-        fs::remove_file(&self.path).ok();
+        if !self.is_finished {
+            fs::remove_file(&self.path).ok();
+        }
     }
 }

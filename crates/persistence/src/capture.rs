@@ -192,7 +192,7 @@ impl Captures {
         let addressees = self
             .shared
             .directory
-            .read_ahead(connections.captures.current(), clients)
+            .read_ahead(&connections.committer, clients)
             .await?;
         if begun.elapsed() > PROMPT {
             return Ok(None);
@@ -219,7 +219,7 @@ impl Captures {
             sql.then();
             UNMATCHED.insert(&mut sql, std::mem::take(&mut births.unmatched));
         }
-        match sql.execute(connections.captures.current()).await? {
+        match sql.execute(&connections.committer).await? {
             0 => Ok(None),
             written if written == all => Ok(Some(Done::new(answers, births))),
             // It is committed by now, and must not be repeated.
@@ -248,7 +248,7 @@ impl Batched for Captures {
         }
         // The leases' age counts from before what they are based on was read.
         let (begun, now) = (Instant::now(), self.shared.clock.now());
-        let transaction = self.shared.connections.captures.begin().await?;
+        let transaction = self.shared.connections.begin_batch().await?;
         let directory = &self.shared.directory;
         let addressees = directory.addressees(&transaction, &clients, Reading::Committed).await?;
 
@@ -313,9 +313,6 @@ impl Batched for Captures {
             requests = items.len(),
             "leads could not be stored; their senders are told"
         );
-        if error.is_transient() {
-            self.shared.connections.captures.use_next();
-        }
         for item in items {
             self.shared.meters.refused_unavailable(item.request.leads.len());
             let _ = item.caller.send(Err(CaptureError::Store(error.clone())));

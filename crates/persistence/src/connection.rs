@@ -14,7 +14,6 @@ use sea_orm::{
 };
 use sensei_migrations::{Migrator, MigratorTrait};
 
-use crate::committers::Committers;
 use crate::error::OpenError;
 use crate::options::DatabaseUrl;
 use crate::wal::WRITER_PAGES;
@@ -27,8 +26,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_KEPT: &str = "67108864";
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_WRITERS: u32 = 8;
-/// Captures commit one after another, and so do outcomes: one of these for each, and the others in its place where it fails.
-const POSTGRES_COMMITTERS: usize = 3;
+/// Captures commit one after another, and so do outcomes. The others are for connections that hang in silence: giving one up can take
+/// the system's own time limits. Opened as needed.
+const POSTGRES_COMMITTERS: u32 = 6;
 const POSTGRES_READERS: u32 = 6;
 /// How long a transaction may take before its callers are told that the database is unavailable.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -56,10 +56,8 @@ const MIGRATION_LOCK: i64 = 0x7365_6e73_6569;
 pub(crate) struct Connections {
     /// On SQLite a single connection: whoever writes waits here, not in a busy loop.
     pub(crate) writer: DatabaseConnection,
-    /// Batches of captures are written here: nobody else's transaction is waited for on PostgreSQL. On SQLite the writer.
-    pub(crate) captures: Committers,
-    /// The same for batches of outcomes.
-    pub(crate) outcomes: Committers,
+    /// Batches of captures and of outcomes are written here: nobody else's transaction is waited for on PostgreSQL. On SQLite the writer.
+    pub(crate) committer: DatabaseConnection,
     /// Lists and logs are read here, as slowly as they may be.
     pub(crate) reader: DatabaseConnection,
 }
@@ -78,10 +76,10 @@ impl Connections {
                 let reader = Database::connect(sqlite(path, SQLITE_READERS))
                     .await
                     .map_err(OpenError::Connect)?;
+                let committer = writer.clone();
                 Ok(Self {
-                    captures: Committers::new([writer.clone()]),
-                    outcomes: Committers::new([writer.clone()]),
                     writer,
+                    committer,
                     reader,
                 })
             }
@@ -97,10 +95,11 @@ impl Connections {
                 migrate_alone(&reader).await.map_err(OpenError::Migrate)?;
                 let options = postgres(url, POSTGRES_WRITERS, &[WRITER_SETTINGS]);
                 let writer = Database::connect(options).await.map_err(OpenError::Connect)?;
+                let options = postgres(url, POSTGRES_COMMITTERS, &[WRITER_SETTINGS, COMMITTER_SETTINGS]);
+                let committer = Database::connect(options).await.map_err(OpenError::Connect)?;
                 Ok(Self {
-                    captures: committers(url).await.map_err(OpenError::Connect)?,
-                    outcomes: committers(url).await.map_err(OpenError::Connect)?,
                     writer,
+                    committer,
                     reader,
                 })
             }
@@ -110,6 +109,11 @@ impl Connections {
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         begin(&self.writer).await
+    }
+
+    /// As [`Connections::begin`], for a batch of captures or of outcomes.
+    pub(crate) async fn begin_batch(&self) -> Result<DatabaseTransaction, DbErr> {
+        begin(&self.committer).await
     }
 
     /// For reads that captures and deliveries wait for: never behind slow reads of the log.
@@ -130,8 +134,7 @@ impl Connections {
 
     /// Closes all connections once they are free.
     pub(crate) async fn close(&self) {
-        let committers = self.captures.all().iter().chain(self.outcomes.all());
-        for connection in [&self.reader].into_iter().chain(committers).chain([&self.writer]) {
+        for connection in [&self.reader, &self.committer, &self.writer] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -152,7 +155,7 @@ impl Connections {
 
 /// The one home of `begin`: on SQLite it must be IMMEDIATE, since a deferred one that read before it writes fails at once
 /// where another has written meanwhile.
-pub(crate) async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
@@ -233,17 +236,6 @@ fn postgres(url: &str, connections: u32, settings: &'static [&'static str]) -> C
             })
         });
     options
-}
-
-/// The first is opened at once, the others when they are needed.
-async fn committers(url: &str) -> Result<Committers, DbErr> {
-    let mut pools = Vec::with_capacity(POSTGRES_COMMITTERS);
-    for number in 0..POSTGRES_COMMITTERS {
-        let mut options = postgres(url, 1, &[WRITER_SETTINGS, COMMITTER_SETTINGS]);
-        options.connect_lazy(number > 0);
-        pools.push(Database::connect(options).await?);
-    }
-    Ok(Committers::new(pools))
 }
 
 async fn refuse_asynchronous_commit(pool: &DatabaseConnection) -> Result<(), OpenError> {

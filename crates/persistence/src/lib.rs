@@ -15,7 +15,6 @@ mod checkpoints;
 mod claim;
 mod client_deletion;
 mod clients;
-mod committers;
 mod connection;
 mod dead_leases;
 mod deliveries;

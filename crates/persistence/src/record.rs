@@ -61,13 +61,13 @@ impl Recordings {
         if !connections.is_sqlite()
             && let Some(healthy) = self.shared.failing.all_well(&facts)
         {
-            match known::write_at_once(connections.outcomes.current(), known, healthy, now).await? {
+            match known::write_at_once(&connections.committer, known, healthy, now).await? {
                 Written::All => return Ok(Some(false)),
                 Written::Others => return Ok(None),
                 Written::Nothing => {}
             }
         }
-        let transaction = connections.outcomes.begin().await?;
+        let transaction = connections.begin_batch().await?;
         if !known::write(&transaction, known, now).await? {
             transaction.rollback().await?;
             return Ok(None);
@@ -90,7 +90,7 @@ impl Batched for Recordings {
         {
             return Ok(is_urgent);
         }
-        let transaction = self.shared.connections.outcomes.begin().await?;
+        let transaction = self.shared.connections.begin_batch().await?;
         let mut rows = read::lock_deliveries(&transaction, items).await?;
         let facts = read::write(&transaction, items, &mut rows, self.shared.clock.now()).await?;
         let is_urgent = health::note(&transaction, &self.shared, &facts).await?;
@@ -120,9 +120,7 @@ impl Batched for Recordings {
             attempts = items.len(),
             "outcomes could not be stored; trying again"
         );
-        if error.is_transient() {
-            self.shared.connections.outcomes.use_next();
-        } else {
+        if !error.is_transient() {
             // A text is all in a recording that a database could object to, and never worth an outcome.
             for AttemptRecord {
                 error,

@@ -125,7 +125,7 @@ async fn batches_are_moved_on_by_their_ids_whatever_the_statistics() {
     let Some(server) = PostgresServer::shared() else { return };
     let database = server.database();
     let store = open(DatabaseUrl::Postgres(database.url().to_owned())).await;
-    let committer = store.connections().outcomes.begin().await.expect("a connection");
+    let committer = store.connections().begin_batch().await.expect("a connection");
     let ids = (0..400).map(Uuid::from_u128).collect::<Vec<_>>();
     let moved_on = || {
         let mut of_known = Sql::new(DatabaseBackend::Postgres, "");

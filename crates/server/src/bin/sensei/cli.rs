@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Migrate(SettingFlags),
     /// Copy the SQLite database into a file, while a server uses it
     ///
-    /// The copy is one moment of the database, whole. With PostgreSQL use pg_dump.
+    /// The copy is one moment of the database, whole. With PostgreSQL use its own programs.
     Backup(BackupArguments),
     /// Show the configuration in force and where each setting comes from
     Config(SettingFlags),
