@@ -178,7 +178,7 @@ async fn create(
     let kind = fields
         .required_text("kind", TextRule::line(usize::MAX))
         .and_then(|kind| fields.parse("kind", kind));
-    let client_id = fields.parsed::<ClientId>("clientId");
+    let client_id = fields.parsed_or_null::<ClientId>("clientId");
     if matches!(kind, Some(KeyKind::Publishable)) && client_id.is_none() {
         fields.fault("clientId", "is required for a publishable key");
     }

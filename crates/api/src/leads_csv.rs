@@ -1,11 +1,12 @@
 //! `/v1/clients/{clientId}/leads.csv`: leads as a table for other programs, written as it is read.
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use sensei_persistence::{Lead, LeadFilter, Page, StoreError};
+use sensei_persistence::{Lead, LeadFilter, Page};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -71,20 +72,20 @@ enum Next {
 
 impl Export {
     /// Some lines more; nothing at the end.
-    async fn piece(&mut self) -> Result<Option<Bytes>, StoreError> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, BoxError> {
+        let (client, store) = (self.access.client_id, self.state.store());
         let (mut text, before) = match self.next {
             Next::First => (HEADER.to_owned(), None),
             Next::Behind(id) => (String::new(), Some(id)),
             Next::Nothing => return Ok(None),
         };
-        let page = Page { limit: PIECE, before };
-        let found = self
-            .state
-            .store()
-            .find_leads(self.access.client_id, &self.filter, page)
-            .await;
         // Once: what is read after an error would follow a gap.
         self.next = Next::Nothing;
+        if before.is_some() && !store.may_still_see(self.access.key_id(), client).await? {
+            return Err("the right to see it has ended".into());
+        }
+        let page = Page { limit: PIECE, before };
+        let found = store.find_leads(client, &self.filter, page).await;
         let found = found.inspect_err(|error| {
             let error = error as &dyn std::error::Error;
             tracing::error!(error, "an export of leads breaks off");

@@ -72,9 +72,9 @@ async fn redeliver(
     let from = fields
         .required_text("state", TextRule::line(usize::MAX))
         .and_then(|state| redelivered_state(&mut fields, state));
-    let destination_id = fields.parsed::<DestinationId>("destinationId");
+    let destination_id = fields.parsed_or_null::<DestinationId>("destinationId");
     let (since, until) = span(&mut fields);
-    let completed_since = fields.parsed("completedSince");
+    let completed_since = fields.parsed_or_null("completedSince");
     fields.finish()?;
     let new = NewRecovery::Redeliver {
         state: from.expect("a body without faults has its required fields"),
@@ -258,7 +258,8 @@ fn redelivered_state(fields: &mut Fields<'_>, text: &str) -> Option<DeliveryStat
 
 /// From when to when.
 fn span(fields: &mut Fields<'_>) -> (Option<Timestamp>, Option<Timestamp>) {
-    let (since, until) = (fields.parsed::<Timestamp>("since"), fields.parsed("until"));
+    let since = fields.parsed_or_null::<Timestamp>("since");
+    let until = fields.parsed_or_null("until");
     if since.zip(until).is_some_and(|(since, until)| since >= until) {
         fields.fault("until", "must be later than since");
     }

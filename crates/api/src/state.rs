@@ -18,15 +18,8 @@ use crate::problem::Problem;
 /// Where a config's URLs stand that a client chooses.
 const URLS: [&str; 2] = ["/url", "/auth/tokenUrl"];
 /// Where configs say where they send to.
-const AIMS: [&str; 7] = [
-    "/url",
-    "/auth/tokenUrl",
-    "/host",
-    "/port",
-    "/security",
-    "/instance",
-    "/site",
-];
+const TOKEN_URL: &str = "/auth/tokenUrl";
+const AIMS: [&str; 7] = ["/url", TOKEN_URL, "/host", "/port", "/security", "/instance", "/site"];
 
 /// What the handlers work with. A cheap handle: it is cloned several times a request.
 #[derive(Clone)]
@@ -242,6 +235,8 @@ fn is_aimed_elsewhere(before: &Value, after: &Value) -> bool {
     let aim = |config: &Value, pointer: &str| {
         let aim = config.pointer(pointer)?;
         let url = aim.as_str().and_then(|url| url.parse::<WebhookUrl>().ok());
+        // Who shares a host with others is asked for a token by the whole URL.
+        let url = url.filter(|_| pointer != TOKEN_URL);
         Some(url.map_or_else(|| aim.to_string(), |url| url.as_url().origin().ascii_serialization()))
     };
     AIMS.iter().any(|pointer| aim(before, pointer) != aim(after, pointer))

@@ -25,9 +25,19 @@ impl Engine {
         self.lanes().wants(destination);
     }
 
-    /// A receiver may be another, or mended: what waits for it is tried at once.
+    /// A receiver may be there again: it is tried at once.
     pub(crate) fn may_be_back(self: &Arc<Self>, destination: DestinationId) {
         self.lanes().may_be_back(destination, Instant::now());
+        self.try_at_once(destination);
+    }
+
+    /// The receiver is another: it is tried at once.
+    pub(crate) fn receiver_changed(self: &Arc<Self>, destination: DestinationId) {
+        self.lanes().receiver_changed(destination, Instant::now());
+        self.try_at_once(destination);
+    }
+
+    fn try_at_once(self: &Arc<Self>, destination: DestinationId) {
         self.want(destination);
         self.fetch.notify_one();
         self.begin();

@@ -175,7 +175,7 @@ impl Breaker {
         }
     }
 
-    /// The receiver may be another, or mended: if it isn't closed, the next attempt is a probe. What is under way has no say.
+    /// The receiver may be there again: if it isn't closed, the next attempt is a probe. What is under way has no say.
     pub(crate) fn may_be_back(&mut self, now: Instant) {
         self.enter(match self.state {
             State::Closed { .. } => State::closed(now),

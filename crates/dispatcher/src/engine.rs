@@ -362,7 +362,7 @@ impl Drop for Running {
         let stopped = {
             let mut lanes = self.engine.lanes();
             // The rest first: a lane in which nothing is may be forgotten, unless its receiver rests.
-            let rest = pause.map(|pause| lanes.pause(self.turn.destination, pause, now));
+            let rest = pause.map(|pause| lanes.pause(self.turn, pause, now));
             let mut stopped = lanes.ended(self.turn, sign, now, rand::random());
             stopped.extend(rest.into_iter().flatten());
             stopped

@@ -28,6 +28,8 @@ pub(crate) struct Lane<T> {
     pub(crate) is_reading: bool,
     /// A share of all attempts is kept for it meanwhile.
     pub(crate) reads_for_share: bool,
+    /// Grows when the receiver is another.
+    pub(crate) receiver: u32,
     /// When somebody changed the destination.
     pub(crate) changed_at: Option<Instant>,
     pub(crate) pace: Pace,
@@ -48,6 +50,7 @@ impl<T> Lane<T> {
             has_turn: false,
             is_reading: false,
             reads_for_share: false,
+            receiver: 0,
             changed_at: None,
             pace: Pace::new(limits.lane_concurrency),
             breaker: Breaker::new(limits.cool_down, now),

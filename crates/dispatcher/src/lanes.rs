@@ -7,6 +7,7 @@
 
 mod behind;
 mod counts;
+mod receiver;
 mod rereading;
 mod shares;
 
@@ -83,6 +84,8 @@ pub(crate) enum Next<T> {
 pub(crate) struct Turn {
     pub(crate) destination: DestinationId,
     era: Era,
+    /// Which of the lane's receivers it goes to.
+    receiver: u32,
 }
 
 impl<T: Waiting> Lanes<T> {
@@ -207,13 +210,14 @@ impl<T: Waiting> Lanes<T> {
     /// An attempt has ended, and said this of its receiver. Its place stays taken until it is recorded. Gives out what
     /// waits if nothing starts for now. `chance` was drawn from 0 to 1.
     pub(crate) fn ended(&mut self, turn: Turn, sign: Sign, now: Instant, chance: f64) -> Vec<T> {
-        let Turn { destination, era } = turn;
+        let destination = turn.destination;
         self.running = self.running.saturating_sub(1);
         let Some(lane) = self.by_destination.get_mut(&destination) else {
             return Vec::new();
         };
         lane.running = lane.running.saturating_sub(1);
         lane.used_at = now;
+        let sign = lane.heeded(turn, sign);
         let before = lane.pace.repute();
         lane.pace.learn(sign);
         let after = lane.pace.repute();
@@ -222,7 +226,7 @@ impl<T: Waiting> Lanes<T> {
             // Its turn may be kept until there is a share for it, and it needs none any more.
             self.turns.push_back(destination);
         }
-        let stopped = match lane.breaker.end(era, sign, now, chance) {
+        let stopped = match lane.breaker.end(turn.era, sign, now, chance) {
             Change::None => Vec::new(),
             Change::Closed => {
                 lane.pace.came_back();
@@ -233,19 +237,6 @@ impl<T: Waiting> Lanes<T> {
         self.queue_up(destination);
         self.forget(destination, now);
         stopped
-    }
-
-    /// A receiver wants nothing more for so long. Gives out what waits, if it can't start in time.
-    pub(crate) fn pause(&mut self, destination: DestinationId, time: Duration, now: Instant) -> Vec<T> {
-        let Some(lane) = self.by_destination.get_mut(&destination) else {
-            return Vec::new();
-        };
-        lane.pace.rest(time, now);
-        if time > self.patience / 2 {
-            lane.waiting.drain(..).collect()
-        } else {
-            Vec::new()
-        }
     }
 
     /// What may begin now, if anything.
@@ -298,9 +289,14 @@ impl<T: Waiting> Lanes<T> {
             lane.used_at = now;
             self.running += 1;
             self.shares.began(repute);
-            let era = lane.breaker.start();
+            let (era, receiver) = (lane.breaker.start(), lane.receiver);
             self.queue_up(destination);
-            return Some(Next::Start(Turn { destination, era }, first));
+            let turn = Turn {
+                destination,
+                era,
+                receiver,
+            };
+            return Some(Next::Start(turn, first));
         }
         None
     }

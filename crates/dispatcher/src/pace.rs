@@ -141,9 +141,10 @@ impl Pace {
         self.rests_until = self.rests_until.max(Some(until));
     }
 
-    /// The receiver may want something again.
-    pub(crate) const fn end_rest(&mut self) {
+    /// The receiver is another: it has asked for no rest, and may be tried beside what is under way to the one before.
+    pub(crate) fn receiver_changed(&mut self, running: usize) {
         self.rests_until = None;
+        self.at_once = self.at_once.max((running + 1).min(self.most));
     }
 
     /// Takes the token that there is.

@@ -108,6 +108,12 @@ impl Handover for EngineHandover {
             engine.may_be_back(destination);
         }
     }
+
+    fn receiver_changed(&self, destination: DestinationId) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.receiver_changed(destination);
+        }
+    }
 }
 
 impl Place for Taken {

@@ -1,7 +1,7 @@
 //! Test sends: one attempt of a sample, made because somebody wants to see whether his destination works.
 //!
 //! Promises that the attempt goes the real way (the destination's transport, signer, egress guard and deadline), that few
-//! run at once, and one to a destination. Needs no dispatcher, and tells none: no lane, rate limit or breaker hears of it.
+//! run at once, and one to a destination. Needs no dispatcher, and tells none: no lane or rate limit hears of it.
 //! Leaves to others the sample, and the log.
 
 use std::collections::HashSet;

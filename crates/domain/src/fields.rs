@@ -109,6 +109,14 @@ impl<'a> Fields<'a> {
         self.parse(name, text)
     }
 
+    /// A text that may be absent or null, and otherwise is parsed. An empty one is neither: where nothing means all of them, a
+    /// forgotten value isn't to.
+    pub fn parsed_or_null<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.value(name).filter(|value| !value.is_null())?;
+        let text = self.text(name, value, TextRule::line(usize::MAX))?;
+        self.parse(name, text)
+    }
+
     /// Parses a field's text; an error's words are the fault.
     pub fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, text: &str) -> Option<T> {
         match text.parse() {

@@ -3,15 +3,18 @@
 //! Promises that what is at the wanted place is one moment of the database, whole and on the disk, or that nothing is
 //! there: it is written beside it, under another name, and has its own once it is done.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{self, Path, PathBuf};
 
 use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
 
-use crate::connection::sqlite;
+use crate::connection::sqlite_to_copy;
 use crate::options::DatabaseUrl;
+
+/// Leads are personal data.
+const OWNER_ONLY: u32 = 0o600;
 
 /// Why there is no backup. Nothing was written, or it was removed again.
 #[derive(Debug, thiserror::Error)]
@@ -64,20 +67,24 @@ pub async fn back_up(database: &DatabaseUrl, to: &Path) -> Result<u64, BackupErr
         let path = database.to_owned();
         return Err(BackupError::NoDatabase { path });
     }
-    let unfinished = Unfinished::begin(to)?;
+    // Whole, since SQLite takes a name that begins with `file:` for a URI.
+    let to = path::absolute(to).map_err(|source| BackupError::File {
+        path: to.to_owned(),
+        source,
+    })?;
+    let unfinished = Unfinished::begin(&to)?;
     // Nobody else comes to this place now.
-    if fs::symlink_metadata(to).is_ok() {
-        let path = to.to_owned();
-        return Err(BackupError::Taken { path });
+    if fs::symlink_metadata(&to).is_ok() {
+        return Err(BackupError::Taken { path: to });
     }
     copy(database, &unfinished.path).await?;
-    unfinished.finish(to)
+    unfinished.finish(&to)
 }
 
 async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
     let to = to.to_str().ok_or(BackupError::NotText)?;
     let copied = async {
-        let connection = Database::connect(sqlite(database, 1)).await?;
+        let connection = Database::connect(sqlite_to_copy(database)).await?;
         let statement = Statement::from_sql_and_values(connection.get_database_backend(), "VACUUM INTO ?", [to.into()]);
         connection.execute_raw(statement).await?;
         connection.close().await
@@ -89,7 +96,6 @@ async fn copy(database: &Path, to: &Path) -> Result<(), BackupError> {
 struct Unfinished {
     path: PathBuf,
     file: File,
-    is_finished: bool,
 }
 
 impl Unfinished {
@@ -98,7 +104,7 @@ impl Unfinished {
         path.push(".unfinished");
         let path = PathBuf::from(path);
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(0o600);
+        options.create(true).truncate(false).write(true).mode(OWNER_ONLY);
         let file = match options.open(&path) {
             Ok(file) => file,
             Err(source) => return Err(BackupError::File { path, source }),
@@ -113,27 +119,35 @@ impl Unfinished {
         if is_there.is_none_or(|(named, open)| (named.dev(), named.ino()) != (open.dev(), open.ino())) {
             return Err(BackupError::UnderWay { path });
         }
-        let unfinished = Self {
-            path,
-            file,
-            is_finished: false,
-        };
-        unfinished.file.set_len(0).map_err(|source| unfinished.failed(source))?;
+        let unfinished = Self { path, file };
+        // One that was there may be somebody else's, or open to all.
+        let ours = unfinished.file.set_permissions(Permissions::from_mode(OWNER_ONLY));
+        let emptied = ours.and_then(|()| unfinished.file.set_len(0));
+        emptied.map_err(|source| unfinished.failed(source))?;
         Ok(unfinished)
     }
 
     /// Gives it its name once it is on the disk: SQLite doesn't promise that of a copy.
-    fn finish(mut self, to: &Path) -> Result<u64, BackupError> {
-        self.rename(to).map_err(|source| self.failed(source))
-    }
-
-    fn rename(&mut self, to: &Path) -> io::Result<u64> {
-        self.file.sync_all()?;
-        fs::rename(&self.path, to)?;
-        self.is_finished = true;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(self.file.metadata()?.len())
+    fn finish(self, to: &Path) -> Result<u64, BackupError> {
+        let synced = self.file.sync_all().and_then(|()| self.file.metadata());
+        let length = synced.map_err(|source| self.failed(source))?.len();
+        match fs::hard_link(&self.path, to) {
+            Ok(()) => {}
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                let path = to.to_owned();
+                return Err(BackupError::Taken { path });
+            }
+            // There are file systems where a file has one name.
+            Err(_) => fs::rename(&self.path, to).map_err(|source| self.failed(source))?,
+        }
+        if let Some(folder) = to.parent() {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|source| BackupError::File {
+                path: folder.to_owned(),
+                source,
+            })?;
+        }
+        Ok(length)
     }
 
     fn failed(&self, source: io::Error) -> BackupError {
@@ -144,8 +158,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if !self.is_finished {
-            fs::remove_file(&self.path).ok();
-        }
+        // If it is finished it has its own name by now.
+        fs::remove_file(&self.path).ok();
     }
 }

@@ -175,8 +175,7 @@ pub(crate) async fn in_time<T, E: From<DbErr>>(what: impl Future<Output = Result
     }
 }
 
-/// How each connection to the file is made.
-pub(crate) fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
+fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new("sqlite:");
     // Not in the URL, where it would be decoded.
     let path = path.to_owned();
@@ -209,6 +208,25 @@ pub(crate) fn sqlite(path: &Path, connections: u32) -> ConnectOptions {
                 .foreign_keys(true)
                 .statement_cache_capacity(STATEMENTS_KEPT)
                 // See `forget_statistics`.
+                .optimize_on_close(false, None)
+        });
+    options
+}
+
+/// To a file that a server may be using: nothing of it is set, which would take turns with the server's writer.
+pub(crate) fn sqlite_to_copy(path: &Path) -> ConnectOptions {
+    let mut options = ConnectOptions::new("sqlite:");
+    let path = path.to_owned();
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            options
+                .filename(&path)
+                .create_if_missing(false)
+                .in_memory(false)
+                .shared_cache(false)
+                .busy_timeout(BUSY_TIMEOUT)
                 .optimize_on_close(false, None)
         });
     options

@@ -142,7 +142,9 @@ impl Store {
             self.shared().left_behind([id]);
         }
         self.shared().changed([id]);
-        if is_resumed || is_mended {
+        if is_mended {
+            self.shared().receiver_changed(id);
+        } else if is_resumed {
             self.shared().may_be_back(id);
         }
         Ok(self.shared().directory.destination(written)?)
@@ -276,6 +278,7 @@ async fn refuse_taken(
 async fn refuse_too_many(transaction: &DatabaseTransaction, client: ClientId) -> Result<(), ChangeError> {
     let living = Entity::find()
         .filter(Column::ClientId.eq(client.as_uuid()))
+        .filter(Column::Name.ne(LEAD_WEBHOOK))
         .filter(Column::DeletedAt.is_null());
     if living.count(transaction).await? >= MOST_DESTINATIONS {
         return Err(ChangeError::TooManyDestinations);

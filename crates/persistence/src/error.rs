@@ -70,7 +70,7 @@ pub enum ChangeError {
     #[error("the destination has been changed meanwhile")]
     ChangedMeanwhile,
     /// The client has as many destinations as it may.
-    #[error("a client has {MOST_DESTINATIONS} destinations at most")]
+    #[error("a client has {MOST_DESTINATIONS} destinations at most, beside its Lead Webhook URL")]
     TooManyDestinations,
     /// The name belongs to the Lead Webhook URL.
     #[error("the name is that of the Lead Webhook URL")]

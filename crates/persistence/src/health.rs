@@ -241,7 +241,8 @@ async fn failed(
                gone_version = CASE WHEN excluded.gone_version > known.gone_version OR known.gone_version IS NULL \
                THEN excluded.gone_version ELSE known.gone_version END, \
                look_at = CASE WHEN known.recovered_at IS NOT NULL OR known.failed_attempts = 0 \
-               OR (excluded.is_gone AND NOT known.is_gone) THEN excluded.look_at ELSE known.look_at END, \
+               OR (excluded.is_gone AND (NOT known.is_gone OR known.gone_version IS NULL \
+               OR excluded.gone_version > known.gone_version)) THEN excluded.look_at ELSE known.look_at END, \
                warned_at = CASE WHEN known.recovered_at IS NULL THEN known.warned_at END, recovered_at = NULL";
     let is_gone = tally.gone_version.is_some();
     let look_at = if is_gone { now } else { Failing::first_look(since) };

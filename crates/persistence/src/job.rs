@@ -103,8 +103,11 @@ pub trait Handover: Send + Sync {
     /// read again ([`Store::refresh`](crate::Store::refresh)) before their attempt.
     fn changed(&self, destination: DestinationId);
 
-    /// The destination has another config, was resumed, or has answered a test: what is known against its receiver counts no more.
+    /// The destination was resumed or has answered a test: its receiver may be there again.
     fn may_be_back(&self, destination: DestinationId);
+
+    /// The destination has another config: what is known against its receiver was said of another.
+    fn receiver_changed(&self, destination: DestinationId);
 }
 
 /// A reserved place. Dropped unfilled, it is given back.

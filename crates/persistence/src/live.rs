@@ -219,7 +219,11 @@ impl Store {
         let query = leads::Entity::find().filter(leads::Column::Id.is_in(ids));
         let mut rows = query.all(&self.connections().reader).await?;
         rows.sort_unstable_by_key(|row| row.id);
-        rows.into_iter().map(crate::leads::lead).collect()
+        let leads = rows
+            .into_iter()
+            .map(crate::leads::lead)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.marked(leads).await
     }
 
     /// These deliveries as the log shows them, the oldest first.

@@ -115,7 +115,7 @@ impl Store {
         self.shared().changed(applied.changed);
         match applied.changed {
             Some(deleted) if applied.settings.destination_id.is_none() => self.cancel_all_for(deleted).await,
-            Some(elsewhere) => self.shared().may_be_back(elsewhere),
+            Some(elsewhere) => self.shared().receiver_changed(elsewhere),
             None => {}
         }
         Ok(Some(applied.settings))

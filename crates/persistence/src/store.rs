@@ -120,10 +120,17 @@ impl Shared {
         }
     }
 
-    /// Tells who attempts deliveries here that this destination's receiver is another, or mended.
+    /// Tells who attempts deliveries here that this destination's receiver may be there again.
     pub(crate) fn may_be_back(&self, destination: DestinationId) {
         if let Some(handover) = self.handover() {
             handover.may_be_back(destination);
+        }
+    }
+
+    /// Tells who attempts deliveries here that this destination's receiver is another.
+    pub(crate) fn receiver_changed(&self, destination: DestinationId) {
+        if let Some(handover) = self.handover() {
+            handover.receiver_changed(destination);
         }
     }
 }

@@ -54,7 +54,7 @@ async fn told_since(
     let deliveries = sightings.into_iter().map(|sighting| sighting.id).collect();
     changes.add(store, leads, deliveries).await?;
     let piece = changes.into_pieces(Position(since), &[client]).remove(&client);
-    // Also of nothing: who is cut off before the first event is to come back with a position.
-    let piece = piece.unwrap_or_default() + &Position(since.min(now)).alone();
+    // All until then is told. Also of nothing: who is cut off before the first event is to come back with a position.
+    let piece = piece.unwrap_or_default() + &Position(now).alone();
     Ok(Bytes::from(piece))
 }

@@ -403,9 +403,9 @@ async fn client_has_a_hundred_destinations_at_most() {
     let app = TestApp::new().await;
     let client = app.client("Acme Corp").await;
     let list = format!("{}/destinations", client.path);
-    // One is the Lead Webhook's.
+    // Beside the Lead Webhook's.
     let mut last = String::new();
-    for number in 1..100 {
+    for number in 0..100 {
         let made = app
             .post(&*list, &new_destination(&format!("CRM {number}")))
             .send()
@@ -439,8 +439,19 @@ async fn secret_goes_nowhere_else_than_it_was_given_for() {
             "from": "leads@acme.example", "to": ["sales@acme.example"],
         })
     };
+    let oauth = |token_url: &str, secret: &str| {
+        let auth = json!({"type": "oauth2ClientCredentials", "tokenUrl": token_url, "clientId": "leads", "clientSecret": secret});
+        json!({"url": "http://127.0.0.1:9/one", "auth": auth})
+    };
     let mask = "********";
     let cases = [
+        (
+            "webhook",
+            oauth("http://127.0.0.1:9/theirs", "s3cret"),
+            oauth("http://127.0.0.1:9/mine", mask),
+            "/config/auth/clientSecret",
+            oauth("http://127.0.0.1:9/theirs", mask),
+        ),
         (
             "webhook",
             webhook("http://127.0.0.1:9/one", "s3cret"),

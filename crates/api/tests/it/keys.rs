@@ -54,6 +54,8 @@ async fn faulty_keys_are_refused() {
         (json!({}), &["/name", "/kind"][..]),
         (json!({"name": "n".repeat(201), "kind": "public"}), &["/name", "/kind"]),
         (json!({"name": "n", "kind": "publishable"}), &["/clientId"]),
+        // A variable that wasn't set makes no key for all clients.
+        (json!({"name": "n", "kind": "secret", "clientId": ""}), &["/clientId"]),
         (
             json!({"name": "n", "kind": "secret", "clientId": "acme"}),
             &["/clientId"],

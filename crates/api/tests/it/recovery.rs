@@ -225,6 +225,10 @@ async fn faulty_recoveries_are_refused() {
         ),
         (json!({"state": "failed", "destinationId": "1"}), &["/destinationId"]),
         (
+            json!({"state": "failed", "destinationId": "", "since": "", "until": " ", "completedSince": ""}),
+            &["/destinationId", "/since", "/until", "/completedSince"],
+        ),
+        (
             json!({"state": "failed", "destinationId": foreign}),
             &["/destinationId"],
         ),

@@ -6,7 +6,7 @@ use axum::body::BodyDataStream;
 use futures_util::StreamExt as _;
 use sensei_domain::{LeadId, NewLead, Timestamp};
 use sensei_persistence::{CaptureLead, CaptureRequest};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::{TestApp, TestClient, lead, text};
 use crate::attempts::{attempted, claim};
@@ -106,6 +106,14 @@ async fn a_lead_and_its_delivery_are_seen_as_they_happen(app: TestApp) {
     let seen = events.lead(&id).await;
     let listed = app.get(client.leads()).send().await.expect(200);
     assert_eq!(seen.data, listed["items"][0], "as the list shows it");
+    let suspected = app
+        .post(client.leads(), &lead())
+        .key(&client.publishable_key)
+        .send()
+        .await;
+    let suspected = text(&suspected.expect(201), "/id");
+    let seen = events.lead(&suspected).await;
+    assert_eq!(seen.data["suspected"]["reasons"], json!(["no-form"]));
     let seen = events
         .find(|event| event.name == "delivery" && event.data["leadId"] == *id)
         .await;

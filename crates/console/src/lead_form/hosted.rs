@@ -97,7 +97,15 @@ pub(super) async fn send(
             let key = URL_SAFE_NO_PAD.encode(key.finalize());
             let headers = [
                 ("sensei-form-token", &*form.token),
-                ("sensei-form-trap", sent.text(filled::TRAP)),
+                // What it is doesn't matter, and not every text is a header.
+                (
+                    "sensei-form-trap",
+                    if sent.text(filled::TRAP).is_empty() {
+                        ""
+                    } else {
+                        "filled"
+                    },
+                ),
                 ("idempotency-key", &*key),
             ];
             gate::capture(state.api(), &parts, client, &headers, &lead).await

@@ -135,7 +135,7 @@ async fn a_form_that_is_sent_twice_is_one_lead() {
 async fn programs_are_told_the_same_and_their_leads_kept_back() {
     let console = TestConsole::new().await;
     let client = client(&console).await;
-    let trapped = [&WHOLE[..], &[("link", "https://spam.example")]].concat();
+    let trapped = [&WHOLE[..], &[("link", "buy\nnow")]].concat();
     fill(&console, &client, 3, &trapped).await.leads_to();
     fill(
         &console,

@@ -38,15 +38,6 @@ impl<T: Waiting> Lanes<T> {
         std::iter::from_fn(|| self.wanting.pop_first()).take(at_most).collect()
     }
 
-    /// What is known against a receiver counts no more.
-    pub(crate) fn may_be_back(&mut self, destination: DestinationId, now: Instant) {
-        if let Some(lane) = self.by_destination.get_mut(&destination) {
-            lane.breaker.may_be_back(now);
-            lane.pace.end_rest();
-            self.queue_up(destination);
-        }
-    }
-
     /// The database has nothing more that is due for this destination.
     pub(crate) fn caught_up(&mut self, destination: DestinationId, now: Instant) {
         if let Some(lane) = self.by_destination.get_mut(&destination) {

@@ -34,7 +34,7 @@ pub(super) async fn write<'a>(
             let was_pending = row.after.state == DeliveryState::Pending;
             row.after.apply(item, now);
             attempts.push(attempt_row(id, row, item, was_pending));
-            facts.push(fact(row, &item.attempt));
+            facts.push(fact(row, &item.attempt, was_pending));
         }
     }
     multi_row::insert(transaction, &ATTEMPTS, attempts).await?;
@@ -141,14 +141,15 @@ async fn logged_before(
     Ok(logged)
 }
 
-fn fact<'a>(row: &Row, attempt: &'a AttemptRecord) -> Fact<'a> {
+fn fact<'a>(row: &Row, attempt: &'a AttemptRecord, was_pending: bool) -> Fact<'a> {
     Fact {
         destination_id: row.destination_id,
         version: attempt.destination_version,
         client_id: row.client_id,
         outcome: &attempt.outcome,
         is_unsent: attempt.is_unsent,
-        error: attempt.error.as_deref(),
+        // As of its row: see `attempt_row`.
+        error: attempt.error.as_deref().filter(|_| was_pending),
         ended_at: attempt.started_at.after(attempt.duration),
     }
 }

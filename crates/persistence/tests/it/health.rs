@@ -164,7 +164,7 @@ async fn another_config_begins_anew(database: &TestDatabase) {
     let store = database.open().await;
     let first = acme_that_retries(database, &store).await;
     let (lanes, _jobs) = Lanes::with_room(0, &store);
-    let lanes_were_told = || lanes.may_be_back.lock().expect("no panic").len();
+    let lanes_were_told = || lanes.receiver_changed.lock().expect("no panic").len();
     let (client, id) = (first.destination.client_id, first.destination.id);
     record(&store, &first, REFUSED).await;
     let ordered = DestinationChange {
@@ -279,6 +279,18 @@ async fn lead_webhook_under_policy_none_is_never_disabled(database: &TestDatabas
     let told = told(database).await;
     assert_eq!(names(&told), ["destination.warned"]);
     assert_eq!(told[0]["data"]["disablesAt"], Value::Null);
+
+    // Under another policy it is, once it says so again.
+    let retries = DestinationChange {
+        retry: Some(RetryPolicy::Standard),
+        ..DestinationChange::default()
+    };
+    let (client, id) = (first.destination.client_id, first.destination.id);
+    let changed = store.change_destination(client, id, &retries, &Actor::System).await;
+    changed.expect("changed");
+    attempt(&store, &first, GONE).await;
+    look(&store).await;
+    assert_eq!(destination(&store, &first).await.status.name(), "disabled");
 }
 
 async fn long_failure_warns_with_the_date_and_then_disables(database: &TestDatabase) {

@@ -16,6 +16,7 @@ pub(crate) struct Lanes {
     pub(crate) left_behind: Mutex<Vec<DestinationId>>,
     pub(crate) changed: Mutex<Vec<DestinationId>>,
     pub(crate) may_be_back: Mutex<Vec<DestinationId>>,
+    pub(crate) receiver_changed: Mutex<Vec<DestinationId>>,
 }
 
 struct Reserved {
@@ -34,6 +35,7 @@ impl Lanes {
             left_behind: Mutex::default(),
             changed: Mutex::default(),
             may_be_back: Mutex::default(),
+            receiver_changed: Mutex::default(),
         });
         store.set_handover(Arc::clone(&lanes) as Arc<dyn Handover>);
         (lanes, handed_over)
@@ -66,6 +68,11 @@ impl Handover for Lanes {
 
     fn may_be_back(&self, destination: DestinationId) {
         self.may_be_back.lock().expect("no test panics here").push(destination);
+    }
+
+    fn receiver_changed(&self, destination: DestinationId) {
+        let mut changed = self.receiver_changed.lock().expect("no test panics here");
+        changed.push(destination);
     }
 }
 

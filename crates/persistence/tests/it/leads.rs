@@ -6,7 +6,7 @@ use sensei_domain::{DeliveryState, LeadId};
 use sensei_persistence::{Actor, Page};
 
 use crate::fixtures::{ALL, TestDatabase, acme, capture, deliveries, on_both, states};
-use crate::lanes::{DELIVERED, Lanes, claim_all, record, recording};
+use crate::lanes::{DELIVERED, Lanes, REFUSED, claim_all, record, recording};
 
 on_both!(
     leads_are_listed_newest_first_page_by_page,
@@ -103,15 +103,19 @@ async fn lead_of_another_client_is_not_erased(database: &TestDatabase) {
 async fn answer_to_an_erased_lead_is_not_kept(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await;
-    let id = capture(&store, client.id).await;
-    let job = claim_all(&store).await.remove(0);
-    store.erase_lead(client.id, id, &Actor::System).await.expect("erased");
-    let (mut recording, stored) = recording(&store, &job, DELIVERED);
-    let said = || Some("no such address: john@example.com".to_owned());
-    let attempt = &mut recording.attempt;
-    (attempt.response_snippet, attempt.error, attempt.request_url) = (said(), said(), said());
-    store.record(recording);
-    stored.await.expect_err("dropped");
+    for outcome in [DELIVERED, REFUSED] {
+        let id = capture(&store, client.id).await;
+        let job = claim_all(&store).await.remove(0);
+        store.erase_lead(client.id, id, &Actor::System).await.expect("erased");
+        let (mut recording, stored) = recording(&store, &job, outcome);
+        let said = || Some("no such address: john@example.com".to_owned());
+        let attempt = &mut recording.attempt;
+        (attempt.response_snippet, attempt.error, attempt.request_url) = (said(), said(), said());
+        store.record(recording);
+        stored.await.expect_err("dropped");
+        let health = store.health(&[job.destination.id]).await.expect("read");
+        assert!(health.values().all(|health| health.last_error.is_none()), "{health:?}");
+    }
     let delivery = deliveries(&store, client.id).await.remove(0);
     assert_eq!((delivery.state, delivery.attempt_count), (DeliveryState::Cancelled, 1));
     assert_eq!(

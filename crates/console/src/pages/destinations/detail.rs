@@ -70,6 +70,8 @@ struct DetailPage {
     next_step: Option<String>,
     disables_at: Option<Moment>,
     lately: Lately,
+    /// Of a page of the log, behind which there may be more of these 24 hours.
+    is_part: bool,
     retry: String,
     rate: String,
     ordered: bool,
@@ -151,7 +153,8 @@ async fn page(
     let (id, now) = (text(view, "id").to_owned(), state.now());
     let since = before(now, LATELY);
     let log = format!("/v1/clients/{client}/deliveries?limit=200&since={since}&destinationId={id}");
-    let lately = Lately::of(&viewer.api.get(&log).await?, now).remove(&id);
+    let log = viewer.api.get(&log).await?;
+    let lately = Lately::of(&log, now).remove(&id);
     let kind = Kind::named(&viewer, text(view, "kind")).await?;
     let retry = RetryFields::of(&view["retry"]);
     let rate = &view["rateLimit"];
@@ -163,6 +166,7 @@ async fn page(
         next_step: next_step(view),
         disables_at: Moment::of(&health["disablesAt"], now),
         lately: lately.unwrap_or_default(),
+        is_part: !log["nextCursor"].is_null(),
         retry: match retry.policy.as_str() {
             "none" => "none: one attempt".to_owned(),
             "standard" => format!("standard: after {}", retry.standard()),

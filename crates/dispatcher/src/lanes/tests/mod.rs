@@ -379,9 +379,12 @@ fn a_receiver_that_wants_nothing_for_a_time_gets_nothing() {
     assert_eq!(first.len(), 4);
     end(&mut lanes, first[0].1, Sign::Delivered, now);
     let short = Duration::from_millis(500);
-    assert!(lanes.pause(of, short, now).is_empty(), "what can start in time stays");
     assert!(
-        lanes.pause(of, short / 2, now).is_empty(),
+        lanes.pause(first[0].1, short, now).is_empty(),
+        "what can start in time stays"
+    );
+    assert!(
+        lanes.pause(first[0].1, short / 2, now).is_empty(),
         "a shorter one changes nothing"
     );
     assert!(started(&mut lanes, now + Duration::from_millis(499)).is_empty());
@@ -389,7 +392,7 @@ fn a_receiver_that_wants_nothing_for_a_time_gets_nothing() {
     assert_eq!(started(&mut lanes, now + short), [4, 5]);
 
     assert_eq!(
-        lanes.pause(of, PATIENCE, now + short).len(),
+        lanes.pause(first[0].1, PATIENCE, now + short).len(),
         4,
         "what can't is given back"
     );
@@ -397,7 +400,7 @@ fn a_receiver_that_wants_nothing_for_a_time_gets_nothing() {
     assert_eq!(lanes.room(of, now + short), 0);
     assert!(lanes.room(of, now + short + PATIENCE / 2) > 0, "in time for its end");
     let too_long = Duration::from_hours(24);
-    lanes.pause(of, too_long, rested);
+    lanes.pause(first[0].1, too_long, rested);
     assert!(
         lanes.room(of, rested + Duration::from_mins(5)) > 0,
         "then it is asked again"
@@ -495,17 +498,33 @@ fn a_receiver_that_is_away_gets_nothing_until_one_probe_finds_it_back() {
 #[test]
 fn a_receiver_that_may_be_back_is_tried_at_once() {
     let (mut lanes, now) = lanes(wide());
-    let (away, resting) = (destination(1), destination(2));
+    let away = destination(1);
     opened(&mut lanes, away, 0, now);
     assert_eq!(lanes.room(away, now), 0);
     lanes.may_be_back(away, now);
     assert_eq!(lanes.room(away, now), 1, "one, to try");
+}
 
-    filled(&mut lanes, resting, 0..1, now);
-    lanes.pause(resting, Duration::from_millis(500), now);
-    assert!(started(&mut lanes, now).is_empty());
-    lanes.may_be_back(resting, now);
-    assert_eq!(started(&mut lanes, now), [0]);
+#[test]
+fn what_is_said_by_the_receiver_before_is_not_said_by_the_one_after() {
+    let (mut lanes, now) = lanes(wide());
+    let of = destination(1);
+    filled(&mut lanes, of, 0..10, now);
+    let before = begun(&mut lanes, now);
+    let [(_, hangs), (_, has_enough), (_, times_out), (_, is_away)] = before[..] else {
+        panic!("four at once: {before:?}");
+    };
+    lanes.pause(has_enough, Duration::from_millis(500), now);
+    end(&mut lanes, times_out, Sign::Away(Some(Strain::TimedOut)), now);
+    assert!(started(&mut lanes, now).is_empty(), "it rests, and one hangs");
+    lanes.receiver_changed(of, now);
+    assert_eq!(started(&mut lanes, now), [4], "beside the three that are under way");
+
+    assert!(lanes.pause(has_enough, PATIENCE, now).is_empty());
+    for turn in [hangs, has_enough, is_away] {
+        end(&mut lanes, turn, Sign::Away(Some(Strain::TimedOut)), now);
+    }
+    assert_eq!(started(&mut lanes, now), [5, 6, 7], "four at once, as it was left");
 }
 
 #[test]
