@@ -30,6 +30,8 @@ pub(crate) enum Sign {
     Delivered,
     /// It is there, whatever it thinks of the delivery.
     Refuses,
+    /// It is there, but held the attempt until its deadline, though it had answered.
+    Dawdles,
     /// It failed, and maybe under our load.
     Away(Option<Strain>),
     /// Nothing: we failed before the request left, and may again.
@@ -42,6 +44,9 @@ impl Sign {
     pub(crate) const fn of(attempted: &Attempted) -> Self {
         match attempted.outcome {
             Outcome::Delivered | Outcome::Rejected if attempted.is_unsent => Self::Nothing,
+            Outcome::Delivered | Outcome::Rejected if matches!(attempted.strain, Some(Strain::TimedOut)) => {
+                Self::Dawdles
+            }
             Outcome::Delivered => Self::Delivered,
             Outcome::Rejected => Self::Refuses,
             Outcome::Unavailable { .. } => Self::Away(attempted.strain),
@@ -135,7 +140,7 @@ impl Breaker {
             State::Closed { streak, results } => {
                 let is_away = match sign {
                     Sign::Ours | Sign::Nothing => return Change::None,
-                    Sign::Delivered | Sign::Refuses => false,
+                    Sign::Delivered | Sign::Refuses | Sign::Dawdles => false,
                     Sign::Away(_) => true,
                 };
                 *streak = if is_away { *streak + 1 } else { 0 };
@@ -149,7 +154,7 @@ impl Breaker {
             State::Probing { cool_down } => {
                 let cool_down = *cool_down;
                 match sign {
-                    Sign::Delivered | Sign::Refuses => {
+                    Sign::Delivered | Sign::Refuses | Sign::Dawdles => {
                         self.enter(State::closed(now));
                         Change::Closed
                     }

@@ -89,7 +89,7 @@ impl Pace {
     pub(crate) fn learn(&mut self, sign: Sign) {
         match sign {
             Sign::Delivered => self.at_once = (self.at_once + 1).min(self.most),
-            Sign::Away(Some(Strain::TimedOut)) => (self.at_once, self.repute) = (1, Repute::Slow),
+            Sign::Dawdles | Sign::Away(Some(Strain::TimedOut)) => (self.at_once, self.repute) = (1, Repute::Slow),
             Sign::Away(Some(Strain::Cut)) => self.at_once = (self.at_once / 2).max(1),
             Sign::Away(None) | Sign::Refuses | Sign::Ours | Sign::Nothing => {}
         }
@@ -257,6 +257,7 @@ mod tests {
             (vec![cut], 2, Repute::Prompt),
             (vec![cut; 5], 1, Repute::Prompt),
             (vec![good, timed_out], 1, Repute::Slow),
+            (vec![good, Sign::Dawdles], 1, Repute::Slow),
             (vec![timed_out, Sign::Away(None)], 1, Repute::Slow),
             (vec![timed_out, good, good], 3, Repute::Slow),
             (vec![timed_out, good, good, good], 4, Repute::Prompt),

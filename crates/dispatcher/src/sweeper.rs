@@ -111,7 +111,7 @@ async fn sweep(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreEr
 }
 
 async fn sweep_part(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
-    let mut more = engine.store.free_held().await?;
+    let mut more = free_held(engine).await;
     let mut due = engine.wanting(WANTING);
     more |= due.len() == WANTING;
     let began = Instant::now();
@@ -176,6 +176,21 @@ async fn fetch(engine: &Arc<Engine>, claims: &[Claim]) -> Result<bool, StoreErro
         }
     }
     Ok(more)
+}
+
+/// Makes due some of what is held for destinations that are active again. True if there is more to do that need not wait.
+async fn free_held(engine: &Arc<Engine>) -> bool {
+    match engine.store.free_held().await {
+        Ok(more) => more,
+        Err(error) => {
+            // A database that is away is told of where it is asked what is due.
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "what is held could not be released; it will be"
+            );
+            false
+        }
+    }
 }
 
 /// Brings recoveries on. True if there is more to do that need not wait.

@@ -127,7 +127,7 @@ impl Attempted {
             error,
             response_snippet: answer.snippet(),
             request_url: None,
-            strain: None,
+            strain: answer.ran_out.then_some(Strain::TimedOut),
             pause,
             is_unsent: false,
         }
@@ -217,6 +217,7 @@ mod tests {
                 headers,
                 body: Bytes::new(),
                 is_whole: true,
+                ran_out: false,
             };
             let attempted = Attempted::answered(&answer, Outcome::Unavailable { retry_after }, None);
             assert_eq!(attempted.pause, pause, "{status} {retry_after:?} {:?}", answer.headers);

@@ -4,6 +4,7 @@
 //! capture, ahead of what came later: due since they were captured.
 
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
 use sensei_domain::{DeliveryId, DeliveryState, DestinationId, Timestamp};
@@ -21,6 +22,8 @@ use crate::store::Store;
 const MOVED_AT_ONCE: i64 = 1_000;
 /// Destinations that one step releases for at most.
 const DESTINATIONS_AT_ONCE: usize = 100;
+/// After so long it goes on at the next step: others fetch what is due in between.
+const LONG: Duration = Duration::from_millis(100);
 
 /// A pending delivery is held; one that is being redelivered goes back to where it was.
 const PUT_BACK: &str = "state = coalesce(prior_state, 'held'), due_at = prior_due_at, lease = NULL, \
@@ -50,6 +53,7 @@ impl Store {
         let (releasable, more) = self.releasable().await?;
         resumed().extend(releasable);
         let first = resumed().iter().take(DESTINATIONS_AT_ONCE).copied().collect::<Vec<_>>();
+        let begun = Instant::now();
         for destination in first {
             let freed = self.free(destination.as_uuid()).await?;
             if freed < MOVED_AT_ONCE.unsigned_abs() {
@@ -57,6 +61,9 @@ impl Store {
             }
             if freed > 0 {
                 self.shared().left_behind([destination]);
+            }
+            if begun.elapsed() > LONG {
+                break;
             }
         }
         Ok(more || !resumed().is_empty())

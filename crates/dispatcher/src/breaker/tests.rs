@@ -49,6 +49,16 @@ fn it_opens_on_a_streak_or_on_half_of_a_minute() {
             repeat(&[(AWAY, 1), (nothing, 1)], 10),
             true,
         ),
+        (
+            "an answer that doesn't end between",
+            [
+                repeat(&[(AWAY, 1)], 9),
+                vec![(Sign::Dawdles, 1)],
+                repeat(&[(AWAY, 1)], 9),
+            ]
+            .concat(),
+            false,
+        ),
         ("what says nothing", repeat(&[(nothing, 1)], 100), false),
         ("half, but few", repeat(&half, 9), false),
         ("half of twenty", repeat(&half, 10), true),

@@ -56,6 +56,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Whether that is all of it. If not, it was longer, broke off, or took too long.
     pub is_whole: bool,
+    /// Whether it took too long, up to the deadline: the receiver holds whoever sends.
+    pub ran_out: bool,
 }
 
 impl Answer {
@@ -73,13 +75,14 @@ impl Answer {
             }
             false
         };
-        let is_whole = tokio::time::timeout_at(ends, reading).await.unwrap_or(false);
+        let read = tokio::time::timeout_at(ends, reading).await;
         body.truncate(BODY_LIMIT);
         Self {
             status: head.status,
             headers: head.headers,
             body: body.freeze(),
-            is_whole,
+            is_whole: matches!(read, Ok(true)),
+            ran_out: read.is_err(),
         }
     }
 
@@ -160,6 +163,7 @@ mod tests {
             headers,
             body: Bytes::new(),
             is_whole: true,
+            ran_out: false,
         }
     }
 

@@ -18,6 +18,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+/// A longer head of an answer is a failure. hyper's own limit is six times this, for each attempt that there is.
+const HEAD_LIMIT: usize = 64 * 1024;
+
 /// Plain, or encrypted.
 pub(super) type Socket = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 type Driver = http1::Connection<TokioIo<Socket>, Full<Bytes>>;
@@ -38,7 +41,10 @@ pub(super) struct Unanswered {
 
 impl Connection {
     pub(super) async fn over(socket: Socket) -> Result<Self, hyper::Error> {
-        let (requests, driver) = http1::handshake(TokioIo::new(socket)).await?;
+        let handshake = http1::Builder::new()
+            .max_buf_size(HEAD_LIMIT)
+            .handshake(TokioIo::new(socket));
+        let (requests, driver) = handshake.await?;
         Ok(Self {
             requests,
             driver: Some(Box::pin(driver)),

@@ -28,6 +28,8 @@ const KEPT_AT_MOST: Duration = Duration::from_mins(5);
 const MISSING_KEPT_AT_MOST: Duration = Duration::from_secs(10);
 /// Questions under way on one connection; more are answered "busy".
 const QUESTIONS_AT_ONCE: usize = 1_024;
+/// More addresses of a name aren't tried.
+const MOST_OF_A_FAMILY: usize = 3;
 
 /// Why a name has no address for us.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,12 +129,23 @@ impl Dns {
             .await
             .map_err(|_| ResolveError::TimedOut)?
             .map_err(|error| explain(&error))?;
-        let addresses: Vec<_> = lookup.iter().collect();
+        let addresses = few(lookup.iter());
         if addresses.is_empty() {
             return Err(ResolveError::NoAddress);
         }
         Ok(addresses)
     }
+}
+
+/// The first of each family. Who has a name may let it have thousands of addresses, and each that is tried is a socket.
+fn few(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let (mut v4, mut v6) = (0, 0);
+    let is_one = |address: &IpAddr| {
+        let seen = if address.is_ipv4() { &mut v4 } else { &mut v6 };
+        *seen += 1;
+        *seen <= MOST_OF_A_FAMILY
+    };
+    addresses.filter(is_one).collect()
 }
 
 fn of_servers(servers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {

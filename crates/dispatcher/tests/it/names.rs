@@ -33,6 +33,12 @@ async fn a_name_is_refused_if_any_of_its_addresses_is() {
             "public.example.com",
             vec![Reply::addresses(&["93.184.216.34", "2606:4700:4700::1111"])],
         ),
+        (
+            "many.example.com",
+            vec![Reply::addresses(&[
+                "8.8.8.1", "8.8.8.2", "8.8.8.3", "8.8.8.4", "8.8.8.5",
+            ])],
+        ),
     ])
     .await;
     let egress = asking(&dns, &[]);
@@ -52,6 +58,8 @@ async fn a_name_is_refused_if_any_of_its_addresses_is() {
     public.sort();
     let texts: Vec<_> = public.iter().map(ToString::to_string).collect();
     assert_eq!(texts, ["93.184.216.34", "2606:4700:4700::1111"]);
+    let many = egress.resolve("many.example.com").await.expect("public");
+    assert_eq!(many.len(), 3, "each that is tried is a socket");
 }
 
 #[tokio::test]

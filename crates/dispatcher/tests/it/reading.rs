@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use sensei_dispatcher::{ATTEMPT_DEADLINE, Answer, EgressOptions, Failure};
+use sensei_domain::Outcome;
 use sensei_test_support::{Fault, FaultServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::fixture::{SHORT, loopback, post, with};
 
@@ -62,9 +65,27 @@ async fn nobody_listening_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_long_head_is_a_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let receiver = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("it connects");
+        stream.read(&mut [0; 1024]).await.expect("it sends");
+        let headers = format!("x-long: {}\r\n", "a".repeat(4_000)).repeat(90);
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 0\r\n\r\n");
+        // Cut off in the middle of it, perhaps.
+        stream.write_all(answer.as_bytes()).await.ok();
+    });
+    let failure = post(&with(loopback()), &url).await.expect_err("too long");
+    assert_eq!(failure.outcome(), Outcome::Unavailable { retry_after: None });
+    receiver.await.expect("no panic");
+}
+
+#[tokio::test]
 async fn of_a_long_body_only_the_beginning_is_read() {
     let answer = ask(Fault::EndlessBody).await.expect("it has a status");
     assert_eq!((answer.body.len(), answer.is_whole), (BODY_LIMIT, false));
+    assert!(!answer.ran_out);
     assert_eq!(answer.snippet().map(|snippet| snippet.len()), Some(1_024));
 }
 
@@ -72,6 +93,7 @@ async fn of_a_long_body_only_the_beginning_is_read() {
 async fn a_slow_body_is_cut_at_the_deadline_and_its_status_counts() {
     let answer = ask(Fault::SlowBody).await.expect("it has a status");
     assert_eq!((answer.status.as_u16(), answer.is_whole), (200, false));
+    assert!(answer.ran_out, "its receiver holds attempts");
     assert!(answer.body.iter().all(|byte| *byte == b's') && answer.body.len() < 1_000);
 }
 
