@@ -70,8 +70,6 @@ struct DetailPage {
     next_step: Option<String>,
     disables_at: Option<Moment>,
     lately: Lately,
-    /// Of a page of the log, behind which there may be more of these 24 hours.
-    is_part: bool,
     retry: String,
     rate: String,
     ordered: bool,
@@ -165,8 +163,10 @@ async fn page(
         aim: health::aim(view),
         next_step: next_step(view),
         disables_at: Moment::of(&health["disablesAt"], now),
-        lately: lately.unwrap_or_default(),
-        is_part: !log["nextCursor"].is_null(),
+        lately: Lately {
+            is_part: !log["nextCursor"].is_null(),
+            ..lately.unwrap_or_default()
+        },
         retry: match retry.policy.as_str() {
             "none" => "none: one attempt".to_owned(),
             "standard" => format!("standard: after {}", retry.standard()),

@@ -57,6 +57,8 @@ pub(crate) struct Lately {
     pub(crate) waiting: u32,
     pub(crate) last_success: Option<Moment>,
     pub(crate) next_retry: Option<Moment>,
+    /// Of a page of the log, behind which there may be more of this time.
+    pub(crate) is_part: bool,
 }
 
 impl Lately {
