@@ -146,6 +146,7 @@ fn answer() -> Answer {
         headers,
         body: r#"{"error":"down for maintenance, back in two minutes"}"#.into(),
         is_whole: true,
+        ran_out: false,
     }
 }
 
