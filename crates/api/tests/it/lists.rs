@@ -1,5 +1,6 @@
 //! Lists: newest first, in pages, filtered.
 
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, lead, text};
@@ -335,4 +336,14 @@ async fn an_export_has_every_lead_however_many() {
     }
     let csv = app.get(format!("{}.csv", client.leads())).send().await;
     assert_eq!(String::from_utf8_lossy(&csv.body).lines().count(), 1_401);
+
+    let new = json!({"name": "theirs", "clientId": client.id, "kind": "secret"});
+    let key = app.post("/v1/keys", &new).send().await.expect(201);
+    let call = app.get(format!("{}.csv", client.leads())).key(&text(&key, "/key"));
+    let mut pieces = call.open().await.into_body().into_data_stream();
+    pieces.next().await.expect("a piece").expect("no error");
+    let revoked = app.delete(format!("/v1/keys/{}", text(&key, "/id"))).send().await;
+    assert_eq!(revoked.status, 204);
+    pieces.next().await.expect("no clean end").expect_err("it breaks off");
+    assert!(pieces.next().await.is_none());
 }
