@@ -40,6 +40,8 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 struct Round {
     /// When it began; `None` when that isn't known, or a part of it failed.
     began: Option<Instant>,
+    /// More of what is held is about to be due. It goes before what comes from now on: no lane has caught up yet.
+    is_releasing: bool,
 }
 
 async fn sweep_on(engine: &Arc<Engine>) {
@@ -49,15 +51,16 @@ async fn sweep_on(engine: &Arc<Engine>) {
     while !engine.stopping.is_cancelled() {
         if !is_away && (is_recovering || recovered_at.elapsed() >= INTERVAL) {
             recovered_at = Instant::now();
-            is_recovering = recover(engine).await;
+            is_recovering = some(engine.store.advance_recoveries(), "recoveries could not go on").await;
         }
+        round.is_releasing = !is_away && some(engine.store.free_held(), "what is held could not be released").await;
         let begun = Instant::now();
         let pause = match sweep(engine, &mut round).await {
             Ok(swept) => {
                 if std::mem::take(&mut is_away) {
                     tracing::info!("the database answers again");
                 }
-                if swept.more || is_recovering {
+                if swept.more || is_recovering || round.is_releasing {
                     Duration::ZERO
                 } else if swept.ends_round {
                     INTERVAL
@@ -78,7 +81,7 @@ async fn sweep_on(engine: &Arc<Engine>) {
         };
         if !is_away && (is_folding || folded_at.elapsed() >= FOLD_INTERVAL) {
             folded_at = Instant::now();
-            is_folding = fold(engine).await;
+            is_folding = some(engine.store.fold_tallies(), "what was counted could not be added up").await;
         }
         if pause.is_zero() || (is_folding && !is_away) {
             continue;
@@ -99,8 +102,7 @@ struct Swept {
     ends_round: bool,
 }
 
-/// Releases what is held for active destinations, then fetches what there is room for: for lanes that want more, and
-/// for the destinations that have their look in this part of a round.
+/// Fetches what there is room for: for lanes that want more, and for the destinations that have their look in this part of a round.
 async fn sweep(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
     let result = sweep_part(engine, round).await;
     if result.is_err() {
@@ -111,9 +113,8 @@ async fn sweep(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreEr
 }
 
 async fn sweep_part(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, StoreError> {
-    let mut more = free_held(engine).await;
     let mut due = engine.wanting(WANTING);
-    more |= due.len() == WANTING;
+    let mut more = due.len() == WANTING;
     let began = Instant::now();
     let look = engine.store.due_destinations().await?;
     if look.begins_round {
@@ -144,6 +145,7 @@ async fn sweep_part(engine: &Arc<Engine>, round: &mut Round) -> Result<Swept, St
     }
     if look.ends_round
         && let Some(began) = round.began.take()
+        && !round.is_releasing
     {
         engine.round_ended(began);
     }
@@ -178,44 +180,12 @@ async fn fetch(engine: &Arc<Engine>, claims: &[Claim]) -> Result<bool, StoreErro
     Ok(more)
 }
 
-/// Makes due some of what is held for destinations that are active again. True if there is more to do that need not wait.
-async fn free_held(engine: &Arc<Engine>) -> bool {
-    match engine.store.free_held().await {
+/// Does some of what isn't a sweep, unless it fails: then it is tried again. True if there is more to do that need not wait.
+async fn some(work: impl Future<Output = Result<bool, StoreError>>, trouble: &str) -> bool {
+    match work.await {
         Ok(more) => more,
         Err(error) => {
-            // A database that is away is told of where it is asked what is due.
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "what is held could not be released; it will be"
-            );
-            false
-        }
-    }
-}
-
-/// Brings recoveries on. True if there is more to do that need not wait.
-async fn recover(engine: &Arc<Engine>) -> bool {
-    match engine.store.advance_recoveries().await {
-        Ok(more) => more,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "recoveries could not go on; they will"
-            );
-            false
-        }
-    }
-}
-
-/// Adds up some of what was counted. True if there is more to do that need not wait.
-async fn fold(engine: &Arc<Engine>) -> bool {
-    match engine.store.fold_tallies().await {
-        Ok(more) => more,
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "what was counted could not be added up; it will be"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "{trouble}; it is tried again");
             false
         }
     }
