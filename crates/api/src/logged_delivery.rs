@@ -1,12 +1,13 @@
 //! A delivery as the log shows it: with the names of its destination and lead, its last attempt and what it carries.
 
-use sensei_domain::{EventId, LeadId, Timestamp};
+use sensei_domain::{EventId, LeadId, Timestamp, Trigger};
 use sensei_persistence::{Attempt, LoggedDelivery, NamedDestination, NamedLead, StoredEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::deliveries::DeliveryView;
+use crate::schema;
 
 /// A delivery as the log shows it.
 #[derive(Serialize, ToSchema)]
@@ -48,6 +49,9 @@ struct LastAttemptView {
     /// 1 for the first.
     #[schema(minimum = 1)]
     number: u32,
+    /// Why it was made: `test` of a test send.
+    #[schema(schema_with = schema::trigger)]
+    trigger: Trigger,
     /// What came of it.
     #[schema(example = "delivered")]
     outcome: String,
@@ -103,6 +107,7 @@ impl From<Attempt> for LastAttemptView {
     fn from(attempt: Attempt) -> Self {
         let Attempt {
             number,
+            trigger,
             outcome,
             status_code,
             error,
@@ -112,6 +117,7 @@ impl From<Attempt> for LastAttemptView {
         } = attempt;
         Self {
             number,
+            trigger,
             outcome,
             status_code,
             error,

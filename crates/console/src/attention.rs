@@ -9,7 +9,7 @@ use crate::api::Api;
 use crate::asked::with_query;
 use crate::delivery_filter::before;
 use crate::page::{items, text};
-use crate::shown::{Destinations, Label, sentence, shown_name};
+use crate::shown::{Destinations, Label, is_test, sentence, shown_name};
 
 /// More are "more than".
 const COUNTED: usize = 100;
@@ -96,10 +96,10 @@ fn of_destination(client: ClientId, destination: &Value) -> Option<Attention> {
     })
 }
 
-/// How many a list has, in words; `None` if none, or if it can't be known.
+/// How many a list has, in words, but for test sends; `None` if none, or if it can't be known.
 async fn counted(api: &Api, path: &str, (one, many): (&str, &str)) -> Option<String> {
     let list = api.get(path).await.ok()?;
-    let count = items(&list).len();
+    let count = items(&list).iter().filter(|item| !is_test(item)).count();
     match (count, list["nextCursor"].is_string()) {
         (0, _) => None,
         (1, false) => Some(format!("one {one}")),

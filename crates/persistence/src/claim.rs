@@ -187,7 +187,8 @@ impl Store {
         Ok(refreshed)
     }
 
-    /// Gives leases back: what is still held by them is due at once, for whoever comes.
+    /// Gives leases back: what is still held by them is due at once, for whoever comes; what nobody has attempted since its capture, so that it
+    /// keeps its place.
     pub async fn release(&self, held: &[(DeliveryId, Lease)]) -> Result<(), StoreError> {
         in_time(self.release_now(held)).await
     }
@@ -288,7 +289,7 @@ fn job(
     })
 }
 
-/// Makes deliveries due now that are still under these leases.
+/// Makes deliveries due that are still under these leases.
 pub(crate) fn release_statement(backend: DatabaseBackend, held: &[(Uuid, i64)], now: i64) -> Statement {
     let mut sql = Sql::new(backend, "WITH moved (id, lease, state) AS (");
     let pending = DeliveryState::Pending.name();
@@ -296,11 +297,16 @@ pub(crate) fn release_statement(backend: DatabaseBackend, held: &[(Uuid, i64)], 
         held.iter()
             .map(|&(id, lease)| [id.into(), lease.into(), pending.into()]),
     );
-    sql.push(") UPDATE deliveries SET lease = NULL, due_at = ");
+    sql.push(
+        ") UPDATE deliveries SET lease = NULL, \
+         due_at = CASE WHEN attempt_count = 0 AND prior_state IS NULL AND created_at < ",
+    );
+    sql.value(now);
+    sql.push(" THEN created_at ELSE ");
     sql.value(now);
     // As where attempts are recorded: `= 'pending'` would tempt a planner.
     sql.push(
-        " FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
+        " END FROM moved WHERE deliveries.id = moved.id AND deliveries.lease = moved.lease \
          AND deliveries.state = moved.state",
     );
     sql.and_among_them("deliveries.id");

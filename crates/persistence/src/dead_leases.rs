@@ -22,8 +22,9 @@ const LOOKED_AT: i64 = 500;
 /// It rests so many times as long as it looked: others read the same file.
 const REST: u32 = 3;
 
-/// Frees what is leased until a time between `$1` and `$2`. Hops from destination to destination.
-pub(crate) const FREE_RECENT: &str = "UPDATE deliveries SET lease = NULL, due_at = $1 WHERE id IN ( \
+/// Frees what is leased until a time between `$1` and `$2`; what was never attempted keeps its place. Hops from destination to destination.
+pub(crate) const FREE_RECENT: &str = "UPDATE deliveries SET lease = NULL, \
+    due_at = CASE WHEN attempt_count = 0 AND prior_state IS NULL AND created_at < $1 THEN created_at ELSE $1 END WHERE id IN ( \
     WITH RECURSIVE hop (destination_id) AS ( \
     SELECT * FROM (SELECT destination_id FROM deliveries WHERE state = 'pending' \
     ORDER BY destination_id LIMIT 1) AS nearest \

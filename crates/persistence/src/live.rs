@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sea_orm::{ColumnTrait as _, Value};
 use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryResult, Statement};
-use sensei_domain::{ClientId, DeliveryId, DeliveryState, KeyId, LeadId, Timestamp};
+use sensei_domain::{ClientId, DeliveryId, DeliveryState, KeyId, LeadId, Timestamp, Trigger};
 use tokio::sync::broadcast;
 
 use crate::deliveries::first_id;
@@ -102,6 +102,7 @@ pub struct Sighting {
     attempts: i64,
     due_at: Option<i64>,
     completed_at: Option<i64>,
+    is_test: bool,
 }
 
 impl Sighting {
@@ -110,9 +111,9 @@ impl Sighting {
         self.id.as_uuid() > first_id(since.as_millis()) || self.completed_at.is_some_and(|at| at >= since.as_millis())
     }
 
-    /// Whether it has succeeded, or failed, since then; `None` of neither.
+    /// Whether it has succeeded, or failed, since then; `None` of neither, and of a test send.
     pub(crate) fn has_succeeded_since(&self, since: Timestamp) -> Option<bool> {
-        let is_done = self.completed_at.is_some_and(|at| at >= since.as_millis());
+        let is_done = !self.is_test && self.completed_at.is_some_and(|at| at >= since.as_millis());
         match self.state {
             DeliveryState::Succeeded if is_done => Some(true),
             DeliveryState::Failed if is_done => Some(false),
@@ -121,9 +122,10 @@ impl Sighting {
     }
 }
 
-/// What a sighting is read from.
-const SIGHTED: &str = "SELECT id, client_id, state, attempt_count, CASE WHEN lease IS NULL THEN due_at END, completed_at \
-                       FROM deliveries WHERE ";
+/// What a sighting is read from. Of what is of no lead, one attempt more is looked at: a test send is known by its trigger.
+const SIGHTED: &str = "SELECT id, client_id, state, attempt_count, CASE WHEN lease IS NULL THEN due_at END, completed_at, \
+                       CASE WHEN lead_id IS NULL THEN (SELECT trigger_name FROM attempts WHERE delivery_id = deliveries.id \
+                       AND number = 1) END FROM deliveries WHERE ";
 
 impl Store {
     /// Hears of the outcomes that this process stores from now on.
@@ -301,5 +303,6 @@ fn sighting(row: &QueryResult) -> Result<Sighting, StoreError> {
         attempts: row.try_get_by_index(3)?,
         due_at: row.try_get_by_index(4)?,
         completed_at: row.try_get_by_index(5)?,
+        is_test: row.try_get_by_index::<Option<String>>(6)?.as_deref() == Some(Trigger::Test.name()),
     })
 }

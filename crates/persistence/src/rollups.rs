@@ -196,10 +196,13 @@ pub(crate) fn done_sql(late: bool) -> String {
          deliveries.completed_at / 300000 AS bucket, deliveries.state, {slot} AS slot, \
          deliveries.attempt_count AS attempts FROM deliveries LEFT JOIN attempts ON attempts.delivery_id = deliveries.id \
          AND attempts.number = deliveries.attempt_count WHERE {which} AND deliveries.completed_at >= $1 \
-         AND deliveries.completed_at < $2 AND coalesce(deliveries.state, '') IN ('succeeded', 'failed')) AS done \
+         AND deliveries.completed_at < $2 AND coalesce(deliveries.state, '') IN ('succeeded', 'failed'){NO_TEST}) AS done \
          GROUP BY client_id, bucket, state, slot"
     )
 }
+
+/// Of deliveries with their last attempts: none that was a test send.
+pub(crate) const NO_TEST: &str = " AND coalesce(attempts.trigger_name, '') <> 'test'";
 
 /// The slot of an attempt's duration; null of none.
 pub(crate) fn slot_sql() -> String {

@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::live::LATE_MILLIS;
 use crate::log_names::padded;
 use crate::multi_row::Sql;
-use crate::rollups::{SUM_COLUMNS, Sums, slot, slot_sql};
+use crate::rollups::{NO_TEST, SUM_COLUMNS, Sums, slot, slot_sql};
 use crate::store::Store;
 
 const HOUR: i64 = 60 * 60 * 1000;
@@ -100,7 +100,7 @@ pub(crate) fn new_done_sql(late: bool) -> String {
     format!(
         "SELECT deliveries.completed_at, deliveries.state, deliveries.attempt_count, {slot} FROM deliveries \
          LEFT JOIN attempts ON attempts.delivery_id = deliveries.id AND attempts.number = deliveries.attempt_count \
-         WHERE {which} AND deliveries.completed_at >= $2 AND coalesce(deliveries.state, '') IN ('succeeded', 'failed') \
+         WHERE {which} AND deliveries.completed_at >= $2 AND coalesce(deliveries.state, '') IN ('succeeded', 'failed'){NO_TEST} \
          ORDER BY {order} DESC LIMIT $3"
     )
 }

@@ -62,6 +62,11 @@ impl DeliveryShown {
     }
 }
 
+/// Whether a listed delivery is a test send: those count for nothing, and aren't redelivered.
+pub(crate) fn is_test(delivery: &Value) -> bool {
+    text(&delivery["lastAttempt"], "trigger") == "test"
+}
+
 /// How a delivery stands.
 fn label(state: &str, due: Option<&Moment>, attempts: u64) -> Label {
     match (state, due) {

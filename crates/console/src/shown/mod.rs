@@ -10,7 +10,7 @@ mod recovery;
 
 pub(crate) use attempt::{AttemptShown, duration};
 pub(crate) use client::ClientHealth;
-pub(crate) use delivery::{DeliveryShown, sentence};
+pub(crate) use delivery::{DeliveryShown, is_test, sentence};
 pub(crate) use destination::{Destinations, LEAD_WEBHOOK, shown_name};
 pub(crate) use label::Label;
 pub(crate) use lead::LeadShown;

@@ -15,6 +15,7 @@ on_both!(
     held_delivery_blocks_an_ordered_destination,
     clock_that_is_put_back_neither_stops_nor_turns_the_order,
     claim_takes_what_finds_a_place_and_leaves_the_rest,
+    what_was_in_memory_goes_first_once_the_order_matters,
 );
 
 /// An ordered destination with some deliveries, in the order of their capture.
@@ -177,4 +178,40 @@ async fn claim_takes_what_finds_a_place_and_leaves_the_rest(database: &TestDatab
         7,
         "only what found a place was leased"
     );
+}
+
+/// Of a backlog some was leased when its destination was made ordered; it is given back, or its process dies.
+async fn what_was_in_memory_goes_first_once_the_order_matters(database: &TestDatabase) {
+    let mut store = database.open().await;
+    let (destination, ids) = ordered(&store, database, 4).await;
+    for dies in [false, true] {
+        if dies && store.is_shared() {
+            // There a lease runs out by itself.
+            break;
+        }
+        database
+            .execute("UPDATE destinations SET ordered = FALSE, version = version + 1")
+            .await;
+        let claimed = claim(&store, destination, 2).await;
+        let held = claimed
+            .iter()
+            .map(|job| (job.delivery_id, job.lease))
+            .collect::<Vec<_>>();
+        assert_eq!(held.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids[..2]);
+        database
+            .execute("UPDATE destinations SET ordered = TRUE, version = version + 1")
+            .await;
+        database.clock.advance(Duration::from_secs(1));
+        if dies {
+            store.close().await;
+            store = database.open().await;
+        } else {
+            store.release(&held).await.expect("released");
+        }
+    }
+    for id in ids {
+        let job = head(&store, destination).await.0.expect("a head");
+        assert_eq!(job.delivery_id, id);
+        record(&store, &job, DELIVERED).await;
+    }
 }

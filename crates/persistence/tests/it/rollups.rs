@@ -7,6 +7,7 @@ use sensei_persistence::{Actor, CaptureLead, CaptureRequest, Retention, StatsWin
 
 use crate::fixtures::{TestDatabase, acme, capture, id_of_another_process, john, on_both, request, soon};
 use crate::lanes::{DELIVERED, REFUSED, claim_all, record, recording};
+use crate::test_sends;
 
 on_both!(
     numbers_are_the_same_before_and_after_they_are_added_up,
@@ -16,6 +17,7 @@ on_both!(
     what_is_forgotten_has_counted,
     what_is_stored_long_after_it_ended_counts,
     a_clock_that_is_put_back_loses_no_number,
+    test_sends_count_for_nothing,
 );
 
 async fn day(store: &Store, client: ClientId) -> Sums {
@@ -243,4 +245,24 @@ async fn a_clock_that_is_put_back_loses_no_number(database: &TestDatabase) {
         database.number("SELECT CAST(sum(leads) AS BIGINT) FROM rollups").await,
         4
     );
+}
+
+async fn test_sends_count_for_nothing(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    let settings = store.settings(client).await.expect("read").expect("there");
+    let destination = settings.destination_id.expect("it has a URL");
+    capture(&store, client).await;
+    record(&store, &claim_all(&store).await[0], DELIVERED).await;
+    for (outcome, _) in [DELIVERED, REFUSED] {
+        let sent = test_sends::sent(&store, client, destination, outcome);
+        test_sends::log(&store, client, &sent, None).await.expect("logged");
+    }
+    for _ in 0..2 {
+        let days = store.days_of(&[client]).await.expect("read");
+        assert_eq!(numbers(&day(&store, client).await), [1, 1, 0, 1]);
+        assert_eq!(numbers(&days[&client])[..3], [1, 1, 0]);
+        database.clock.advance(Duration::from_mins(1));
+        add_up(&store).await;
+    }
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod demo;
+mod dripping;
 mod embed;
 mod every_kind;
 mod faults;
