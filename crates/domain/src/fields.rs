@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use crate::faults::{Fault, Faults, escape};
 use crate::text::TextRule;
 
+/// Unknown fields of an object that are named: an answer isn't to be many times its request.
+const MOST_UNKNOWN: usize = 20;
+
 /// A JSON object that is being read.
 #[derive(Debug)]
 pub struct Fields<'a> {
@@ -168,16 +171,20 @@ impl<'a> Fields<'a> {
 
     /// Ends the reading: an error if anything was wrong, a field that wasn't asked for included.
     pub fn finish(mut self) -> Result<(), Faults> {
-        let unknown = self
-            .object
-            .keys()
-            .filter(|key| !self.known.contains(&key.as_str()))
-            .collect::<Vec<_>>();
-        for key in unknown {
-            let known = self.known.join(", ");
+        let unknown = self.object.keys().filter(|key| !self.known.contains(&key.as_str()));
+        let named = unknown.clone().take(MOST_UNKNOWN).collect::<Vec<_>>();
+        let more = unknown.count() - named.len();
+        let known = self.known.join(", ");
+        for key in named {
             // A caller's own text is repeated only as far as it identifies the field.
             let key = key.chars().take(100).collect::<String>();
             self.fault(&key, format!("is not a known field (known: {known})"));
+        }
+        if more > 0 {
+            self.faults.push(Fault {
+                pointer: self.pointer.to_owned(),
+                detail: format!("has {more} more that are not known fields"),
+            });
         }
         Faults::of(self.faults).map_or(Ok(()), Err)
     }

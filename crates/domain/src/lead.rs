@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_unknown_fields_some_are_named() {
+        let mut lead = json!({"name": "A", "email": "a@b.co"});
+        for key in 0..1_000 {
+            lead[format!("k{key:03}")] = json!(0);
+        }
+        let faults = faults(&lead);
+        assert_eq!((faults.len(), faults[0].0.as_str()), (21, "/k000"));
+        let more = "has 980 more that are not known fields";
+        assert_eq!(faults[20], (String::new(), more.to_owned()));
+    }
+
+    #[test]
     fn custom_fields_are_bounded_in_number_and_size() {
         let lead = |custom: Value| json!({"name": "A", "email": "a@b.co", "custom": custom});
         let many = |count: usize| (0..count).map(|key| (key.to_string(), json!(1))).collect::<Map<_, _>>();

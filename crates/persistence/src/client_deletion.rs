@@ -24,7 +24,7 @@ use crate::store::Store;
 const STEP: u32 = 100;
 /// Rows of other tables that one step removes.
 const ROWS: i64 = 500;
-/// How often leads are looked for anew: those that were captured meanwhile.
+/// How often is looked anew: for what was captured meanwhile.
 const ROUNDS: u32 = 10;
 
 impl Store {
@@ -47,6 +47,7 @@ impl Store {
         for _ in 0..ROUNDS {
             let mut before = None;
             let mut removed = 0;
+            let mut is_little = true;
             while let Some((last, count)) = self.step_and_rest(self.remove_leads(id, before)).await? {
                 removed += count;
                 before = Some(last);
@@ -54,12 +55,14 @@ impl Store {
                     break;
                 }
             }
-            if removed < STEP as usize {
+            for sql in [KEYS, ROLLUPS] {
+                while self.step_and_rest(self.remove_some(sql, id)).await? {
+                    is_little = false;
+                }
+            }
+            if is_little && removed < STEP as usize {
                 break;
             }
-        }
-        for sql in [KEYS, ROLLUPS] {
-            while self.step_and_rest(self.remove_some(sql, id)).await? {}
         }
         self.delete_rest(id, actor).await
     }
@@ -91,7 +94,11 @@ impl Store {
             return Ok(None);
         };
         lead_words::remove(&transaction, &rows).await?;
-        let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES_OF_LEADS);
+        let locking: &[&str] = if self.connections().is_sqlite() {
+            &[]
+        } else {
+            &[LOCK_SOME_LEADS, LOCK_DELIVERIES_OF_LEADS]
+        };
         for sql in locking.iter().chain(OF_LEADS) {
             let values: [Value; 3] = [client.as_uuid().into(), oldest.id.into(), newest.id.into()];
             let statement = Statement::from_sql_and_values(backend, *sql, values);
@@ -122,8 +129,12 @@ impl Store {
             .all(&transaction)
             .await?;
         lead_words::remove_all_of(&transaction, id).await?;
-        let locking = (!self.connections().is_sqlite()).then_some(LOCK_DELIVERIES);
-        for sql in [DELETE_RECOVERIES].iter().chain(&locking).chain(DELETIONS) {
+        let locking: &[&str] = if self.connections().is_sqlite() {
+            &[]
+        } else {
+            &[LOCK_LEADS, LOCK_DELIVERIES]
+        };
+        for sql in [DELETE_RECOVERIES].iter().chain(locking).chain(DELETIONS) {
             let values = [id.as_uuid().into()];
             let statement = Statement::from_sql_and_values(transaction.get_database_backend(), *sql, values);
             transaction.execute_raw(statement).await?;
@@ -147,6 +158,12 @@ macro_rules! deliveries_of_some {
         concat!("SELECT id FROM deliveries WHERE lead_id IN (", some_leads!(), ")")
     };
 }
+/// As [`LOCK_LEADS`].
+pub(crate) const LOCK_SOME_LEADS: &str = concat!(
+    "SELECT count(*) FROM (",
+    some_leads!(),
+    " ORDER BY id FOR UPDATE) AS locked"
+);
 /// As [`LOCK_DELIVERIES`].
 pub(crate) const LOCK_DELIVERIES_OF_LEADS: &str = concat!(
     "SELECT count(*) FROM (",
@@ -178,6 +195,9 @@ pub(crate) const ROLLUPS: &str = "DELETE FROM rollups WHERE client_id = $1 AND a
 
 /// Before the deliveries, as a recovery's step locks its own row before theirs.
 const DELETE_RECOVERIES: &str = "DELETE FROM recoveries WHERE client_id = $1";
+/// Before what is known of them, as retention does.
+const LOCK_LEADS: &str =
+    "SELECT count(*) FROM (SELECT id FROM leads WHERE client_id = $1 ORDER BY id FOR UPDATE) AS locked";
 /// Who records an attempt locks its delivery first, so nobody adds one after this. In the order of ids, as
 /// everybody does who locks several.
 const LOCK_DELIVERIES: &str =

@@ -84,11 +84,13 @@ impl Store {
         answer: impl FnOnce(&Destination) -> Answer,
         actor: &Actor,
     ) -> Result<Once<Destination>, ChangeError> {
-        let (now, directory) = (self.now(), &self.shared().directory);
+        let directory = &self.shared().directory;
         let transaction = self.connections().begin().await?;
         let effect = Box::pin(async {
             let locked = clients::lock(&transaction, client).await?;
             locked.ok_or(ChangeError::UnknownClient)?;
+            // Captures that were before us are of an earlier time.
+            let now = self.now();
             if new.name.as_str().eq_ignore_ascii_case(LEAD_WEBHOOK) {
                 return Err(ChangeError::NameReserved);
             }

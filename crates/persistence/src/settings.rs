@@ -82,10 +82,10 @@ impl Store {
         Ok(Some(settings(&row, webhook)?))
     }
 
-    /// Reads a client's lead form. `None` when there is no such client.
+    /// Reads a client's lead form, for which visitors wait. `None` when there is no such client.
     pub async fn public_form(&self, client: ClientId) -> Result<Option<PublicForm>, StoreError> {
         let row = Entity::find_by_id(client.as_uuid())
-            .one(&self.connections().reader)
+            .one(self.connections().prompt())
             .await?;
         row.as_ref().map(public_form).transpose()
     }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
 use sensei_api::ApiState;
 use sensei_console::{ConsoleState, router};
-use sensei_dispatcher::{Egress, EgressOptions, Registry};
+use sensei_dispatcher::{Dispatcher, Egress, EgressOptions, Limits, Registry};
 use sensei_domain::{ManualClock, Timestamp};
 use sensei_persistence::{DatabaseUrl, MasterKey, Retention, Store, StoreOptions};
 use serde_json::Value;
@@ -23,6 +23,7 @@ pub(crate) struct TestConsole {
     pub(crate) api: Router,
     pub(crate) store: Store,
     pub(crate) clock: ManualClock,
+    egress: Egress,
     _folder: TempDir,
 }
 
@@ -59,7 +60,12 @@ impl TestConsole {
             ..EgressOptions::default()
         };
         let egress = Egress::new(egress).expect("an egress guard");
-        let state = ApiState::new(store.clone(), egress, Registry::standard(), Arc::new(clock.clone()));
+        let state = ApiState::new(
+            store.clone(),
+            egress.clone(),
+            Registry::standard(),
+            Arc::new(clock.clone()),
+        );
         let api = sensei_api::router(state);
         let retention = Retention {
             attempts: Some(Duration::from_hours(36)),
@@ -71,8 +77,16 @@ impl TestConsole {
             api,
             store,
             clock,
+            egress,
             _folder: folder,
         }
+    }
+
+    /// Delivers what waits, for as long as it is kept.
+    pub(crate) fn deliver(&self) -> Dispatcher {
+        let (egress, clock) = (self.egress.clone(), Arc::new(self.clock.clone()));
+        let started = Dispatcher::start(&self.store, egress, Registry::standard(), Limits::default(), clock);
+        started.expect("leases are long enough")
     }
 
     /// A browser in which nobody is signed in.

@@ -1,5 +1,7 @@
 //! A client's overview: the first steps, and what needs attention.
 
+use std::time::{Duration, Instant};
+
 use axum::http::Method;
 use sensei_test_support::Receiver;
 use serde_json::json;
@@ -55,7 +57,21 @@ async fn what_failed_is_told_with_the_way_to_it() {
     assert!(page.expect(200).contains("Nothing</span>"), "{}", page.body);
     receiver.set_status(404);
     receiver.set_body("no such hook");
+    // A test counts for nothing.
     let failed = acme.test(&console).await;
+    let page = browser.get(&acme.page("")).await;
+    assert!(page.expect(200).contains("Nothing</span>"), "{}", page.body);
+    let many = acme.page("/deliveries/redeliver?state=failed&window=7d");
+    let page = browser.get(&many).await;
+    assert!(page.expect(200).contains("There is nothing to send."), "{}", page.body);
+    acme.lead(&console, &jane()).await;
+    let _dispatcher = console.deliver();
+    let both = acme.api("/deliveries?state=failed");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while console.api(Method::GET, &both, None).await["items"][1].is_null() {
+        assert!(Instant::now() < deadline, "the receiver refuses it");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let page = browser.get(&acme.page("")).await;
     assert!(page.expect(200).contains("one delivery failed"), "{}", page.body);
     assert!(

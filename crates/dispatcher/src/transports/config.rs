@@ -163,7 +163,8 @@ impl<C: JsonSchema + DeserializeOwned> Typed<C> {
                     .into_iter()
                     .flat_map(serde_json::Map::keys);
                 let known = known.map(String::as_str).collect::<Vec<_>>().join(", ");
-                let unknown = unexpected.iter().map(|name| Fault {
+                // Of very many the first ones are told.
+                let unknown = unexpected.iter().take(20).map(|name| Fault {
                     pointer: format!("{at}/{}", name.chars().take(100).collect::<String>()),
                     detail: format!("is not a known field (known: {known})"),
                 });

@@ -91,9 +91,15 @@ impl Transport for LinearTransport {
 fn judge(answer: &Answer, now: Timestamp) -> Judged {
     let body = vendor::json_of(answer);
     let error = &body["errors"][0];
-    if error["extensions"]["code"] == "RATELIMITED" {
+    let passes = match error["extensions"]["code"].as_str() {
+        Some("RATELIMITED") => Some("too many requests"),
+        // As GraphQL servers say it of a fault of their own, with 200 too.
+        Some("INTERNAL_SERVER_ERROR") => Some("a fault of its own"),
+        _ => None,
+    };
+    if let Some(words) = passes {
         let answered = vendor::answered("Linear", answer.status);
-        return vendor::unavailable(answer, now, format!("{answered}: too many requests"));
+        return vendor::unavailable(answer, now, format!("{answered}: {words}"));
     }
     if answer.status.is_success() {
         let answered = vendor::answered("Linear", answer.status);

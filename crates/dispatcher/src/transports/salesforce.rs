@@ -298,9 +298,21 @@ fn form(org_id: &str, fields: &[(&str, String)]) -> String {
     form.finish()
 }
 
+/// Nothing was kept: what an organisation does with a new lead changes a record that somebody else changes at that moment.
+const LOCKED: &str = "UNABLE_TO_LOCK_ROW";
+
 fn judge_rest(answer: &Answer, now: Timestamp) -> Judged {
     let body = vendor::json_of(answer);
     let answered = vendor::answered("Salesforce", answer.status);
+    // Itself, or met by a flow or a trigger, whose message quotes it.
+    let texts = ["errorCode", "message"].map(|field| body[0][field].as_str());
+    if texts.iter().flatten().any(|text| text.contains(LOCKED)) {
+        return vendor::unavailable(
+            answer,
+            now,
+            format!("{answered}: somebody else was changing a record of it"),
+        );
+    }
     match (answer.status.as_u16(), body[0]["errorCode"].as_str()) {
         (300, _) => {
             let words = "several leads have this external id; make its field unique";

@@ -153,7 +153,13 @@ fn forgetting(backend: DatabaseBackend, now: Timestamp) -> Vec<Hot> {
 
 /// A step of a client's deletion.
 fn deleting(backend: DatabaseBackend, id: &Value) -> Vec<Hot> {
-    let locking = (backend == DatabaseBackend::Postgres).then_some(client_deletion::LOCK_DELIVERIES_OF_LEADS);
+    let locking: &[&str] = match backend {
+        DatabaseBackend::Postgres => &[
+            client_deletion::LOCK_SOME_LEADS,
+            client_deletion::LOCK_DELIVERIES_OF_LEADS,
+        ],
+        _ => &[],
+    };
     let of_leads = locking.iter().chain(client_deletion::OF_LEADS).map(|sql| Hot {
         what: "removing some of a client's leads",
         statement: Statement::from_sql_and_values(backend, *sql, vec![id.clone(), id.clone(), id.clone()]),

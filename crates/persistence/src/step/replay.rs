@@ -10,6 +10,7 @@ use super::{PAGE, Step, bound, leads_sql};
 use crate::deliveries;
 use crate::entities::destinations;
 use crate::error::StoreError;
+use crate::follow::CLOCK_TOLERANCE_MILLIS;
 use crate::multi_row::{self, Sql, Table};
 use crate::recovery_rows::Walk;
 use crate::unmatched::{self, UNMATCHED};
@@ -141,7 +142,8 @@ impl Step<'_> {
             self.before().into(),
             bound(size).into(),
             since.into(),
-            until.min(destination.created_at).into(),
+            // Somebody else's clock may be ahead of that by which it was made. What was captured after it has a delivery.
+            until.min(destination.created_at + CLOCK_TOLERANCE_MILLIS).into(),
             walk.destination.into(),
         ];
         // A filter looks at what was sent to others.

@@ -30,7 +30,8 @@ async fn delivered(api: &Api, client: &str) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_that_drip_take_few_of_the_attempts_that_there_are() -> Result<()> {
     let (dripping, receiver) = (FaultServer::start(Fault::SlowBody), Receiver::start());
-    let mut process = binary().env("SENSEI_TOTAL_CONCURRENCY", AT_ONCE).start()?;
+    let binary = binary().env("SENSEI_TOTAL_CONCURRENCY", AT_ONCE);
+    let mut process = binary.start()?;
     let api = Api::new(process.wait_ready(LIMIT).await?, ADMIN_KEY);
     let mut clients = Vec::new();
     for _ in 0..DRIPPING {

@@ -5,10 +5,12 @@
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
+use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
 use sensei_domain::{LeadCreated, Timestamp, Trigger};
 use sensei_persistence::Job;
+use url::Host;
 
 use super::super::text::{cut, html};
 use super::super::told::{Summary, Told};
@@ -84,9 +86,11 @@ pub(super) fn message(
         .map_err(|error| Failure::Ours(format!("the mail can't be written ({error})")))
 }
 
-/// Whoever answers writes to the visitor, if his address is one that mail servers take.
+/// Whoever answers writes to the visitor, if his address is one that every mail server takes: in ASCII, its domain as DNS has it.
 fn reply_to(lead: &LeadCreated<'_>) -> Option<Mailbox> {
-    let address = lead.data.email.parse().ok()?;
+    let (user, domain) = lead.data.email.rsplit_once('@')?;
+    let domain = Host::parse(domain).ok()?.to_string();
+    let address = Address::new(user, domain).ok().filter(|_| user.is_ascii())?;
     Some(Mailbox::new(Some(line(&lead.data.name, NAME)), address))
 }
 

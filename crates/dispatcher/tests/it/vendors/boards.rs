@@ -135,6 +135,12 @@ const LINEAR: &[Answer] = &[
         "too many requests",
     ),
     answer(
+        200,
+        r#"{"data": null, "errors": [{"message": "Internal server error", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}"#,
+        AGAIN,
+        "a fault of its own",
+    ),
+    answer(
         400,
         r#"{"errors": [{"message": "Variable is invalid"}]}"#,
         REJECTED,

@@ -95,6 +95,14 @@ const HUBSPOT: &[Answer] = &[
     UNAUTHORIZED,
     answer(403, "", REJECTED, "the scopes of the guide"),
     answer(409, r#"{"category": "CONFLICT", "message": "Conflict"}"#, AGAIN, "409"),
+    answer(423, "", AGAIN, "423"),
+    Answer {
+        status: 477,
+        headers: &[("retry-after", "3600")],
+        body: "",
+        outcome: after(3_600),
+        words: "477",
+    },
     Answer {
         status: 429,
         headers: &[("retry-after", "10")],

@@ -118,6 +118,30 @@ async fn sample_is_marked() {
     );
 }
 
+/// A server without SMTPUTF8 refuses a whole mail for a header that isn't ASCII.
+#[tokio::test]
+async fn answers_go_to_the_lead_where_every_server_takes_his_address() {
+    for (email, reply_to) in [
+        ("jane@example.com", Some("jane@example.com")),
+        ("jane@ex\u{e4}mple.de", Some("jane@xn--exmple-cua.de")),
+        ("j\u{f6}rg@example.de", None),
+    ] {
+        let server = MailServer::start();
+        let mut lead = sample();
+        lead["email"] = email.into();
+        let config = config(server.address().port(), "none");
+        let attempted = send(&with(loopback()), &config, &lead, Trigger::First).await;
+        assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
+        let data = only(&server).data;
+        let head = data.split(|byte| *byte == b'\n').take_while(|line| line.len() > 1);
+        assert!(head.flatten().all(u8::is_ascii), "{email}");
+        let read = MessageParser::default().parse(&data).expect("a mail");
+        let found = read.reply_to().and_then(|to| to.first()).and_then(|to| to.address());
+        assert_eq!(found, reply_to);
+        assert!(read.body_text(0).expect("a text").contains(email));
+    }
+}
+
 /// At which command, what, and what it means.
 const ANSWERS: &[(&str, &str, Outcome, &str)] = &[
     ("", "421 4.3.2 come later", AGAIN, "421: 4.3.2 come later"),

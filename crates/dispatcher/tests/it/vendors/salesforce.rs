@@ -67,6 +67,18 @@ const REST: &[Answer] = &[
         "Use one of these records?",
     ),
     answer(
+        400,
+        r#"[{"message": "unable to obtain exclusive access to this record", "errorCode": "UNABLE_TO_LOCK_ROW", "fields": []}]"#,
+        AGAIN,
+        "somebody else was changing a record of it",
+    ),
+    answer(
+        400,
+        r#"[{"message": "The flow failed: UNABLE_TO_LOCK_ROW: unable to obtain exclusive access", "errorCode": "CANNOT_EXECUTE_FLOW_TRIGGER"}]"#,
+        AGAIN,
+        "somebody else was changing a record of it",
+    ),
+    answer(
         401,
         r#"[{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]"#,
         REJECTED,

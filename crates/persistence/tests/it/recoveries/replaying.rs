@@ -14,6 +14,7 @@ use crate::lanes::{DELIVERED, claim_all};
 on_both!(
     leads_from_before_a_destination_are_replayed_once,
     replay_to_a_paused_destination_is_held,
+    lead_of_a_clock_ahead_is_replayed_too,
     replayed_deliveries_are_found_by_what_their_old_leads_say,
     held_deliveries_are_discarded_up_to_the_moment_of_asking,
 );
@@ -84,6 +85,16 @@ async fn replay_to_a_paused_destination_is_held(database: &TestDatabase) {
     assert!(run(&store, &recovery, |_| DELIVERED).await.is_empty());
     assert_eq!(states(&store, client).await, [DeliveryState::Held; 2]);
     assert_eq!(read(&store, &recovery).await.done, 2);
+}
+
+/// It was captured before the destination was made, by a node whose clock says otherwise.
+async fn lead_of_a_clock_ahead_is_replayed_too(database: &TestDatabase) {
+    let (store, client, new) = before_its_destination(database, 1).await;
+    database
+        .execute("UPDATE destinations SET created_at = created_at - 3000")
+        .await;
+    let recovery = start(&store, client, new).await;
+    assert_eq!(run(&store, &recovery, |_| DELIVERED).await.len(), 1);
 }
 
 /// There are more such leads than a page of the log is looked for in, and all deliveries are newer than all leads.
