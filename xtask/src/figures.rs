@@ -169,8 +169,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The figures of several runs as one: medians, but of counts the highest, as what must be none must be none each time. The
-/// bars are those of the last run.
+/// The figures of several runs as one: medians, but of counts the worst, the highest unless there must be so many at least: what must be none
+/// must be none each time. The bars are those of the last run.
 pub fn combined(runs: Vec<Vec<Figure>>) -> Vec<Figure> {
     let mut all: Vec<(Figure, Vec<f64>)> = Vec::new();
     for figure in runs.into_iter().flatten() {
@@ -187,7 +187,11 @@ pub fn combined(runs: Vec<Vec<Figure>>) -> Vec<Figure> {
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let spread = (values.len() > 1).then_some((least, most));
         let is_count = figure.unit == Unit::Count;
-        let value = if is_count { most } else { median(values) };
+        let value = match figure.bar {
+            Some(Bar::AtLeast(_)) if is_count => least,
+            _ if is_count => most,
+            _ => median(values),
+        };
         Figure {
             value,
             spread,
@@ -246,6 +250,12 @@ mod tests {
             ("2,000/s".to_owned(), "1,000 to 3,000".to_owned())
         );
         assert!(!all[1].holds(), "a lead that is lost in one run of three is lost");
+        let seen = |number| vec![Figure::new("seen", number, Unit::Count).at_least(1.0)];
+        let seen = combined(vec![seen(3.0), seen(0.0), seen(2.0)]);
+        assert!(
+            !seen[0].holds(),
+            "what wasn't there in one run of three wasn't measured"
+        );
         let once = combined(vec![run(1_234_567.0, 0.0)]);
         assert_eq!(
             (once[0].shown(), once[0].spread_shown()),

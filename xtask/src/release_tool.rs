@@ -1,5 +1,7 @@
 //! Tools that work on the release binary: built in one call with it, run with its path.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -88,10 +90,12 @@ pub(crate) fn run(tool: &Tool, arguments: &Arguments) -> Done {
     let release = target().join("release");
     let program = release.join("sensei");
     ensure!(program.exists(), "{} is not where cargo builds", program.display());
+    // A build that is made meanwhile isn't measured.
+    let measured = Measured::of(&program)?;
     let mut command = Command::new(release.join(tool.name));
     command
         .arg("--program")
-        .arg(program)
+        .arg(&measured.0)
         .arg("--directory")
         .arg(target())
         .args(&arguments.rest)
@@ -104,4 +108,21 @@ pub(crate) fn run(tool: &Tool, arguments: &Arguments) -> Done {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// A copy of the binary, for as long as the tool runs.
+struct Measured(PathBuf);
+
+impl Measured {
+    fn of(program: &Path) -> Result<Self> {
+        let copy = target().join(format!("measured-{}", std::process::id()));
+        fs::copy(program, &copy).with_context(|| format!("{} can't be written", copy.display()))?;
+        Ok(Self(copy))
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
 }

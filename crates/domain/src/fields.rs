@@ -171,16 +171,18 @@ impl<'a> Fields<'a> {
 
     /// Ends the reading: an error if anything was wrong, a field that wasn't asked for included.
     pub fn finish(mut self) -> Result<(), Faults> {
-        let unknown = self.object.keys().filter(|key| !self.known.contains(&key.as_str()));
-        let named = unknown.clone().take(MOST_UNKNOWN).collect::<Vec<_>>();
-        let more = unknown.count() - named.len();
-        let known = self.known.join(", ");
-        for key in named {
+        let unknown = self
+            .object
+            .keys()
+            .filter(|key| !self.known.contains(&key.as_str()))
+            .collect::<Vec<_>>();
+        for key in unknown.iter().take(MOST_UNKNOWN) {
+            let known = self.known.join(", ");
             // A caller's own text is repeated only as far as it identifies the field.
             let key = key.chars().take(100).collect::<String>();
             self.fault(&key, format!("is not a known field (known: {known})"));
         }
-        if more > 0 {
+        if let Some(more) = unknown.len().checked_sub(MOST_UNKNOWN).filter(|more| *more > 0) {
             self.faults.push(Fault {
                 pointer: self.pointer.to_owned(),
                 detail: format!("has {more} more that are not known fields"),

@@ -24,7 +24,7 @@ tenth, two builds aren't different. \
 Percentiles of latencies under a steady load are taken from when a lead should have been sent, so that a system that stands still is \
 seen to (coordinated omission).\n\n\
 Every acknowledged lead must arrive, once, and be in the log as succeeded: leads that were lost, came twice or aren't in the log are \
-counted in each scenario where nothing is killed. A bar that is missed is marked in its table, and the command ends with failure. Other ways to call it:\n\n\
+counted in each scenario whose table has these rows; in the others nothing goes on until all have arrived. A bar that is missed is marked in its table, and the command ends with failure. Other ways to call it:\n\n\
 ```sh\n\
 cargo xtask bench                                   # the main scenarios on SQLite, three runs of 10 s\n\
 cargo xtask bench --database postgres               # a private PostgreSQL with fsync\n\

@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<bool> {
     };
     let mut tries = Vec::new();
     while tries.len() < ratio::TRIES && !ratio::is_reached(&tries, committed) {
-        let figures = Box::pin(one_client::measure_for(&setup, TIME)).await?;
+        let figures = Box::pin(one_client::measure_shortly(&setup, TIME)).await?;
         let wrong = figures
             .iter()
             .find(|figure| figure.unit == Unit::Count && !figure.holds());

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures_util::StreamExt as _;
-use sea_orm::ConnectionTrait as _;
-use sensei_domain::{Clock as _, SystemClock};
 use xtask::figures::{Figure, Unit};
 
-use super::history_rows::{fill_with, one_number};
+use super::history_rows::{History, caught_up, fill, from_the_beginning};
 use crate::api::Api;
 use crate::client::open_loop;
 use crate::loaded::{WARM_UP, post};
@@ -32,8 +30,6 @@ const BAR: f64 = 50.0;
 const STREAMS: usize = 200;
 const RATE: u32 = 500;
 const LOSS: f64 = 0.95;
-/// Adding up and indexing rest for much longer than they work.
-const CAUGHT_UP_WITHIN: Duration = Duration::from_hours(2);
 
 /// What is looked at, by its path below `/admin`; `{client}`, `{lead}` and the others stand for one that there is.
 const PAGES: [(&str, &str); 24] = [
@@ -80,7 +76,12 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let receiver = Receiver::start().await?;
     let clients = system.clients("client", CLIENTS, |number| receiver.url(number)).await?;
     system.end().await?;
-    fill_with(&system, setup.arguments.history, DELIVERIES_A_LEAD).await?;
+    let history = History {
+        deliveries: setup.arguments.history,
+        deliveries_a_lead: DELIVERIES_A_LEAD,
+        has_bodies: false,
+    };
+    fill(&system, history).await?;
     from_the_beginning(&system).await?;
     system.start_again().await?;
     let client = clients[0].at(&system.url());
@@ -108,14 +109,14 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
 }
 
 /// Somebody who is signed in, and what there is to look at.
-struct Viewer<'a> {
+pub(super) struct Viewer<'a> {
     client: &'a Api,
     cookie: String,
     names: [(&'static str, String); 4],
 }
 
 impl<'a> Viewer<'a> {
-    async fn sign_in(client: &'a Api) -> Result<Self> {
+    pub(super) async fn sign_in(client: &'a Api) -> Result<Self> {
         let newest = client.log("limit=1").await?;
         let newest = |field: &str| {
             let id = newest["items"][0][field].as_str();
@@ -131,7 +132,7 @@ impl<'a> Viewer<'a> {
         Ok(Self { client, cookie, names })
     }
 
-    async fn look(&self, path: &str) -> Result<()> {
+    pub(super) async fn look(&self, path: &str) -> Result<()> {
         let mut path = format!("/admin{path}");
         for (name, id) in &self.names {
             path = path.replace(name, id);
@@ -140,32 +141,11 @@ impl<'a> Viewer<'a> {
     }
 }
 
-/// What was written has times at which nothing was: adding up and indexing have passed them.
-async fn from_the_beginning(system: &System) -> Result<()> {
-    let connection = system.connect().await?;
-    let forget = "DELETE FROM store_facts WHERE name IN ('rollups.until', 'search.until')";
-    connection.execute_unprepared(forget).await?;
-    Ok(connection.close().await?)
-}
-
-async fn caught_up(system: &System) -> Result<()> {
-    let deadline = Instant::now() + CAUGHT_UP_WITHIN;
-    let connection = system.connect().await?;
-    let behind = "SELECT min(CAST(value AS BIGINT)) FROM store_facts WHERE name IN ('rollups.until', 'search.until') \
-                  HAVING count(*) = 2 UNION ALL SELECT 0 LIMIT 1";
-    while one_number(&connection, behind).await? < SystemClock.now().as_millis() - 60_000 {
-        ensure!(Instant::now() < deadline, "numbers or words are still behind");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    connection.close().await?;
-    Ok(())
-}
-
 /// The same load without and with streams.
 async fn watched(setup: &Setup<'_>, system: &System, receiver: &Receiver, client: &Api) -> Result<Vec<Figure>> {
     let time = setup.arguments.time();
     post(std::slice::from_ref(client), WARM_UP, 8).await?;
-    let (alone, alone_took) = steady(system, receiver, client, time).await?;
+    let alone = steady(system, receiver, client, time).await?;
     let mut reading = tokio::task::JoinSet::new();
     for _ in 0..STREAMS {
         let answer = client.stream().await?;
@@ -178,20 +158,34 @@ async fn watched(setup: &Setup<'_>, system: &System, receiver: &Receiver, client
             bytes
         });
     }
-    let (beside, beside_took) = steady(system, receiver, client, time).await?;
+    let beside = steady(system, receiver, client, time).await?;
     reading.shutdown().await;
     Ok(vec![
-        Figure::new("delivered alone", alone, Unit::PerSecond),
-        Figure::new("delivered beside 200 streams", beside, Unit::PerSecond),
-        Figure::new("the second to the first", beside / alone, Unit::Ratio).at_least(LOSS),
-        milliseconds("delivery alone, p99", alone_took.p99),
-        milliseconds("delivery beside 200 streams, p99", beside_took.p99),
+        Figure::new("delivered alone", alone.rate, Unit::PerSecond),
+        Figure::new("delivered beside 200 streams", beside.rate, Unit::PerSecond),
+        Figure::new("the second to the first", beside.rate / alone.rate, Unit::Ratio).at_least(LOSS),
+        Figure::new("CPU a lead alone, the system's", alone.cpu, Unit::Microseconds),
+        Figure::new(
+            "CPU a lead beside 200 streams, the system's",
+            beside.cpu,
+            Unit::Microseconds,
+        ),
+        milliseconds("delivery alone, p99", alone.took.p99),
+        milliseconds("delivery beside 200 streams, p99", beside.took.p99),
     ])
 }
 
-/// Deliveries a second under a steady load, until the last has come, and how long they took.
-async fn steady(system: &System, receiver: &Receiver, client: &Api, time: Duration) -> Result<(f64, Percentiles)> {
-    let (before, begun) = (receiver.count(), Instant::now());
+/// What a steady load came to.
+struct Steady {
+    /// Deliveries a second until the last has come.
+    rate: f64,
+    /// Microseconds of the system's a lead.
+    cpu: f64,
+    took: Percentiles,
+}
+
+async fn steady(system: &System, receiver: &Receiver, client: &Api, time: Duration) -> Result<Steady> {
+    let (before, begun, cpu) = (receiver.count(), Instant::now(), system.cpu()?);
     let sender = client.clone();
     let posted = open_loop(time, RATE, move |_| sender.lead()).await?;
     posted.all_acknowledged()?;
@@ -200,6 +194,10 @@ async fn steady(system: &System, receiver: &Receiver, client: &Api, time: Durati
         .await?;
     let seconds = begun.elapsed().as_secs_f64();
     system.nothing_pending().await.context("after a steady load")?;
-    let rate = float(posted.acknowledged.len()) / seconds;
-    Ok((rate, crate::loaded::delivery(&posted, receiver)))
+    let leads = float(posted.acknowledged.len());
+    Ok(Steady {
+        rate: leads / seconds,
+        cpu: system.cpu()?.since(cpu).server.as_secs_f64() * 1_000_000.0 / leads,
+        took: crate::loaded::delivery(&posted, receiver),
+    })
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 use xtask::figures::Figure;
 
-use super::ratio::between_bare_limits;
+use super::ratio::{Times, between_bare_limits};
 use crate::loaded::{log_of, whole};
 use crate::percentiles::count;
 use crate::receiver::{Manner, Receiver};
@@ -27,9 +27,14 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let retry = json!({ "policy": "custom", "delays": vec!["1s"; 10] });
     client.add_destination("CRM", &receiver.url(0), &retry).await?;
     let clients = [client];
-    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time(), |loaded| {
-        loaded.rate_while_posted
-    })
+    let measured = between_bare_limits(
+        setup,
+        &system,
+        &clients,
+        &receiver,
+        Times::of(setup.arguments.time()),
+        |loaded| loaded.rate_while_posted,
+    )
     .await?;
     let mut figures = measured.figures;
     figures.extend(whole(&clients, &receiver, &[&measured.loaded.posted], 1).await?);

@@ -10,7 +10,7 @@ use xtask::figures::Figure;
 use super::{limits, never_met};
 use crate::api::Api;
 use crate::client::{Posted, open_loop};
-use crate::loaded::delivery;
+use crate::loaded::{delivery, whole};
 use crate::percentiles::count;
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
@@ -61,8 +61,12 @@ async fn isolation(setup: &Setup<'_>, system: &System) -> Result<Vec<Figure>> {
     let to_hung = beside_hung.await??;
     let after = post_to(&healthy, alone_for).await?;
     let all = [&warm, &before, &beside, &after];
-    let all = all.iter().map(|posted| posted.acknowledged.len()).sum();
-    receiver.wait_for(all, PATIENCE).await?;
+    let count_of_all = all.iter().map(|posted| posted.acknowledged.len()).sum();
+    receiver.wait_for(count_of_all, PATIENCE).await?;
+    for client in &healthy {
+        client.nothing_pending().await?;
+    }
+    let whole = whole(&healthy, &receiver, &all, 1).await?;
 
     let [before, beside, after] = [before, beside, after].map(|posted| delivery(&posted, &receiver));
     let alone = before.p99.min(after.p99);
@@ -74,6 +78,7 @@ async fn isolation(setup: &Setup<'_>, system: &System) -> Result<Vec<Figure>> {
     figures.extend(after.figures("alone again"));
     figures.push(count("leads to those that hang", to_hung.acknowledged.len()));
     figures.push(count("connections to those that hang", hanging.connections()));
+    figures.extend(whole);
     Ok(figures)
 }
 

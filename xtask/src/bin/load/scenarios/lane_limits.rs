@@ -3,7 +3,7 @@
 use anyhow::Result;
 use xtask::figures::{Figure, Unit, combined};
 
-use super::ratio::{RATIO, between_bare_limits};
+use super::ratio::{RATIO, Times, between_bare_limits};
 use crate::loaded::whole;
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
@@ -26,7 +26,10 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
         let receiver = Receiver::start().await?;
         let clients = [system.client("Acme Corp", &receiver.url(0)).await?];
         let time = setup.arguments.time();
-        let measured = between_bare_limits(setup, &system, &clients, &receiver, time, |loaded| loaded.rate).await?;
+        let measured = between_bare_limits(setup, &system, &clients, &receiver, Times::of(time), |loaded| {
+            loaded.rate
+        })
+        .await?;
         for figure in measured.figures {
             if figure.name == RATIO {
                 figures.push(Figure::new(

@@ -7,8 +7,9 @@ use anyhow::Result;
 use sensei_test_support::{Fault, FaultServer};
 use xtask::figures::Figure;
 
-use super::beside::{Checkpoints, old_attempts, search, start_retaining};
-use super::history_rows::fill;
+use super::beside::{Checkpoints, Search, failed_attempts, old_attempts, start_retaining};
+use super::history_rows::{History, caught_up, fill, from_the_beginning};
+use super::ratio::UNTIL_ALL_WORKS;
 use crate::api::Api;
 use crate::client::{Posted, open_loop};
 use crate::loaded::{acknowledgement, delivery, whole};
@@ -20,18 +21,29 @@ use crate::system::System;
 pub(crate) const ABOUT: (&str, &str) = (
     "Latency under a steady load",
     "1,000 leads a second, in turn to 50 clients whose receiver answers at once, each sent when it is due whether the ones before are answered or not, \
-     and counted from then; with 200,000 deliveries in the log. First alone. Then while somebody pages and filters through the log, a page at a time, 50 ms after \
-     the one before. Then beside 20 dead destinations (half refuse connections, half never answer) that get 100 leads a second more. Then, after a \
-     start with such settings, while retention removes half of the log. Checkpoints of SQLite's log run by \
-     themselves meanwhile, and are counted.",
+     and counted from then; with 100,000 deliveries in the log, whole, and half a minute of such a load before: charts and words of what comes are worked on. \
+     First alone. Then while somebody goes through the console's pages, searches for words that all leads have and that none has, and pages through the log, \
+     50 ms after each page. Then beside 20 dead destinations (half refuse connections, half never answer) that get 100 leads a second more, for twenty seconds \
+     before and then. Then, after a start with such settings, while retention removes old leads with all that is known of them. Checkpoints are \
+     counted: SQLite's run by themselves, PostgreSQL is asked for one three seconds after the last.",
 );
 
 const CLIENTS: usize = 50;
 const RATE: u32 = 1_000;
 const DEAD: usize = 20;
 const DEAD_RATE: u32 = 100;
-const HISTORY: u64 = 200_000;
+const HISTORY: History = History {
+    deliveries: 100_000,
+    deliveries_a_lead: 1,
+    has_bodies: true,
+};
+/// Longer than the deadline of an attempt: those that hang are met in every state of their lanes.
+const DEAD_FOR: Duration = Duration::from_secs(20);
+/// After a start.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// What must have gone on meanwhile, or it wasn't measured.
+const PAGES_BAR: f64 = 50.0;
+const REMOVED_BAR: f64 = 1_000.0;
 /// Milliseconds.
 const P99_BAR: f64 = 15.0;
 const P999_BAR: f64 = 50.0;
@@ -42,12 +54,13 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let clients = system.clients("client", CLIENTS, |number| receiver.url(number)).await?;
     system.end().await?;
     fill(&system, HISTORY).await?;
+    from_the_beginning(&system).await?;
     system.start_again().await?;
+    caught_up(&system).await?;
     let clients: Vec<_> = clients.iter().map(|client| client.at(&system.url())).collect();
     let time = setup.arguments.time();
-    let checkpoints = Checkpoints::watch(&system);
-
-    let mut all = vec![steady(&clients, RATE, WARM_UP).await?];
+    let mut all = vec![steady(&clients, RATE, UNTIL_ALL_WORKS).await?];
+    let checkpoints = Checkpoints::watch(&system).await?;
     let mut figures = Vec::new();
     let alone = steady(&clients, RATE, time).await?;
     settled(&receiver, &all, &alone).await?;
@@ -55,11 +68,12 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     figures.extend(latencies("alone", &alone, &receiver));
     all.push(alone);
 
-    let searching = tokio::spawn(search(clients[0].clone()));
+    let searching = Search::begin(clients[0].clone());
     let searched = steady(&clients, RATE, time).await?;
     settled(&receiver, &all, &searched).await?;
-    searching.abort();
+    let pages = searching.stop().await?;
     figures.extend(latencies("beside a search of the log", &searched, &receiver));
+    figures.push(count("pages that were looked at meanwhile", pages).at_least(PAGES_BAR));
     all.push(searched);
 
     let (refusing, hanging) = (refusing_url()?, FaultServer::start(Fault::BlackHole));
@@ -71,11 +85,17 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
         }
     };
     let dead = system.clients("dead", DEAD, url).await?;
-    let to_dead = tokio::spawn(async move { steady(&dead, DEAD_RATE, time).await });
+    let to_dead = tokio::spawn(async move { steady(&dead, DEAD_RATE, DEAD_FOR + time).await });
+    all.push(steady(&clients, RATE, DEAD_FOR).await?);
+    let failed_before = failed_attempts(&system).await?;
     let beside = steady(&clients, RATE, time).await?;
     to_dead.await??.all_acknowledged()?;
     settled(&receiver, &all, &beside).await?;
+    let failed = failed_attempts(&system).await?;
+    let [failed, timed_out] = [0, 1].map(|kind| failed[kind].saturating_sub(failed_before[kind]));
     figures.extend(latencies("beside 20 dead destinations", &beside, &receiver));
+    figures.push(count("their failed attempts meanwhile", failed).at_least(1.0));
+    figures.push(count("those that ended at the deadline", timed_out).at_least(1.0));
     all.push(beside);
 
     let before = old_attempts(&system).await?;
@@ -86,12 +106,10 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     settled(&receiver, &all, &posted).await?;
     let removed = before.saturating_sub(old_attempts(&system).await?);
     figures.extend(latencies("beside retention", &posted, &receiver));
-    figures.push(count("attempts that retention removed meanwhile", removed).at_least(1.0));
+    figures.push(count("attempts that retention removed meanwhile", removed).at_least(REMOVED_BAR));
     all.push(posted);
 
-    if let Some(checkpoints) = checkpoints {
-        figures.push(count("checkpoints meanwhile", checkpoints.count()).at_least(1.0));
-    }
+    figures.push(count("checkpoints meanwhile", checkpoints.count()).at_least(1.0));
     let posted: Vec<_> = all.iter().collect();
     figures.extend(whole(&clients, &receiver, &posted, 1).await?);
     Ok(figures)

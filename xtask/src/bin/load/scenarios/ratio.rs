@@ -15,6 +15,27 @@ use crate::system::System;
 /// The name of the figure that builds are held to.
 pub(crate) const RATIO: &str = "ratio to the bare limit";
 
+/// Longer than charts and words are behind: what is captured meanwhile is added up and indexed under the load that is measured.
+pub(super) const UNTIL_ALL_WORKS: Duration = Duration::from_secs(30);
+
+/// How long the system is under load.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    /// Before anything is measured.
+    pub(super) warm_up: Duration,
+    pub(super) measured: Duration,
+}
+
+impl Times {
+    /// After enough that connections, caches and statements are there.
+    pub(super) const fn of(measured: Duration) -> Self {
+        Self {
+            warm_up: WARM_UP,
+            measured,
+        }
+    }
+}
+
 /// What was measured.
 pub(super) struct Measured {
     pub(super) loaded: Loaded,
@@ -28,15 +49,15 @@ pub(super) async fn between_bare_limits(
     system: &System,
     clients: &[Api],
     receiver: &Receiver,
-    time: Duration,
+    times: Times,
     counted: fn(&Loaded) -> f64,
 ) -> Result<Measured> {
     let in_flight = setup.arguments.in_flight;
-    let bare_time = time.min(setup.arguments.bare_time());
+    let bare_time = times.measured.min(setup.arguments.bare_time());
     let before = bare(bare_time, in_flight).await?;
-    post(clients, WARM_UP, in_flight).await?;
+    post(clients, times.warm_up, in_flight).await?.all_acknowledged()?;
     system.nothing_pending().await?;
-    let loaded = load(system, clients, receiver, time, in_flight).await?;
+    let loaded = load(system, clients, receiver, times.measured, in_flight).await?;
     let after = bare(bare_time, in_flight).await?;
     let (bare, rate) = (f64::midpoint(before, after), counted(&loaded));
     let mut figures = vec![

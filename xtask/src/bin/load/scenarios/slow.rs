@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use xtask::figures::Figure;
 
-use super::ratio::between_bare_limits;
+use super::ratio::{Times, between_bare_limits};
 use crate::loaded::whole;
 use crate::receiver::{Manner, Receiver};
 use crate::scenario::Setup;
@@ -24,9 +24,14 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let system = System::start(setup).await?;
     let receiver = Receiver::answering(Manner::After(ANSWER)).await?;
     let clients = system.clients("slow", CLIENTS, |number| receiver.url(number)).await?;
-    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time(), |loaded| {
-        loaded.rate
-    })
+    let measured = between_bare_limits(
+        setup,
+        &system,
+        &clients,
+        &receiver,
+        Times::of(setup.arguments.time()),
+        |loaded| loaded.rate,
+    )
     .await?;
     let mut figures = measured.figures;
     figures.extend(whole(&clients, &receiver, &[&measured.loaded.posted], 1).await?);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use xtask::figures::Figure;
 
-use super::ratio::between_bare_limits;
+use super::ratio::{Times, UNTIL_ALL_WORKS, between_bare_limits};
 use crate::loaded::whole;
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
@@ -20,10 +20,11 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let system = System::start(setup).await?;
     let receiver = Receiver::start().await?;
     let clients = system.clients("client", CLIENTS, |number| receiver.url(number)).await?;
-    let measured = between_bare_limits(setup, &system, &clients, &receiver, setup.arguments.time(), |loaded| {
-        loaded.rate
-    })
-    .await?;
+    let times = Times {
+        warm_up: UNTIL_ALL_WORKS,
+        measured: setup.arguments.time(),
+    };
+    let measured = between_bare_limits(setup, &system, &clients, &receiver, times, |loaded| loaded.rate).await?;
     let mut figures = measured.figures;
     figures.extend(whole(&clients, &receiver, &[&measured.loaded.posted], 1).await?);
     Ok(figures)
