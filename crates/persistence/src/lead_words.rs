@@ -1,16 +1,19 @@
 //! The index of words as it is written: a lead's words added and removed. On SQLite in a table of its kind, which finds words by their beginning; on
 //! PostgreSQL as a column of that sort.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::sea_query::ArrayType;
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, Statement, Value};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
+    Statement, Value,
+};
 use sensei_domain::ClientId;
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::entities::leads::Model;
+use crate::entities::leads::{Column, Entity, Model};
 use crate::leads;
-use crate::multi_row::Sql;
+use crate::multi_row::{Sql, UNLESS_THERE};
 use crate::records::Page;
 use crate::words::words;
 
@@ -48,19 +51,19 @@ pub(crate) async fn remove(transaction: &DatabaseTransaction, rows: &[Model]) ->
         sql.among(rows.iter().map(|row| row.id));
         return transaction.execute_raw(sql.statement()).await.map(drop);
     }
-    for row in rows.iter().filter(|row| row.erased_at.is_none()) {
-        let sql = "DELETE FROM searchable_leads WHERE lead_id = ? RETURNING number";
-        let removed = Statement::from_sql_and_values(backend, sql, [row.id.into()]);
-        let Some(removed) = transaction.query_one_raw(removed).await? else {
-            continue;
-        };
-        let number: i64 = removed.try_get_by_index(0)?;
-        let sql = "INSERT INTO lead_words (lead_words, rowid, words) VALUES ('delete', ?, ?)";
-        let values: [Value; 2] = [number.into(), sqlite_words(row).into()];
-        let remove = Statement::from_sql_and_values(backend, sql, values);
-        transaction.execute_raw(remove).await?;
+    let there = rows.iter().filter(|row| row.erased_at.is_none());
+    let there = there.map(|row| (row.id, row)).collect::<HashMap<_, _>>();
+    let ids = there.keys().map(|id| id.simple().to_string()).collect::<Vec<_>>();
+    let sql = "DELETE FROM searchable_leads WHERE lead_id IN (SELECT unhex(value) FROM json_each(?)) RETURNING number, lead_id";
+    let numbers = Statement::from_sql_and_values(backend, sql, [Value::from(serde_json::Value::from(ids).to_string())]);
+    let mut removed = Vec::with_capacity(there.len());
+    for row in transaction.query_all_raw(numbers).await? {
+        let (number, id): (i64, Uuid) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        removed.extend(there.get(&id).map(|row| json!([number, sqlite_words(row)])));
     }
-    Ok(())
+    let words = serde_json::Value::from(removed).to_string();
+    let remove = Statement::from_sql_and_values(backend, REMOVE, [Value::from(words)]);
+    transaction.execute_raw(remove).await.map(drop)
 }
 
 /// Removes the words of all of a client's leads.
@@ -86,45 +89,93 @@ pub(crate) async fn remove_all_of(transaction: &DatabaseTransaction, client: Cli
     }
 }
 
-/// Adds the words of these leads, but for those that are there.
-pub(crate) async fn add(transaction: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
+/// What is to be written of leads, each by its id: made before anybody has to wait for it.
+pub(crate) type Words = HashMap<Uuid, (Uuid, String)>;
+
+/// Ids from this one and before that one.
+pub(crate) type Ids = [Uuid; 2];
+
+/// The words of some leads, each with its client.
+pub(crate) async fn read(connection: &impl ConnectionTrait, [from, to]: Ids) -> Result<Words, DbErr> {
+    let query = Entity::find()
+        .filter(Column::Id.gte(from))
+        .filter(Column::Id.lt(to))
+        .filter(Column::ErasedAt.is_null());
+    let is_sqlite = connection.get_database_backend() == DatabaseBackend::Sqlite;
+    let rows = query.all(connection).await?;
+    let words = rows.iter().map(|row| {
+        let words = if is_sqlite { sqlite_words(row) } else { joined(row) };
+        (row.id, (row.client_id, words))
+    });
+    Ok(words.collect())
+}
+
+/// Adds words of leads that were read: of those that aren't erased meanwhile, but for those that are there.
+pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: Words) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
-    if backend == DatabaseBackend::Postgres {
-        for row in rows {
-            let words = words_of(row).into_iter().map(Value::from).collect::<Vec<_>>();
-            let values: [Value; 3] = [
-                row.id.into(),
-                row.client_id.into(),
-                Value::Array(ArrayType::String, Some(Box::new(words))),
-            ];
-            let sql = "INSERT INTO lead_words (lead_id, client_id, words) VALUES ($1, $2, array_to_tsvector($3)) \
-                       ON CONFLICT DO NOTHING";
-            transaction
-                .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-                .await?;
-        }
+    let found = Statement::from_sql_and_values(
+        backend,
+        if backend == DatabaseBackend::Sqlite {
+            NUMBERING
+        } else {
+            LIVING
+        },
+        ids.map(Value::from),
+    );
+    let mut found = transaction
+        .query_all_raw(found)
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<Uuid>(1)?)))
+        .collect::<Result<Vec<_>, DbErr>>()?;
+    found.sort_unstable();
+    if found.iter().any(|(_, id)| !words.contains_key(id)) {
+        // Committed since: later than it should be.
+        words = read(transaction, ids).await?;
+    }
+    let found = found
+        .into_iter()
+        .filter_map(|(number, id)| Some((number, id, words.remove(&id)?)));
+    if backend == DatabaseBackend::Sqlite {
+        let rows = found
+            .map(|(number, _, (_, words))| json!([number, words]))
+            .collect::<Vec<_>>();
+        let add =
+            Statement::from_sql_and_values(backend, ADD, [Value::from(serde_json::Value::from(rows).to_string())]);
+        return transaction.execute_raw(add).await.map(drop);
+    }
+    let rows = found.map(|(_, id, (client, words))| [id.into(), client.into(), words.into()]);
+    let rows = rows.collect::<Vec<_>>();
+    if rows.is_empty() {
         return Ok(());
     }
-    for row in rows {
-        let sql = "INSERT INTO searchable_leads (lead_id) VALUES (?) ON CONFLICT DO NOTHING RETURNING number";
-        let added = Statement::from_sql_and_values(backend, sql, [row.id.into()]);
-        let Some(added) = transaction.query_one_raw(added).await? else {
-            continue;
-        };
-        let number: i64 = added.try_get_by_index(0)?;
-        let sql = "INSERT INTO lead_words (rowid, words) VALUES (?, ?)";
-        let values: [Value; 2] = [number.into(), sqlite_words(row).into()];
-        transaction
-            .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-            .await?;
-    }
-    Ok(())
+    // Words have letters and digits only.
+    let text = "INSERT INTO lead_words (lead_id, client_id, words) \
+                SELECT id, client_id, array_to_tsvector(string_to_array(words, ' ')) FROM (";
+    let mut sql = Sql::new(backend, text);
+    sql.rows(rows);
+    sql.push(") AS leads (id, client_id, words)");
+    sql.push(UNLESS_THERE);
+    sql.execute(transaction).await.map(drop)
+}
+
+/// Gives leads numbers in the order of their ids, unless they have one. SQLite's.
+const NUMBERING: &str = "INSERT INTO searchable_leads (lead_id) SELECT id FROM leads WHERE id >= ? AND id < ? AND erased_at IS NULL \
+                         ORDER BY id ON CONFLICT DO NOTHING RETURNING number, lead_id";
+/// And `PostgreSQL`'s, where leads need none.
+const LIVING: &str = "SELECT CAST(0 AS BIGINT), id FROM leads WHERE id >= $1 AND id < $2 AND erased_at IS NULL";
+/// A list of numbers with their words, in one text: however many there are, the statement is the same.
+const ADD: &str = "INSERT INTO lead_words (rowid, words) SELECT value ->> 0, value ->> 1 FROM json_each(?)";
+const REMOVE: &str =
+    "INSERT INTO lead_words (lead_words, rowid, words) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(?)";
+
+fn joined(row: &Model) -> String {
+    words_of(row).into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// All words of a lead as SQLite's index has them, the client's first.
 fn sqlite_words(row: &Model) -> String {
-    let words = words_of(row).into_iter().collect::<Vec<_>>().join(" ");
-    format!("{} {words}", client_word(row.client_id))
+    format!("{} {}", client_word(row.client_id), joined(row))
 }
 
 /// A word that no text makes: words of texts are shorter.

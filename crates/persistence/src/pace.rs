@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// For how long the statements of a step may keep the writer, more or less. Their commit takes as long as the disk does, however few they are.
 const AIM: Duration = Duration::from_millis(2);
-const FEWEST: i64 = 25;
+const FEWEST: i64 = 5;
 
 /// Rows of the next step, by how long the ones before took.
 #[derive(Debug)]

@@ -1,16 +1,14 @@
 //! Leads by their words.
 //!
 //! A follower puts the words of leads into an index some moments after their capture; leads that are newer are looked through themselves. Whoever
-//! erases or forgets a lead removes its words in the same transaction. The follower reads leads within the transaction in which it writes their words,
-//! alone, so that what is erased can't come back.
+//! erases or forgets a lead removes its words in the same transaction. The follower looks which leads aren't erased within the transaction in which it
+//! writes their words, alone, so that what is erased can't come back.
 
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, Statement, Value,
-};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, Statement, Value};
 use sensei_domain::{ClientId, Timestamp};
 use uuid::Uuid;
 
@@ -262,6 +260,8 @@ impl Store {
         let rows = self.indexing().rows();
         let end = self.made_behind(LEAD_BEHIND, from, rows).await?;
         let to = end.map_or(until, |end| end.clamp(from + 1, until));
+        let ids = [first_id(from), first_id(to)];
+        let words = lead_words::read(&self.connections().reader, ids).await?;
         let transaction = self.connections().begin().await?;
         let begun = Instant::now();
         // Whoever else is at work is soon done.
@@ -269,13 +269,7 @@ impl Store {
             transaction.rollback().await?;
             return Ok(true);
         }
-        let query = Entity::find()
-            .filter(Column::Id.gte(first_id(from)))
-            .filter(Column::Id.lt(first_id(to)))
-            .filter(Column::ErasedAt.is_null())
-            .order_by_asc(Column::Id);
-        let rows = in_time(query.all(&transaction)).await?;
-        in_time(lead_words::add(&transaction, &rows)).await?;
+        in_time(lead_words::add(&transaction, ids, words)).await?;
         self.indexing().took(begun.elapsed());
         in_time(transaction.commit()).await?;
         Ok(to < until)
