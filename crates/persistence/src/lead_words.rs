@@ -113,15 +113,7 @@ pub(crate) async fn read(connection: &impl ConnectionTrait, [from, to]: Ids) -> 
 /// Adds words of leads that were read: of those that aren't erased meanwhile, but for those that are there.
 pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: Words) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
-    let found = Statement::from_sql_and_values(
-        backend,
-        if backend == DatabaseBackend::Sqlite {
-            NUMBERING
-        } else {
-            LIVING
-        },
-        ids.map(Value::from),
-    );
+    let found = Statement::from_sql_and_values(backend, found_sql(backend), ids.map(Value::from));
     let mut found = transaction
         .query_all_raw(found)
         .await?
@@ -159,6 +151,14 @@ pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: 
     sql.execute(transaction).await.map(drop)
 }
 
+/// Leads with ids in a range that aren't erased, each with a number.
+pub(crate) const fn found_sql(backend: DatabaseBackend) -> &'static str {
+    match backend {
+        DatabaseBackend::Sqlite => NUMBERING,
+        _ => LIVING,
+    }
+}
+
 /// Gives leads numbers in the order of their ids, unless they have one. SQLite's.
 const NUMBERING: &str = "INSERT INTO searchable_leads (lead_id) SELECT id FROM leads WHERE id >= ? AND id < ? AND erased_at IS NULL \
                          ORDER BY id ON CONFLICT DO NOTHING RETURNING number, lead_id";
@@ -191,4 +191,66 @@ pub(crate) fn words_of(row: &Model) -> BTreeSet<String> {
         row.message.as_ref(),
     ];
     words(texts.into_iter().flatten().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use sensei_domain::{LeadId, NewLead};
+
+    use super::*;
+    use crate::plans::open;
+    use crate::{Actor, CaptureLead, CaptureRequest, DatabaseUrl, NewClient, Store};
+
+    async fn lead(store: &Store, client: ClientId) -> LeadId {
+        let id = LeadId::new(store.now());
+        let request = CaptureRequest {
+            client_id: client,
+            leads: vec![CaptureLead {
+                id,
+                lead: NewLead::sample(),
+            }],
+            captured_at: store.now(),
+            idempotency: None,
+        };
+        store.capture(request).await.expect("captured");
+        id
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_erased_or_captured_after_the_reading_is_seen_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(DatabaseUrl::Sqlite(folder.path().join("sensei.db"))).await;
+        let new = NewClient {
+            name: "Acme Corp".parse().expect("a name"),
+            lead_webhook_url: None,
+        };
+        let client = store
+            .create_client(new, &Actor::System)
+            .await
+            .expect("created")
+            .client
+            .id;
+        let (kept, erased) = (lead(&store, client).await, lead(&store, client).await);
+        let ids = [Uuid::nil(), Uuid::max()];
+        let words = read(&store.connections().reader, ids).await.expect("read");
+        assert_eq!(words.len(), 2);
+        store.erase_lead(client, erased, &Actor::System).await.expect("erased");
+        let later = lead(&store, client).await;
+        let transaction = store.connections().begin().await.expect("begun");
+        add(&transaction, ids, words).await.expect("added");
+        transaction.commit().await.expect("committed");
+        let reader = &store.connections().reader;
+        let all = "SELECT lead_id, (SELECT count(*) FROM lead_words WHERE lead_words MATCH 'sample' AND rowid = number) \
+                   FROM searchable_leads ORDER BY number";
+        let all = Statement::from_string(DatabaseBackend::Sqlite, all);
+        let rows = reader.query_all_raw(all).await.expect("read");
+        let rows = rows.iter().map(|row| {
+            let (id, words): (Uuid, i64) = (
+                row.try_get_by_index(0).expect("an id"),
+                row.try_get_by_index(1).expect("a count"),
+            );
+            (id, words)
+        });
+        assert_eq!(rows.collect::<Vec<_>>(), [(kept.as_uuid(), 1), (later.as_uuid(), 1)]);
+    }
 }

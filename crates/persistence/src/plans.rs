@@ -291,7 +291,7 @@ fn primary(backend: DatabaseBackend) -> &'static str {
     }
 }
 
-async fn open(database: DatabaseUrl) -> Store {
+pub(crate) async fn open(database: DatabaseUrl) -> Store {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
     let lease = std::time::Duration::from_mins(1);
     let options = StoreOptions {

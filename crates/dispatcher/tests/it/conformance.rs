@@ -83,9 +83,9 @@ fn subjects() -> Vec<Subject> {
             401 | 403 | 404 => Outcome::Gone,
             other => api(other),
         }),
-        // A conflict is over by the next attempt; a success of several says in its body what was kept.
+        // A conflict, a lock and a move to another data center are over some time; a success of several says in its body what was kept.
         vendor("hubspot", |status| match status {
-            207 | 409 => AGAIN,
+            207 | 409 | 423 | 477 => AGAIN,
             other => api(other),
         }),
         Subject {

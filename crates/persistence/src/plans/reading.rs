@@ -6,6 +6,7 @@ use sensei_domain::{ClientId, DeliveryState, DestinationId, LeadId, Timestamp};
 use super::{Hot, open, primary};
 use crate::deliveries::DeliveryFilter;
 use crate::follow::{DELIVERY_BEHIND, LEAD_BEHIND};
+use crate::lead_words;
 use crate::live::{RETRIED, done_late_sql, since_sql};
 use crate::log::{LogFilter, Of, PENDING, log_query, window_end};
 use crate::log_names::{destination_names_sql, last_attempts_sql, lead_names_sql};
@@ -126,6 +127,11 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         hot(
             "how far leads are added up",
             raw(LEAD_BEHIND, vec![id.into(), 50_i64.into()]),
+            named(backend, "sqlite_autoindex_leads_1", "leads_pkey"),
+        ),
+        hot(
+            "leads whose words are written",
+            raw(lead_words::found_sql(backend), vec![id.into(), id.into()]),
             named(backend, "sqlite_autoindex_leads_1", "leads_pkey"),
         ),
         hot(
