@@ -161,7 +161,8 @@ fn judge(answer: &Answer, now: Timestamp) -> Judged {
     if answer.status == 207 {
         return judge_partial(answer, now, &body);
     }
-    // Two requests at a time: by the next attempt it is there. Too many changes of one thing, or an account that is moved to another data center: both pass.
+    // Two requests at a time: by the next attempt it is there. A lock and an account that is moved to another data center
+    // pass as well.
     if matches!(answer.status.as_u16(), 409 | 423 | 477) {
         return vendor::unavailable(answer, now, vendor::answered("HubSpot", answer.status));
     }
