@@ -18,6 +18,7 @@ mod m20261126_000007_search;
 mod m20261126_000008_frame_ancestors;
 mod m20261126_000009_short_words;
 mod m20261127_000001_gone_version;
+mod m20261127_000002_index_merges;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000007_search::Migration),
             Box::new(m20261126_000009_short_words::Migration),
             Box::new(m20261127_000001_gone_version::Migration),
+            Box::new(m20261127_000002_index_merges::Migration),
         ]
     }
 }

@@ -34,6 +34,7 @@ mod health;
 mod health_keeper;
 mod held;
 mod idempotency;
+mod index_merges;
 mod job;
 mod jobs;
 mod key_cache;

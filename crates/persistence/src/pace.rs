@@ -18,15 +18,20 @@ impl Pace {
     /// So many on PostgreSQL, and up to so many on SQLite.
     pub(crate) const fn new(is_sqlite: bool, fixed: i64, most: i64) -> Self {
         if is_sqlite {
-            Self {
-                rows: FEWEST,
-                most: Some(most),
-            }
+            Self::for_sqlite(most)
         } else {
             Self {
                 rows: fixed,
                 most: None,
             }
+        }
+    }
+
+    /// Up to so many, of what SQLite alone has.
+    pub(crate) const fn for_sqlite(most: i64) -> Self {
+        Self {
+            rows: FEWEST,
+            most: Some(most),
         }
     }
 

@@ -238,7 +238,10 @@ impl Store {
 
     /// Puts the words of leads into the index, from now until the store closes.
     pub fn index_in_background(&self) {
-        self.follow("search", EVERY, |store| async move { store.index_leads().await });
+        self.follow("search", EVERY, |store| async move {
+            let has_more = store.index_leads().await?;
+            Ok(store.merge_index().await? || has_more)
+        });
     }
 
     /// One step: puts the words of some leads into the index. True when there may be more.

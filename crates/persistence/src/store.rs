@@ -21,6 +21,7 @@ use crate::due::DueRound;
 use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
 use crate::health::KnownFailing;
+use crate::index_merges;
 use crate::job::{Handover, Recording};
 use crate::jobs::Jobs;
 use crate::key_cache::KeyCache;
@@ -83,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) ids_reach: AtomicI64,
     /// Leads that are put into the index of their words together.
     pub(crate) indexing: Mutex<Pace>,
+    /// Pages of the index that are merged together.
+    pub(crate) merging: Mutex<Pace>,
     pub(crate) meters: StoreMeters,
     /// Who shows what happens.
     pub(crate) told: Told,
@@ -162,6 +165,7 @@ impl Store {
             recovered_after: Mutex::new(Uuid::nil()),
             ids_reach: AtomicI64::new(0),
             indexing: Mutex::new(Pace::new(connections.is_sqlite(), search::STEP, search::LARGEST_STEP)),
+            merging: Mutex::new(Pace::for_sqlite(index_merges::LARGEST_STEP)),
             meters: StoreMeters::new(),
             told: Told::new(),
             jobs: Jobs::default(),

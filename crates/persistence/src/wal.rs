@@ -15,9 +15,9 @@ const EVERY: Duration = Duration::from_millis(100);
 /// So many pages go back together.
 const TOGETHER: i64 = 1_000;
 /// A log of so many pages is to begin anew.
-const LONG: i64 = 4_000;
-/// With so many the writer puts them back by itself, whatever became of this task: sixteen times what is SQLite's own measure.
-pub(crate) const WRITER_PAGES: &str = "16000";
+const LONG: i64 = 10_000;
+/// With so many the writer puts them back by itself, whatever became of this task: 24 times what is SQLite's own measure.
+pub(crate) const WRITER_PAGES: &str = "24000";
 
 /// Pages of the log, and how many of them are back in the file.
 struct Log {

@@ -13,6 +13,7 @@ mod fixtures;
 mod health;
 mod held;
 mod idempotency;
+mod index_merges;
 mod keys;
 mod lanes;
 mod leads;

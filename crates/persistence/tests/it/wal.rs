@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::fixtures::{TestDatabase, acme, soon};
 
-/// Some twenty thousand pages.
-const LEADS: usize = 4_000;
+/// Some thirty thousand pages.
+const LEADS: usize = 6_000;
 const TOGETHER: usize = 20;
-/// Pages. The writer alone would begin the log anew with 16,000.
-const LONGEST: i32 = 12_000;
+/// Pages. The writer alone would begin the log anew with 24,000.
+const LONGEST: i32 = 18_000;
 /// So many may wait to go back, however slow the disk is: more than it takes to begin with that, so that what is written never waits for all of it.
 const WAITING: i32 = 3_000;
 

@@ -1,0 +1,66 @@
+//! The parts of SQLite's index of words are merged by the follower, not by the commits that add them.
+
+use sensei_persistence::Actor;
+use serde_json::json;
+
+use crate::fixtures::{TestDatabase, acme, soon};
+use crate::search::{capture, find, index, keeps};
+
+/// More than SQLite would let gather.
+const PARTS: i64 = 40;
+
+/// Parts of the index: a row's id begins with its part's.
+async fn parts(database: &TestDatabase) -> i64 {
+    let rows = database
+        .rows("SELECT count(DISTINCT id >> 37) FROM lead_words_data WHERE id >> 37 > 0")
+        .await;
+    rows[0].try_get_by_index(0).expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_are_merged_by_steps_of_their_own() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    let mut captured = Vec::new();
+    for number in 0..PARTS {
+        let message = if number == PARTS / 2 { "zebra" } else { "hello" };
+        let lead = json!({"name": "Anna", "email": "anna@example.com", "message": message});
+        captured.push(capture(&store, client, &lead).await);
+        index(&database, &store).await;
+    }
+    assert_eq!(parts(&database).await, PARTS, "none is merged by a commit");
+    captured.reverse();
+    assert_eq!(find(&store, client, "anna").await, captured);
+
+    assert!(store.merge_index().await.expect("merged"));
+    assert_eq!(find(&store, client, "anna").await, captured, "while they are being merged");
+    soon(async { while store.merge_index().await.expect("merged") {} }).await;
+    assert!(parts(&database).await < 4, "{} parts", parts(&database).await);
+    assert!(!store.merge_index().await.expect("nothing to merge"));
+    assert_eq!(find(&store, client, "anna").await, captured);
+
+    assert!(keeps(&database, "zebra").await);
+    let [erased] = find(&store, client, "zebra").await[..] else {
+        panic!("one lead has it");
+    };
+    store.erase_lead(client, erased, &Actor::System).await.expect("erased");
+    captured.retain(|lead| *lead != erased);
+    assert_eq!(find(&store, client, "anna").await, captured);
+    assert!(!keeps(&database, "zebra").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_follower_merges_them() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    let lead = json!({"name": "Anna", "email": "anna@example.com"});
+    for _ in 0..PARTS {
+        capture(&store, client, &lead).await;
+        index(&database, &store).await;
+    }
+    store.index_in_background();
+    soon(async { while parts(&database).await >= 4 {} }).await;
+    soon(store.close()).await;
+}
