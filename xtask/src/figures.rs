@@ -20,6 +20,8 @@ pub enum Unit {
     Microseconds,
     /// 2^20 bytes.
     Mebibytes,
+    /// Hundredths of a whole.
+    Percent,
     /// Whole things.
     Count,
 }
@@ -122,6 +124,7 @@ impl Unit {
             Self::Seconds => " s",
             Self::Microseconds => " µs",
             Self::Mebibytes => " MiB",
+            Self::Percent => " %",
         };
         format!("{}{unit}", self.number(value))
     }
@@ -132,7 +135,7 @@ impl Unit {
             Self::PerSecond | Self::Count | Self::Microseconds => Thousands(value).to_string(),
             Self::Ratio => format!("{value:.3}"),
             Self::Mebibytes | Self::Milliseconds | Self::Seconds if is_large => Thousands(value).to_string(),
-            Self::Mebibytes => format!("{value:.1}"),
+            Self::Mebibytes | Self::Percent => format!("{value:.1}"),
             Self::Milliseconds | Self::Seconds => format!("{value:.2}"),
         }
     }

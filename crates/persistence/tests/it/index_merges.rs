@@ -34,7 +34,11 @@ async fn parts_are_merged_by_steps_of_their_own() {
     assert_eq!(find(&store, client, "anna").await, captured);
 
     assert!(store.merge_index().await.expect("merged"));
-    assert_eq!(find(&store, client, "anna").await, captured, "while they are being merged");
+    assert_eq!(
+        find(&store, client, "anna").await,
+        captured,
+        "while they are being merged"
+    );
     soon(async { while store.merge_index().await.expect("merged") {} }).await;
     assert!(parts(&database).await < 4, "{} parts", parts(&database).await);
     assert!(!store.merge_index().await.expect("nothing to merge"));

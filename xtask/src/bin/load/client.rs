@@ -108,6 +108,15 @@ pub(crate) async fn open_loop(
     rate: u32,
     request: impl Fn(usize) -> RequestBuilder + Send + 'static,
 ) -> Result<Posted> {
+    open_loop_of(time, rate, move |number| (request(number), None)).await
+}
+
+/// As [`open_loop`]; `request` also knows the lead, or it is read in the answer.
+pub(crate) async fn open_loop_of(
+    time: Duration,
+    rate: u32,
+    request: impl Fn(usize) -> (RequestBuilder, Option<u128>) + Send + 'static,
+) -> Result<Posted> {
     let (start, period) = (Instant::now(), Duration::from_secs(1) / rate);
     let mut tasks = tokio::task::JoinSet::new();
     let count = u32::try_from(time.as_nanos() / period.as_nanos())?;
@@ -117,9 +126,9 @@ pub(crate) async fn open_loop(
         if sent > Instant::now() {
             tokio::time::sleep_until(sent.into()).await;
         }
-        let request = request(usize::try_from(number)?);
+        let (request, known) = request(usize::try_from(number)?);
         tasks.spawn(async move {
-            let lead = post(request, None).await?;
+            let lead = post(request, known).await?;
             anyhow::Ok(Acknowledged {
                 lead,
                 sent,

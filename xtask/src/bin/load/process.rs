@@ -1,9 +1,9 @@
-//! What processes have used, from `/proc` (Linux only).
+//! What processes have used, and what the machine's host has taken, from `/proc` (Linux only).
 
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// A tick of `/proc/PID/stat`: `USER_HZ`, 100 on every Linux that Rust runs on.
 const TICK: Duration = Duration::from_millis(10);
@@ -51,6 +51,50 @@ pub(crate) fn peak_memory(process: u32) -> Result<f64> {
         .context("a status has its VmHWM")?;
     let kib: u32 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(f64::from(kib) / 1024.0)
+}
+
+/// The time of all processors since the machine's start, in ticks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Processors {
+    /// Something ran, or wanted to.
+    wanted: u64,
+    /// It wanted to, and the host ran something else: steal time, as a virtual machine is told.
+    stolen: u64,
+}
+
+impl Processors {
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().find_map(|line| line.strip_prefix("cpu "));
+        let fields = line.context("a stat has a line of all processors")?.split_whitespace();
+        let ticks = fields.map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+        // Those of guests are in the first ones already.
+        let [
+            user,
+            nice,
+            system,
+            _idle,
+            _waiting,
+            interrupts,
+            soft_interrupts,
+            stolen,
+            ..,
+        ] = ticks[..]
+        else {
+            bail!("a stat has eight fields");
+        };
+        Ok(Self {
+            wanted: user + nice + system + interrupts + soft_interrupts + stolen,
+            stolen,
+        })
+    }
+
+    /// Of the time that was wanted since then, the part that was stolen, in percent.
+    #[expect(clippy::cast_precision_loss, reason = "a share isn't exact")]
+    pub(crate) fn stolen_since(self, before: Self) -> f64 {
+        let wanted = (self.wanted - before.wanted).max(1);
+        100.0 * (self.stolen - before.stolen) as f64 / wanted as f64
+    }
 }
 
 /// The fields after the program's name, which may itself hold spaces.

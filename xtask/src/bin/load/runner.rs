@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use xtask::figures::{Figure, combined};
+use xtask::figures::{Figure, Unit, combined};
 use xtask::page::{self, Measured};
 use xtask::ratio;
 
+use crate::process::Processors;
 use crate::scenario::{Scenario, Setup};
 use crate::scenarios::one_client;
 use crate::{Arguments, DatabaseKind, machine};
@@ -23,6 +24,8 @@ before and just after, on the same machine. Absolute figures move by a factor of
 tenth, two builds aren't different. \
 Percentiles of latencies under a steady load are taken from when a lead should have been sent, so that a system that stands still is \
 seen to (coordinated omission).\n\n\
+A virtual machine's host may run others on its processors: *taken by the machine's host* is the part of the time in which something here was ready to run and \
+didn't get to, as the kernel counts it (steal time), over the whole scenario. With more than some percent of it, times in milliseconds are the host's rather than ours.\n\n\
 Every acknowledged lead must arrive, once, and be in the log as succeeded: leads that were lost, came twice or aren't in the log are \
 counted in each scenario whose table has these rows; in the others nothing goes on until all have arrived. A bar that is missed is marked in its table, and the command ends with failure. Other ways to call it:\n\n\
 ```sh\n\
@@ -81,7 +84,7 @@ async fn measure(scenario: Scenario, setup: &Setup<'_>) -> Measured {
     let mut measured = Vec::new();
     let mut failed = None;
     for number in 1..=runs {
-        match scenario.measure(setup).await {
+        match with_what_was_stolen(scenario.measure(setup)).await {
             Ok(figures) => measured.push(figures),
             Err(error) => {
                 failed = Some(format!("{error:#}"));
@@ -98,6 +101,15 @@ async fn measure(scenario: Scenario, setup: &Setup<'_>) -> Measured {
         runs: runs.into(),
         figures: failed.map_or_else(|| Ok(combined(measured)), Err),
     }
+}
+
+/// With how much of the time the host of the machine took meanwhile.
+async fn with_what_was_stolen(measure: impl Future<Output = Result<Vec<Figure>>>) -> Result<Vec<Figure>> {
+    let before = Processors::now()?;
+    let mut figures = measure.await?;
+    let stolen = Processors::now()?.stolen_since(before);
+    figures.push(Figure::new("taken by the machine's host", stolen, Unit::Percent));
+    Ok(figures)
 }
 
 fn write_ratio(all: &[Measured], commit: &str) -> Result<()> {

@@ -13,6 +13,7 @@ use super::ratio::UNTIL_ALL_WORKS;
 use crate::api::Api;
 use crate::client::{Posted, open_loop};
 use crate::loaded::{acknowledgement, delivery, whole};
+use crate::measure::bare_steady;
 use crate::percentiles::{count, milliseconds};
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
@@ -22,7 +23,7 @@ pub(crate) const ABOUT: (&str, &str) = (
     "Latency under a steady load",
     "1,000 leads a second, in turn to 50 clients whose receiver answers at once, each sent when it is due whether the ones before are answered or not, \
      and counted from then; with 100,000 deliveries in the log, whole, and half a minute of such a load before: charts and words of what comes are worked on. \
-     First alone. Then while somebody goes through the console's pages, searches for words that all leads have and that none has, and pages through the log, \
+     First the client posts straight to the receiver, as often: what is the machine's own. Then to the system, alone. Then while somebody goes through the console's pages, searches for words that all leads have and that none has, and pages through the log, \
      50 ms after each page. Then beside 20 dead destinations (half refuse connections, half never answer) that get 100 leads a second more, from eight \
      seconds before: the first attempts to those that hang reach their deadline meanwhile. Then, after a start with such settings, while retention removes \
      old leads with all that is known of them. Checkpoints are counted: SQLite's run by themselves, PostgreSQL is asked for one three seconds after the last.",
@@ -62,6 +63,10 @@ pub(crate) async fn measure(setup: &Setup<'_>) -> Result<Vec<Figure>> {
     let mut all = vec![steady(&clients, RATE, UNTIL_ALL_WORKS).await?];
     let checkpoints = Checkpoints::watch(&system).await?;
     let mut figures = Vec::new();
+    let bare = bare_steady(time, RATE).await?;
+    for (name, time) in [("p50", bare.p50), ("p99", bare.p99), ("p99.9", bare.p999)] {
+        figures.push(milliseconds(format!("straight to the receiver, {name}"), time));
+    }
     let alone = steady(&clients, RATE, time).await?;
     settled(&receiver, &all, &alone).await?;
     figures.extend(acknowledgement(&alone).figures("alone, acknowledgement"));
