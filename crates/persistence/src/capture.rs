@@ -5,6 +5,7 @@
 //! born due, and the sweeper of any process finds it. Either way the row alone is enough to
 //! deliver it, whatever dies.
 
+mod at_once;
 mod births;
 mod foregone;
 mod release;
@@ -15,21 +16,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::DbErr;
 use sensei_domain::{ClientId, DestinationId, LeadId, NewLead, Suspicion, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use self::births::Births;
 use self::foregone::Foregone;
 pub use self::release::ReleaseError;
-use crate::directory::{self, Reading};
+use crate::directory::Reading;
 use crate::error::StoreError;
 use crate::group_commit::Batched;
 use crate::idempotency::{self, Answer, Idempotency, Standing};
 use crate::job::{Job, Place};
-use crate::multi_row::Sql;
 use crate::store::{Shared, Store};
-use crate::unmatched::UNMATCHED;
 
 /// Leads of one request, captured together or not at all.
 #[derive(Debug)]
@@ -180,20 +179,22 @@ impl Captures {
         Self { shared }
     }
 
-    /// Writes a batch in one statement, which is a transaction by itself: on PostgreSQL each is a way to the server and
+    /// Writes a batch in one statement, which is a transaction by itself: each is a way to the database and
     /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
-    /// clients that aren't there or have changed since they were read, or leads that are suspected.
+    /// clients that aren't there or have changed since they were read, or leads that are suspected; on SQLite also clients
+    /// that weren't read yet, filters that hold a lead back, and leads with several deliveries.
     async fn write_at_once(&self, items: &[Pending], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
-        let connections = &self.shared.connections;
-        if connections.is_sqlite() || items.iter().any(Pending::is_particular) {
+        if items.iter().any(Pending::is_particular) {
             return Ok(None);
         }
+        let (connection, directory) = (&self.shared.connections.committer, &self.shared.directory);
+        let is_sqlite = self.shared.connections.is_sqlite();
         let begun = Instant::now();
-        let addressees = self
-            .shared
-            .directory
-            .read_ahead(&connections.committer, clients)
-            .await?;
+        let addressees = if is_sqlite {
+            directory.kept(clients)
+        } else {
+            directory.read_ahead(connection, clients).await?
+        };
         if begun.elapsed() > PROMPT {
             return Ok(None);
         }
@@ -209,25 +210,15 @@ impl Captures {
         if births.rows.is_empty() {
             return Ok(None);
         }
-        let mut sql = Sql::new(connections.backend(), "");
-        directory::are_unchanged(&mut sql, &addressees);
-        sql.only_if();
-        let born = births.rows.iter().map(|born| 2 + born.deliveries.len() as u64);
-        let all = born.sum::<u64>() + births.unmatched.len() as u64;
-        rows::write(&mut sql, std::mem::take(&mut births.rows));
-        if !births.unmatched.is_empty() {
-            sql.then();
-            UNMATCHED.insert(&mut sql, std::mem::take(&mut births.unmatched));
-        }
-        match sql.execute(&connections.committer).await? {
-            0 => Ok(None),
-            written if written == all => Ok(Some(Done::new(answers, births))),
-            // It is committed by now, and must not be repeated.
-            written => {
-                let text = format!("{written} of {all} rows of a batch were written");
-                Err(DbErr::Conn(RuntimeErr::Internal(text)))
-            }
-        }
+        let (born, unmatched) = (std::mem::take(&mut births.rows), std::mem::take(&mut births.unmatched));
+        let is_written = if is_sqlite {
+            unmatched.is_empty()
+                && at_once::can_write(&born)
+                && at_once::write_rows(connection, born, &addressees).await?
+        } else {
+            at_once::write_statements(connection, born, unmatched, &addressees).await?
+        };
+        Ok(is_written.then(|| Done::new(answers, births)))
     }
 }
 

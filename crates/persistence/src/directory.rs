@@ -269,7 +269,7 @@ impl Directory {
     }
 
     /// Those of these clients that were read before, as they were then.
-    fn kept(&self, clients: &[ClientId]) -> Addressees {
+    pub(crate) fn kept(&self, clients: &[ClientId]) -> Addressees {
         let kept = self.addressees.lock().unwrap_or_else(PoisonError::into_inner);
         let known = clients.iter().filter_map(|id| Some((*id, Arc::clone(kept.get(id)?))));
         known.collect()

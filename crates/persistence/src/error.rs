@@ -199,10 +199,7 @@ pub(crate) fn is_unavailable(error: &DbErr) -> bool {
 
 /// Whether a statement waited too long for what another transaction holds (PostgreSQL; SQLite's writers wait elsewhere).
 pub(crate) fn is_lock_timeout(error: &DbErr) -> bool {
-    let Some(sqlx::Error::Database(database)) = sqlx_error(error) else {
-        return false;
-    };
-    database.code().is_some_and(|code| code == "55P03")
+    has_code(error, "55P03")
 }
 
 /// Whether the store itself has closed its connections.
@@ -230,10 +227,20 @@ pub(crate) fn is_there_already(error: &DbErr) -> bool {
 /// How a statement is made to undo itself on PostgreSQL.
 pub(crate) fn is_division_by_zero(error: &DbErr) -> bool {
     // PostgreSQL, appendix A.
-    let is_code = |database: &dyn sqlx::error::DatabaseError| database.code().is_some_and(|code| code == "22012");
-    sqlx_error(error)
-        .and_then(sqlx::Error::as_database_error)
-        .is_some_and(is_code)
+    has_code(error, "22012")
+}
+
+/// And on SQLite, by a trigger.
+pub(crate) fn is_raised(error: &DbErr) -> bool {
+    // CONSTRAINT_TRIGGER: https://sqlite.org/rescode.html.
+    has_code(error, "1811")
+}
+
+fn has_code(error: &DbErr, wanted: &str) -> bool {
+    let Some(sqlx::Error::Database(database)) = sqlx_error(error) else {
+        return false;
+    };
+    database.code().is_some_and(|code| code == wanted)
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {

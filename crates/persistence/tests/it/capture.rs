@@ -22,6 +22,7 @@ on_both!(
     leads_for_an_unreadable_destination_are_kept,
     many_clients_are_captured_for_in_one_batch,
     thousand_leads_of_a_request_are_all_there,
+    batches_of_any_size_are_all_there,
     delivery_with_a_place_is_born_leased_and_handed_over,
     delivery_without_a_place_is_born_due,
     lead_of_a_caller_that_hung_up_is_handed_over,
@@ -219,6 +220,53 @@ async fn thousand_leads_of_a_request_are_all_there(database: &TestDatabase) {
     );
     let handed_over = std::iter::from_fn(|| jobs.try_recv().ok()).count();
     assert_eq!(handed_over, 10);
+}
+
+async fn batches_of_any_size_are_all_there(database: &TestDatabase) {
+    let store = database.open().await;
+    let (client, without) = (acme(&store).await, create(&store, "Globex", None).await.client);
+    let (mut leads, mut deliveries) = (0, 0);
+    for size in (1..=33).chain([95, 100, 112, 113, 127, 128, 129]) {
+        for (client, delivered) in [(client.id, size), (without.id, 0)] {
+            let number = usize::try_from(size).expect("small");
+            let request = request(client, store.now(), number);
+            soon(store.capture(request)).await.expect("they are captured");
+            leads += size;
+            deliveries += delivered;
+        }
+        assert_eq!(database.captured_rows().await, [leads, leads, deliveries, 0], "{size}");
+    }
+}
+
+/// Of a client that was read before a batch is one insert into a view, unless it was changed since.
+#[tokio::test(flavor = "multi_thread")]
+async fn leads_of_a_known_client_are_one_statement_on_sqlite() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let client = acme(&store).await;
+    capture(&store, client.id).await;
+    let seen = "INSERT INTO store_facts (name, value) VALUES ('seen', NEW.lead_id)";
+    database
+        .execute(&format!(
+            "CREATE TRIGGER seen INSTEAD OF INSERT ON captures BEGIN {seen}; END"
+        ))
+        .await;
+    let seen = "SELECT count(*) FROM store_facts WHERE name = 'seen'";
+    capture(&store, client.id).await;
+    assert_eq!(database.number(seen).await, 1);
+    assert_eq!(database.captured_rows().await, [2, 2, 2, 0]);
+
+    database.execute("DELETE FROM store_facts WHERE name = 'seen'").await;
+    database.execute("UPDATE clients SET name = 'Acme Corporation'").await;
+    capture(&store, client.id).await;
+    assert_eq!(database.number(seen).await, 0, "it was undone with the rest");
+    assert_eq!(database.captured_rows().await, [3, 3, 3, 0]);
+    let body = database
+        .texts("SELECT CAST(body AS TEXT) FROM events ORDER BY id DESC LIMIT 1")
+        .await;
+    assert!(body[0].contains("\"clientName\":\"Acme Corporation\""), "{body:?}");
+    capture(&store, client.id).await;
+    assert_eq!(database.number(seen).await, 1);
 }
 
 async fn delivery_with_a_place_is_born_leased_and_handed_over(database: &TestDatabase) {
