@@ -29,7 +29,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Nothing of the batch is written if a client isn't as it was read. A lead may have no delivery, and may be given twice.
+/// Nothing of the batch is written if a client isn't as it was read. A lead may have no delivery.
 const SQLITE: &[&str] = &[
     "CREATE VIEW captures (
         lead_id, client_id, name, email, phone, message, session_id, custom, captured_at,
@@ -49,16 +49,13 @@ const SQLITE: &[&str] = &[
         );
         INSERT INTO leads (id, client_id, name, email, phone, message, session_id, custom, created_at)
             VALUES (NEW.lead_id, NEW.client_id, NEW.name, NEW.email, NEW.phone, NEW.message, NEW.session_id, NEW.custom,
-                NEW.captured_at)
-            ON CONFLICT DO NOTHING;
+                NEW.captured_at);
         INSERT INTO events (id, client_id, lead_id, type, body, created_at)
-            VALUES (NEW.event_id, NEW.client_id, NEW.lead_id, NEW.type, NEW.body, NEW.captured_at)
-            ON CONFLICT DO NOTHING;
+            VALUES (NEW.event_id, NEW.client_id, NEW.lead_id, NEW.type, NEW.body, NEW.captured_at);
         INSERT INTO deliveries (id, client_id, event_id, lead_id, destination_id, state, due_at, lease, created_at,
             attempt_count, scheduled_attempts)
             SELECT NEW.delivery_id, NEW.client_id, NEW.event_id, NEW.lead_id, NEW.destination_id, NEW.state, NEW.due_at,
                 NEW.lease, NEW.created_at, 0, 0
-            WHERE NEW.delivery_id IS NOT NULL
-            ON CONFLICT DO NOTHING;
+            WHERE NEW.delivery_id IS NOT NULL;
     END",
 ];

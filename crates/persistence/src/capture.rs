@@ -182,7 +182,7 @@ impl Captures {
     /// Writes a batch in one statement, which is a transaction by itself: each is a way to the database and
     /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
     /// clients that aren't there or have changed since they were read, or leads that are suspected; on SQLite also clients
-    /// that weren't read yet, filters that hold a lead back, and leads with several deliveries.
+    /// that weren't read yet, filters that hold a lead back, leads with several deliveries, and larger batches.
     async fn write_at_once(&self, items: &[Pending], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
         if items.iter().any(Pending::is_particular) {
             return Ok(None);
@@ -213,7 +213,7 @@ impl Captures {
         let (born, unmatched) = (std::mem::take(&mut births.rows), std::mem::take(&mut births.unmatched));
         let is_written = if is_sqlite {
             unmatched.is_empty()
-                && at_once::can_write(&born)
+                && at_once::are_few(&born)
                 && at_once::write_rows(connection, born, &addressees).await?
         } else {
             at_once::write_statements(connection, born, unmatched, &addressees).await?

@@ -8,8 +8,11 @@ use sensei_domain::ClientId;
 use super::rows::{self, Born};
 use crate::directory::{self, Addressee, Addressees};
 use crate::error::is_raised;
-use crate::multi_row::{LARGEST_CHUNK, Sql};
+use crate::multi_row::Sql;
 use crate::unmatched::UNMATCHED;
+
+/// A row of the view costs more than one of a table. Of more leads the ways that are saved don't make up for it.
+const FEW: usize = 8;
 
 /// Writes them on PostgreSQL. False, and nothing is written, where a client has changed since it was read.
 pub(super) async fn write_statements(
@@ -39,9 +42,9 @@ pub(super) async fn write_statements(
     }
 }
 
-/// Whether a batch can be written as rows of the view: each lead has one delivery at most, as nearly all have.
-pub(super) fn can_write(born: &[Born]) -> bool {
-    born.len() <= LARGEST_CHUNK && born.iter().all(|born| born.deliveries.len() <= 1)
+/// Whether a batch had better be written as rows of the view: it is small, and each lead has one delivery at most, as nearly all have.
+pub(super) fn are_few(born: &[Born]) -> bool {
+    born.len() <= FEW && born.iter().all(|born| born.deliveries.len() <= 1)
 }
 
 /// Writes them on SQLite. False, and nothing is written, where a client has changed since it was read.
@@ -50,17 +53,12 @@ pub(super) async fn write_rows(
     born: Vec<Born>,
     addressees: &Addressees,
 ) -> Result<bool, DbErr> {
-    let room = room(born.len());
-    let mut rows = Vec::with_capacity(room);
+    let mut rows = Vec::with_capacity(born.len());
     for born in born {
         let Some(addressee) = addressee(&born, addressees) else {
             return Ok(false);
         };
         rows.push(row(born, addressee));
-    }
-    // Filled up with one of them: the different texts are few, and what is there already is left alone.
-    if let Some(again) = rows.last().cloned() {
-        rows.resize(room, again);
     }
     let mut sql = Sql::new(DatabaseBackend::Sqlite, "INSERT INTO captures ");
     sql.rows(rows);
@@ -69,12 +67,6 @@ pub(super) async fn write_rows(
         Err(error) if is_raised(&error) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// For how many of as many leads a text is written, or of some more: four sizes from a power of two to the next, and each up to eight.
-fn room(leads: usize) -> usize {
-    let below = 1 << leads.saturating_sub(1).max(1).ilog2();
-    leads.next_multiple_of((below / 4).max(1))
 }
 
 fn addressee<'a>(born: &Born, addressees: &'a Addressees) -> Option<&'a Addressee> {
@@ -114,20 +106,4 @@ fn row(born: Born, addressee: &Addressee) -> [Value; 21] {
         addressee.include_custom_fields.into(),
         addressee.version.into(),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn there_is_room_for_all_and_texts_are_few() {
-        let rooms = (1..=LARGEST_CHUNK).map(room).collect::<Vec<_>>();
-        for (leads, room) in (1..).zip(&rooms) {
-            assert!(leads <= *room && *room <= leads + leads / 4, "{leads} in {room}");
-        }
-        assert!(rooms.into_iter().collect::<BTreeSet<_>>().len() <= 24);
-    }
 }

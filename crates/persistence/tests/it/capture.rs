@@ -226,7 +226,7 @@ async fn batches_of_any_size_are_all_there(database: &TestDatabase) {
     let store = database.open().await;
     let (client, without) = (acme(&store).await, create(&store, "Globex", None).await.client);
     let (mut leads, mut deliveries) = (0, 0);
-    for size in (1..=33).chain([95, 100, 112, 113, 127, 128, 129]) {
+    for size in (1..=25).chain([95, 96, 97, 127, 128, 129]) {
         for (client, delivered) in [(client.id, size), (without.id, 0)] {
             let number = usize::try_from(size).expect("small");
             let request = request(client, store.now(), number);
