@@ -182,20 +182,22 @@ impl Captures {
     /// Writes a batch in one statement, which is a transaction by itself: each is a way to the database and
     /// back, and while one commits, all others wait. `None`, and nothing is written, where more is to be looked at: keys, or
     /// clients that aren't there or have changed since they were read, or leads that are suspected; on SQLite also clients
-    /// that weren't read yet, filters that hold a lead back, leads with several deliveries, and larger batches.
+    /// that weren't read yet, those with a filter or with several destinations, and larger batches.
     async fn write_at_once(&self, items: &[Pending], clients: &[ClientId]) -> Result<Option<Done>, DbErr> {
-        if items.iter().any(Pending::is_particular) {
-            return Ok(None);
-        }
         let (connection, directory) = (&self.shared.connections.committer, &self.shared.directory);
         let is_sqlite = self.shared.connections.is_sqlite();
+        let is_large = is_sqlite && items.iter().map(Self::weight).sum::<usize>() > at_once::FEW;
+        if is_large || items.iter().any(Pending::is_particular) {
+            return Ok(None);
+        }
         let begun = Instant::now();
         let addressees = if is_sqlite {
             directory.kept(clients)
         } else {
             directory.read_ahead(connection, clients).await?
         };
-        if begun.elapsed() > PROMPT {
+        let is_simple = !is_sqlite || addressees.values().all(|addressee| at_once::is_simple(addressee));
+        if begun.elapsed() > PROMPT || !is_simple {
             return Ok(None);
         }
         let mut births = Births::new(&self.shared, Instant::now(), self.shared.clock.now());
@@ -212,9 +214,7 @@ impl Captures {
         }
         let (born, unmatched) = (std::mem::take(&mut births.rows), std::mem::take(&mut births.unmatched));
         let is_written = if is_sqlite {
-            unmatched.is_empty()
-                && at_once::are_few(&born)
-                && at_once::write_rows(connection, born, &addressees).await?
+            at_once::write_rows(connection, born, &addressees).await?
         } else {
             at_once::write_statements(connection, born, unmatched, &addressees).await?
         };

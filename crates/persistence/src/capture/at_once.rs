@@ -12,7 +12,7 @@ use crate::multi_row::Sql;
 use crate::unmatched::UNMATCHED;
 
 /// A row of the view costs more than one of a table. Of more leads the ways that are saved don't make up for it.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 /// Writes them on PostgreSQL. False, and nothing is written, where a client has changed since it was read.
 pub(super) async fn write_statements(
@@ -42,9 +42,13 @@ pub(super) async fn write_statements(
     }
 }
 
-/// Whether a batch had better be written as rows of the view: it is small, and each lead has one delivery at most, as nearly all have.
-pub(super) fn are_few(born: &[Born]) -> bool {
-    born.len() <= FEW && born.iter().all(|born| born.deliveries.len() <= 1)
+/// Whether a lead of this client is one row of the view: it has one delivery at most.
+pub(super) fn is_simple(addressee: &Addressee) -> bool {
+    match &addressee.destinations[..] {
+        [] => true,
+        [bound] => bound.filter().is_none(),
+        _ => false,
+    }
 }
 
 /// Writes them on SQLite. False, and nothing is written, where a client has changed since it was read.
