@@ -214,7 +214,7 @@ impl Captures {
         }
         let (born, unmatched) = (std::mem::take(&mut births.rows), std::mem::take(&mut births.unmatched));
         let is_written = if is_sqlite {
-            at_once::write_rows(connection, born, &addressees).await?
+            unmatched.is_empty() && at_once::write_rows(connection, born, &addressees).await?
         } else {
             at_once::write_statements(connection, born, unmatched, &addressees).await?
         };

@@ -164,7 +164,7 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 }
 
 /// Ends what takes too long; what was written may or may not be there. Dropping a transaction rolls it back; a statement that is one by
-/// itself may still be carried out, by a server that was cut off or is stuck in its commit.
+/// itself may still be carried out, by a server that was cut off or is stuck in its commit, or by SQLite on a disk that hangs.
 pub(crate) async fn in_time<T, E: From<DbErr>>(what: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(TIME_LIMIT, what).await {
         Ok(result) => result,

@@ -89,11 +89,11 @@ impl Processors {
         })
     }
 
-    /// Of the time that was wanted since then, the part that was stolen, in percent.
+    /// Of the time that was wanted since then, the part that was stolen, in percent. The kernel's count of it may go back a little.
     #[expect(clippy::cast_precision_loss, reason = "a share isn't exact")]
     pub(crate) fn stolen_since(self, before: Self) -> f64 {
-        let wanted = (self.wanted - before.wanted).max(1);
-        100.0 * (self.stolen - before.stolen) as f64 / wanted as f64
+        let wanted = self.wanted.saturating_sub(before.wanted).max(1);
+        100.0 * self.stolen.saturating_sub(before.stolen) as f64 / wanted as f64
     }
 }
 

@@ -25,7 +25,7 @@ tenth, two builds aren't different. \
 Percentiles of latencies under a steady load are taken from when a lead should have been sent, so that a system that stands still is \
 seen to (coordinated omission).\n\n\
 A virtual machine's host may run others on its processors: *taken by the machine's host* is the part of the time in which something here was ready to run and \
-didn't get to, as the kernel counts it (steal time), over the whole scenario. With more than some percent of it, times in milliseconds are the host's rather than ours.\n\n\
+didn't get to, as the kernel counts it (steal time), over the whole scenario. The more it is, the less do times in milliseconds tell of the system; bars stay as they are.\n\n\
 Every acknowledged lead must arrive, once, and be in the log as succeeded: leads that were lost, came twice or aren't in the log are \
 counted in each scenario whose table has these rows; in the others nothing goes on until all have arrived. A bar that is missed is marked in its table, and the command ends with failure. Other ways to call it:\n\n\
 ```sh\n\
