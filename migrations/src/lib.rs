@@ -20,6 +20,7 @@ mod m20261126_000009_short_words;
 mod m20261127_000001_gone_version;
 mod m20261127_000002_index_merges;
 mod m20261127_000003_captures;
+mod m20261127_000004_usual_outcomes;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000001_gone_version::Migration),
             Box::new(m20261127_000002_index_merges::Migration),
             Box::new(m20261127_000003_captures::Migration),
+            Box::new(m20261127_000004_usual_outcomes::Migration),
         ]
     }
 }

@@ -20,8 +20,8 @@ use crate::leads;
 use crate::records::Page;
 use crate::store::Store;
 
-/// Leads that one step removes, with all that is known of them.
-const STEP: u32 = 100;
+/// Leads that one step removes, with all that is known of them: on SQLite everybody waits while their words leave the index, some milliseconds a lead.
+const STEP: u32 = 25;
 /// Rows of other tables that one step removes.
 const ROWS: i64 = 500;
 /// How often is looked anew: for what was captured meanwhile.
@@ -81,7 +81,7 @@ impl Store {
     /// Removes some leads, the newest ones before this one: of an ordered destination nothing goes before what follows it. The last one's
     /// id, and how many there were.
     async fn remove_leads(&self, client: ClientId, before: Option<Uuid>) -> Result<Option<(Uuid, usize)>, StoreError> {
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
         let backend = transaction.get_database_backend();
         lead_words::lock(&transaction).await?;
         // For a moment only: a lead of that range that is committed between these statements would leave some of it behind.

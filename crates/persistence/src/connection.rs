@@ -4,6 +4,7 @@
 //! write-ahead log, and a refusal to start where PostgreSQL has `synchronous_commit` off.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
@@ -13,6 +14,7 @@ use sea_orm::{
     RuntimeErr, Statement, TransactionOptions, TransactionTrait,
 };
 use sensei_migrations::{Migrator, MigratorTrait};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::OpenError;
 use crate::options::DatabaseUrl;
@@ -51,6 +53,9 @@ const STATEMENTS_KEPT: usize = 256;
 /// Taken while migrating, so that nodes starting together don't migrate together. "sensei" in ASCII.
 const MIGRATION_LOCK: i64 = 0x7365_6e73_6569;
 
+/// While it is held, no other step begins.
+pub(crate) type Turn = OwnedMutexGuard<()>;
+
 /// The connections of a store.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
@@ -60,6 +65,8 @@ pub(crate) struct Connections {
     pub(crate) committer: DatabaseConnection,
     /// Lists and logs are read here, as slowly as they may be.
     pub(crate) reader: DatabaseConnection,
+    /// Of work in the background on SQLite, a step at a time: a lead waits for the writer behind one at most.
+    background: Arc<Mutex<()>>,
 }
 
 impl Connections {
@@ -81,6 +88,7 @@ impl Connections {
                     writer,
                     committer,
                     reader,
+                    background: Arc::default(),
                 })
             }
             DatabaseUrl::Postgres(url) => {
@@ -101,6 +109,7 @@ impl Connections {
                     writer,
                     committer,
                     reader,
+                    background: Arc::default(),
                 })
             }
         }
@@ -109,6 +118,16 @@ impl Connections {
     /// Begins a transaction that writes.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         begin(&self.writer).await
+    }
+
+    /// As [`Connections::begin`], for a step of work in the background. It ends before its turn does.
+    pub(crate) async fn begin_step(&self) -> Result<(DatabaseTransaction, Option<Turn>), DbErr> {
+        let turn = if self.is_sqlite() {
+            Some(Arc::clone(&self.background).lock_owned().await)
+        } else {
+            None
+        };
+        Ok((self.begin().await?, turn))
     }
 
     /// As [`Connections::begin`], for a batch of captures or of outcomes.

@@ -14,32 +14,57 @@ use crate::pace::Pace;
 use crate::store::Store;
 
 /// Pages of a step, at most.
-pub(crate) const LARGEST_STEP: i64 = 200;
+const LARGEST_STEP: i64 = 200;
+/// Parts of about the same size that SQLite merges: before so many have come there is nothing to merge.
+const TOGETHER: usize = 4;
+
+/// How merging goes.
+#[derive(Debug)]
+pub(crate) struct Merging {
+    pace: Pace,
+    /// Parts that have come since there was nothing to merge.
+    parts: usize,
+}
+
+impl Merging {
+    /// Of an index that was there before.
+    pub(crate) const fn new() -> Self {
+        Self {
+            pace: Pace::for_sqlite(LARGEST_STEP),
+            parts: TOGETHER,
+        }
+    }
+
+    pub(crate) const fn a_part_has_come(&mut self) {
+        self.parts += 1;
+    }
+}
 
 impl Store {
     /// One step: merges some of the parts. True when there may be more, which it never is on `PostgreSQL`.
     pub async fn merge_index(&self) -> Result<bool, StoreError> {
-        if !self.connections().is_sqlite() {
+        if !self.connections().is_sqlite() || self.merging().parts < TOGETHER {
             return Ok(false);
         }
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
         let begun = Instant::now();
-        let pages = self.merging().rows();
+        let pages = self.merging().pace.rows();
         if !in_time(merge(&transaction, pages)).await? {
             transaction.rollback().await?;
+            self.merging().parts = 0;
             return Ok(false);
         }
-        self.merging().took(begun.elapsed());
+        self.merging().pace.took(begun.elapsed());
         in_time(transaction.commit()).await?;
         Ok(true)
     }
 
-    fn merging(&self) -> MutexGuard<'_, Pace> {
+    pub(crate) fn merging(&self) -> MutexGuard<'_, Merging> {
         self.shared().merging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes so many pages of merged parts. Whether there was anything to merge: four parts of about the same size.
+/// Writes so many pages of merged parts. Whether there was anything to merge.
 async fn merge(transaction: &DatabaseTransaction, pages: i64) -> Result<bool, DbErr> {
     let before = changes(transaction).await?;
     let sql = "INSERT INTO lead_words (lead_words, rank) VALUES ('merge', ?)";

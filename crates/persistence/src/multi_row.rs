@@ -245,7 +245,7 @@ pub(crate) enum Written {
     All,
     /// Its condition didn't hold.
     Nothing,
-    /// Some are otherwise than was thought. On PostgreSQL nothing is written; a transaction must be rolled back.
+    /// Some are otherwise than was thought. A statement that is a transaction by itself has written nothing; another must be rolled back.
     Others,
 }
 

@@ -1,10 +1,11 @@
 //! How much a step of work in the background takes on: on SQLite everybody who writes waits for it, so as much as takes a moment.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// For how long the statements of a step may keep the writer, more or less. Their commit takes as long as the disk does, however few they are.
 const AIM: Duration = Duration::from_millis(2);
-const FEWEST: i64 = 5;
+const FIRST: i64 = 5;
 
 /// Rows of the next step, by how long the ones before took.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Pace {
     /// Up to so many, of what SQLite alone has.
     pub(crate) const fn for_sqlite(most: i64) -> Self {
         Self {
-            rows: FEWEST,
+            rows: FIRST,
             most: Some(most),
         }
     }
@@ -45,11 +46,34 @@ impl Pace {
         let rows = if time > AIM {
             self.rows / 2
         } else if time < AIM / 2 {
-            self.rows * 3 / 2
+            self.rows * 3 / 2 + 1
         } else {
             self.rows
         };
-        self.rows = rows.clamp(FEWEST, most);
+        self.rows = rows.clamp(1, most);
+    }
+}
+
+/// The same for steps that anybody may take.
+#[derive(Debug)]
+pub(crate) struct SharedPace(Mutex<Pace>);
+
+impl SharedPace {
+    /// As [`Pace::new`].
+    pub(crate) const fn new(is_sqlite: bool, fixed: i64, most: i64) -> Self {
+        Self(Mutex::new(Pace::new(is_sqlite, fixed, most)))
+    }
+
+    pub(crate) fn rows(&self) -> i64 {
+        self.pace().rows()
+    }
+
+    pub(crate) fn took(&self, time: Duration) {
+        self.pace().took(time);
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +95,7 @@ mod tests {
         for _ in 0..10 {
             pace.took(AIM * 2);
         }
-        assert_eq!(pace.rows(), FEWEST);
+        assert_eq!(pace.rows(), 1, "one may take that long");
     }
 
     #[test]

@@ -58,10 +58,14 @@ impl Recordings {
     async fn write_known(&self, known: &[(&Recording, KnownRow)]) -> Result<Option<bool>, DbErr> {
         let (connections, facts) = (&self.shared.connections, known::facts(known));
         let now = self.shared.clock.now();
-        if !connections.is_sqlite()
-            && let Some(healthy) = self.shared.failing.all_well(&facts)
-        {
-            match known::write_at_once(&connections.committer, known, healthy, now).await? {
+        if let Some(healthy) = self.shared.failing.all_well(&facts) {
+            let committer = &connections.committer;
+            let written = if connections.is_sqlite() {
+                known::write_rows(committer, known, now).await?
+            } else {
+                known::write_at_once(committer, known, healthy, now).await?
+            };
+            match written {
                 Written::All => return Ok(Some(false)),
                 Written::Others => return Ok(None),
                 Written::Nothing => {}

@@ -235,7 +235,7 @@ impl Store {
         let Some(last) = rows.last() else { return Ok(None) };
         let last: Uuid = last.try_get_by_index(0)?;
         let later = first_id(cut.after(CLOCK_STEP).as_millis());
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
         let begun = Instant::now();
         let mut removed = 0;
         if task.searchable.is_some() {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
@@ -30,8 +30,8 @@ pub(crate) const SLOTS: usize = TOOK_BOUNDS.len() + 1;
 /// What is older than this is committed: a commit is given up after ten seconds, what is done is done [five seconds](crate::record) before that at most,
 /// and another process's clock may be behind as much.
 const SETTLED: Duration = Duration::from_secs(25);
-/// Rows of a table that one step adds up, or a few more.
-const STEP: i64 = 4_000;
+/// Rows of a table that one step adds up at most, or a few more.
+pub(crate) const STEP: i64 = 4_000;
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(10);
 /// How long they are kept.
@@ -243,7 +243,8 @@ impl Store {
         }
         let to = self.piece_end(from, until).await?;
         let buckets = self.added_up(from, to).await?;
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
+        let begun = Instant::now();
         let backend = transaction.get_database_backend();
         if !ROLLED_UP.go_on(&transaction, from, to).await? {
             // Another process has added up this piece.
@@ -254,6 +255,7 @@ impl Store {
         for some in chunks(backend, &rows) {
             in_time(add_sql(backend, some).execute(&transaction)).await?;
         }
+        self.shared().adding_up.took(begun.elapsed());
         in_time(transaction.commit()).await?;
         Ok(to < until)
     }
@@ -261,7 +263,7 @@ impl Store {
     /// Goes back, since the clock was put back: more may come of a time that is added up. What was counted of it is counted anew.
     async fn count_anew(&self, from: i64, until: i64) -> Result<bool, StoreError> {
         let to = until - until.rem_euclid(BUCKET_MILLIS);
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
         if !ROLLED_UP.go_on(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(true);
@@ -288,10 +290,11 @@ impl Store {
     /// Where a piece ends that isn't too large: before this moment, and after its beginning.
     async fn piece_end(&self, from: i64, until: i64) -> Result<i64, StoreError> {
         let reader = &self.connections().reader;
-        let lead = self.made_behind(LEAD_BEHIND, from, STEP).await?;
-        let delivery = self.made_behind(DELIVERY_BEHIND, from, STEP).await?;
+        let rows = self.shared().adding_up.rows();
+        let lead = self.made_behind(LEAD_BEHIND, from, rows).await?;
+        let delivery = self.made_behind(DELIVERY_BEHIND, from, rows).await?;
         let late =
-            Statement::from_sql_and_values(reader.get_database_backend(), DONE_BEHIND, [from.into(), STEP.into()]);
+            Statement::from_sql_and_values(reader.get_database_backend(), DONE_BEHIND, [from.into(), rows.into()]);
         let late = reader.query_one_raw(late).await?;
         let late = late.map(|row| row.try_get_by_index(0)).transpose()?;
         let ends = [lead, delivery, late].into_iter().flatten();

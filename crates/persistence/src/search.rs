@@ -5,7 +5,6 @@
 //! writes their words, alone, so that what is erased can't come back.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, QueryFilter, Statement, Value};
@@ -19,7 +18,6 @@ use crate::error::StoreError;
 use crate::follow::{CLOCK_TOLERANCE_MILLIS, LEAD_BEHIND, Position, millis_of};
 use crate::lead_words::{self, client_word, words_of};
 use crate::leads;
-use crate::pace::Pace;
 use crate::records::{Lead, Page};
 use crate::store::Store;
 use crate::words::Wanted;
@@ -260,12 +258,12 @@ impl Store {
             return Ok(false);
         }
         // All of one millisecond belong together.
-        let rows = self.indexing().rows();
+        let rows = self.shared().indexing.rows();
         let end = self.made_behind(LEAD_BEHIND, from, rows).await?;
         let to = end.map_or(until, |end| end.clamp(from + 1, until));
         let ids = [first_id(from), first_id(to)];
         let words = lead_words::read(&self.connections().reader, ids).await?;
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
         let begun = Instant::now();
         // Whoever else is at work is soon done.
         if !lead_words::try_lock_alone(&transaction).await? || !INDEXED.go_on(&transaction, from, to).await? {
@@ -273,23 +271,20 @@ impl Store {
             return Ok(true);
         }
         in_time(lead_words::add(&transaction, ids, words)).await?;
-        self.indexing().took(begun.elapsed());
+        self.shared().indexing.took(begun.elapsed());
         in_time(transaction.commit()).await?;
+        self.merging().a_part_has_come();
         Ok(to < until)
-    }
-
-    fn indexing(&self) -> MutexGuard<'_, Pace> {
-        self.shared().indexing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes back, since the clock was put back: leads with smaller ids than are in the index may come. True when it isn't far enough yet.
     async fn index_less(&self, from: i64, until: i64) -> Result<bool, StoreError> {
-        let transaction = self.connections().begin().await?;
+        let (transaction, _turn) = self.connections().begin_step().await?;
         let backend = transaction.get_database_backend();
         let mut to = until;
         if backend == DatabaseBackend::Sqlite {
             // Numbers are in the order of ids: before others come between them, the newest go.
-            let values: [Value; 2] = [first_id(from).into(), self.indexing().rows().into()];
+            let values: [Value; 2] = [first_id(from).into(), self.shared().indexing.rows().into()];
             let newest = Statement::from_sql_and_values(backend, LEAD_BEFORE, values);
             if let Some(row) = transaction.query_one_raw(newest).await? {
                 to = millis_of(row.try_get_by_index(0)?).clamp(until, from - 1);

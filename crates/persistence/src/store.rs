@@ -21,7 +21,7 @@ use crate::due::DueRound;
 use crate::error::{OpenError, StoreError, Unready};
 use crate::group_commit::{self, GroupLimits};
 use crate::health::KnownFailing;
-use crate::index_merges;
+use crate::index_merges::Merging;
 use crate::job::{Handover, Recording};
 use crate::jobs::Jobs;
 use crate::key_cache::KeyCache;
@@ -31,8 +31,9 @@ use crate::master_key_marks;
 use crate::master_keys::MasterKeys;
 use crate::meters::StoreMeters;
 use crate::options::{DatabaseUrl, StoreOptions};
-use crate::pace::Pace;
+use crate::pace::SharedPace;
 use crate::record::Recordings;
+use crate::rollups;
 use crate::search;
 use crate::wal;
 
@@ -82,10 +83,12 @@ pub(crate) struct Shared {
     pub(crate) recovered_after: Mutex<Uuid>,
     /// Until when there are ids that were ahead of the clock, in milliseconds.
     pub(crate) ids_reach: AtomicI64,
+    /// Rows that are added up together for charts.
+    pub(crate) adding_up: SharedPace,
     /// Leads that are put into the index of their words together.
-    pub(crate) indexing: Mutex<Pace>,
-    /// Pages of the index that are merged together.
-    pub(crate) merging: Mutex<Pace>,
+    pub(crate) indexing: SharedPace,
+    /// How the parts of that index are merged.
+    pub(crate) merging: Mutex<Merging>,
     pub(crate) meters: StoreMeters,
     /// Who shows what happens.
     pub(crate) told: Told,
@@ -164,8 +167,9 @@ impl Store {
             resumed: Mutex::default(),
             recovered_after: Mutex::new(Uuid::nil()),
             ids_reach: AtomicI64::new(0),
-            indexing: Mutex::new(Pace::new(connections.is_sqlite(), search::STEP, search::LARGEST_STEP)),
-            merging: Mutex::new(Pace::for_sqlite(index_merges::LARGEST_STEP)),
+            adding_up: SharedPace::new(connections.is_sqlite(), rollups::STEP, rollups::STEP),
+            indexing: SharedPace::new(connections.is_sqlite(), search::STEP, search::LARGEST_STEP),
+            merging: Mutex::new(Merging::new()),
             meters: StoreMeters::new(),
             told: Told::new(),
             jobs: Jobs::default(),

@@ -10,9 +10,13 @@ use uuid::Uuid;
 
 use super::progress::Progress;
 use crate::attempt_row::{self, ATTEMPTS, USUAL_ATTEMPTS, attempt_values, usual_values};
+use crate::error::{is_raised, is_there_already};
 use crate::health::{self, Fact};
 use crate::job::{KnownRow, Recording};
 use crate::multi_row::{Sql, Written, chunks};
+
+/// Outcomes of so many at most are rows of a view.
+const FEW: usize = 64;
 
 /// All of a batch with their rows, in the order of ids, as everybody goes who locks several; nothing if a row isn't known.
 pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow)>> {
@@ -60,22 +64,61 @@ pub(super) async fn write_at_once(
     sql.execute_exactly(2 * known.len(), connection).await
 }
 
-/// Both in one: a statement is a way to the database and back.
-fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)], now: Timestamp) {
+/// And on SQLite, as rows of a view whose trigger writes what the usual attempt leaves. Nothing if one isn't usual, or of so many that the
+/// ways that are saved don't make up for the trigger.
+pub(super) async fn write_rows(
+    connection: &DatabaseConnection,
+    known: &[(&Recording, KnownRow)],
+    now: Timestamp,
+) -> Result<Written, DbErr> {
+    let after = applied(known, now);
+    if after.len() > FEW || !are_usual(&after) {
+        return Ok(Written::Nothing);
+    }
+    let rows = after.iter().map(|(item, known, row)| {
+        let [delivery, client, lease, started_at, duration, status_code, snippet, url] = usual_attempt(item, known);
+        let completed_at = row.completed_at.into();
+        [
+            delivery,
+            client,
+            lease,
+            started_at,
+            duration,
+            status_code,
+            snippet,
+            url,
+            completed_at,
+        ]
+    });
+    let mut rows = rows.collect::<Vec<_>>();
+    // Each number of rows is another prepared statement.
+    rows.resize(rows.len().next_power_of_two(), [const { Value::Bytes(None) }; 9]);
+    let mut sql = Sql::new(connection.get_database_backend(), "INSERT INTO usual_outcomes ");
+    sql.rows(rows);
+    match sql.execute(connection).await {
+        Ok(_) => Ok(Written::All),
+        Err(error) if is_raised(&error) || is_there_already(&error) => Ok(Written::Others),
+        Err(error) => Err(error),
+    }
+}
+
+/// What became of each delivery.
+type Applied<'a> = (&'a Recording, &'a KnownRow, Progress);
+
+fn applied<'a>(known: &'a [(&'a Recording, KnownRow)], now: Timestamp) -> Vec<Applied<'a>> {
     let after = known.iter().map(|&(item, ref known)| {
         let mut row = Progress::of_known(known, item.lease);
         row.apply(item, now);
         (item, known, row)
     });
-    let after = after.collect::<Vec<_>>();
-    if after.iter().all(|(item, _, row)| is_usual(item, row)) {
-        USUAL_ATTEMPTS.insert(
-            sql,
-            after.iter().map(|(item, known, _)| {
-                let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
-                usual_values(id, client, item.lease, &item.attempt)
-            }),
-        );
+    after.collect()
+}
+
+/// Both in one: a statement is a way to the database and back.
+fn log_and_move_on(sql: &mut Sql, known: &[(&Recording, KnownRow)], now: Timestamp) {
+    let after = applied(known, now);
+    if are_usual(&after) {
+        USUAL_ATTEMPTS.insert(sql, after.iter().map(|(item, known, _)| usual_attempt(item, known)));
         sql.then();
         update(sql, after.iter().map(|(item, _, row)| first_values(item, row)), USUAL);
         return;
@@ -101,12 +144,19 @@ pub(crate) const USUAL: &[&str] = &[
     "CAST(NULL AS TEXT)",
 ];
 
-/// Whether [`USUAL_ATTEMPTS`] and [`USUAL`] say all of it.
-fn is_usual(item: &Recording, row: &Progress) -> bool {
-    attempt_row::is_usual(row.attempt_count, &item.attempt)
-        && row.state == DeliveryState::Succeeded
-        && (row.due_at, row.scheduled_attempts, row.ours_since) == (None, 0, None)
-        && row.failure_reason.is_none()
+/// Whether [`USUAL_ATTEMPTS`] and [`USUAL`] say all of them.
+fn are_usual(after: &[Applied<'_>]) -> bool {
+    after.iter().all(|(item, _, row)| {
+        attempt_row::is_usual(row.attempt_count, &item.attempt)
+            && row.state == DeliveryState::Succeeded
+            && (row.due_at, row.scheduled_attempts, row.ours_since) == (None, 0, None)
+            && row.failure_reason.is_none()
+    })
+}
+
+fn usual_attempt(item: &Recording, known: &KnownRow) -> [Value; 8] {
+    let (id, client) = (item.delivery_id.as_uuid(), known.client_id.as_uuid());
+    usual_values(id, client, item.lease, &item.attempt)
 }
 
 /// What these attempts say of destinations.

@@ -21,9 +21,13 @@ on_both!(
     unstorable_texts_veto_nothing,
     deleted_delivery_is_dropped,
     many_recordings_are_stored_together,
+    batches_of_any_size_are_stored,
     what_is_usual_is_stored_as_all_else,
     unstorable_outcome_keeps_no_other_waiting,
 );
+
+const DONE: &str = "SELECT count(*) FROM deliveries d JOIN attempts a ON a.delivery_id = d.id AND a.number = 1 \
+                    WHERE d.state = 'succeeded' AND d.attempt_count = 1 AND d.lease IS NULL";
 
 async fn job(store: &Store) -> Job {
     let client = acme(store).await;
@@ -265,29 +269,88 @@ async fn many_recordings_are_stored_together(database: &TestDatabase) {
         store.record(recording(&store, job, DELIVERED).0);
     }
     soon(store.close()).await;
-    let done = "SELECT count(*) FROM deliveries d JOIN attempts a ON a.delivery_id = d.id AND a.number = 1 \
-                WHERE d.state = 'succeeded' AND d.attempt_count = 1 AND d.lease IS NULL";
-    assert_eq!(database.number(done).await, 1_000);
+    assert_eq!(database.number(DONE).await, 1_000);
 }
 
 async fn what_is_usual_is_stored_as_all_else(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await;
-    let captured = store.capture(request(client.id, store.now(), 4));
+    let captured = store.capture(request(client.id, store.now(), 7));
     soon(captured).await.expect("captured");
     let jobs = claim_all(&store).await;
-    // Two by what is known of them, at once; the others by their rows, which are read.
-    for (job, is_known) in jobs.iter().zip([true, true, false, false]) {
-        let (mut recording, _) = recording(&store, job, DELIVERED);
-        recording.known = recording.known.filter(|_| is_known);
+    let (alone, others) = jobs.split_at(2);
+    let (unknown, together) = others.split_at(2);
+    // By what is known of it, at once.
+    for job in alone {
+        record(&store, job, DELIVERED).await;
+    }
+    // By its row, which is read.
+    for job in unknown {
+        let (mut recording, stored) = recording(&store, job, DELIVERED);
+        recording.known = None;
         store.record(recording);
+        soon(stored).await.expect_err("the place is given back");
+    }
+    // With one that isn't usual.
+    for (job, verdict) in together.iter().zip([DELIVERED, REFUSED, DELIVERED]) {
+        store.record(recording(&store, job, verdict).0);
     }
     soon(store.close()).await;
+    database.execute("DELETE FROM deliveries WHERE state = 'failed'").await;
     let kinds = "SELECT count(*) FROM (SELECT DISTINCT d.state, due_at, d.lease, attempt_count, scheduled_attempts, ours_since, prior_state, \
                  failure_reason, completed_at, number, a.client_id, trigger_name, started_at, duration_ms, outcome, status_code, error, \
                  response_snippet, request_url FROM deliveries d JOIN attempts a ON a.delivery_id = d.id) AS kinds";
-    assert_eq!(database.number("SELECT count(*) FROM attempts").await, 4);
+    assert_eq!(database.number("SELECT count(*) FROM deliveries").await, 6);
+    assert_eq!(database.number("SELECT count(*) FROM attempts").await, 7);
     assert_eq!(database.number(kinds).await, 1);
+}
+
+async fn batches_of_any_size_are_stored(database: &TestDatabase) {
+    let store = database.open().await;
+    let client = acme(&store).await;
+    let mut recorded = 0;
+    for size in (1..=9).chain([63, 64, 65, 127, 128, 129]) {
+        let number = usize::try_from(size).expect("small");
+        soon(store.capture(request(client.id, store.now(), number)))
+            .await
+            .expect("captured");
+        let waiting = claim_all(&store).await.into_iter().map(|job| {
+            let (recording, stored) = recording(&store, &job, DELIVERED);
+            store.record(recording);
+            stored
+        });
+        for stored in waiting.collect::<Vec<_>>() {
+            soon(stored).await.expect_err("the place is given back");
+        }
+        recorded += size;
+        assert_eq!(database.number(DONE).await, recorded, "{size}");
+    }
+}
+
+/// And undone together where one isn't as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_usual_is_one_statement_on_sqlite() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let seen = "INSERT INTO store_facts (name, value) VALUES ('seen', 'seen') ON CONFLICT DO NOTHING";
+    let trigger = format!("CREATE TRIGGER seen INSTEAD OF INSERT ON usual_outcomes BEGIN {seen}; END");
+    database.execute(&trigger).await;
+    let seen = "SELECT count(*) FROM store_facts WHERE name = 'seen'";
+    record(&store, &job(&store).await, DELIVERED).await;
+    assert_eq!((database.number(seen).await, database.number(DONE).await), (1, 1));
+
+    database.execute("DELETE FROM store_facts WHERE name = 'seen'").await;
+    let (sound, changed) = (job(&store).await, job(&store).await);
+    database
+        .execute("UPDATE deliveries SET lease = 7 WHERE id = (SELECT max(id) FROM deliveries)")
+        .await;
+    for job in [&sound, &changed] {
+        store.record(recording(&store, job, DELIVERED).0);
+    }
+    soon(store.close()).await;
+    assert_eq!(database.number(seen).await, 0, "it was undone with the rest");
+    assert_eq!(database.number("SELECT count(*) FROM attempts").await, 3);
+    assert_eq!(database.texts("SELECT state FROM deliveries").await, ["succeeded"; 3]);
 }
 
 async fn unstorable_outcome_keeps_no_other_waiting(database: &TestDatabase) {
