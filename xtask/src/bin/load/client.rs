@@ -7,6 +7,8 @@ use anyhow::{Context, Result, ensure};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 
+use crate::process::Processors;
+
 /// Longer than any answer should take: a request that hangs must not hang the measurement.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -28,6 +30,8 @@ pub(crate) struct Posted {
     pub(crate) refused: usize,
     /// What one of them was answered.
     pub(crate) refusal: Option<String>,
+    /// What the host of the machine took of the time meanwhile, in percent (an open loop's).
+    pub(crate) stolen: f64,
 }
 
 impl Posted {
@@ -118,6 +122,7 @@ pub(crate) async fn open_loop_of(
     request: impl Fn(usize) -> (RequestBuilder, Option<u128>) + Send + 'static,
 ) -> Result<Posted> {
     let (start, period) = (Instant::now(), Duration::from_secs(1) / rate);
+    let processors = Processors::now()?;
     let mut tasks = tokio::task::JoinSet::new();
     let count = u32::try_from(time.as_nanos() / period.as_nanos())?;
     for number in 0..count {
@@ -143,6 +148,7 @@ pub(crate) async fn open_loop_of(
             Err(error) => all.refuse(&error),
         }
     }
+    all.stolen = Processors::now()?.stolen_since(processors);
     Ok(all)
 }
 

@@ -45,6 +45,11 @@ pub(crate) fn milliseconds(name: impl Into<String>, duration: Duration) -> Figur
     Figure::new(name, duration.as_secs_f64() * 1_000.0, Unit::Milliseconds)
 }
 
+/// What the host of the machine took, in percent, as a figure.
+pub(crate) fn stolen(name: impl Into<String>, share: f64) -> Figure {
+    Figure::new(name, share, Unit::Percent)
+}
+
 /// A number of things as a figure.
 pub(crate) fn count(name: impl Into<String>, count: usize) -> Figure {
     Figure::new(name, float(count), Unit::Count)

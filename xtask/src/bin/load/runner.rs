@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use xtask::figures::{Figure, Unit, combined};
+use xtask::figures::{Figure, combined};
 use xtask::page::{self, Measured};
 use xtask::ratio;
 
+use crate::percentiles::stolen;
 use crate::process::Processors;
 use crate::scenario::{Scenario, Setup};
 use crate::scenarios::one_client;
@@ -107,8 +108,8 @@ async fn measure(scenario: Scenario, setup: &Setup<'_>) -> Measured {
 async fn with_what_was_stolen(measure: impl Future<Output = Result<Vec<Figure>>>) -> Result<Vec<Figure>> {
     let before = Processors::now()?;
     let mut figures = measure.await?;
-    let stolen = Processors::now()?.stolen_since(before);
-    figures.push(Figure::new("taken by the machine's host", stolen, Unit::Percent));
+    let share = Processors::now()?.stolen_since(before);
+    figures.push(stolen("taken by the machine's host", share));
     Ok(figures)
 }
 

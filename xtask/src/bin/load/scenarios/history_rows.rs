@@ -3,6 +3,7 @@
 //! Each row is as the system writes it; of very many without bodies and messages, which nothing reads then: so ten million deliveries
 //! take some 6 GB. They lie over all destinations that there are, in the order of their times.
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -97,6 +98,10 @@ pub(super) async fn fill(system: &System, history: History) -> Result<()> {
         execute(&connection, sql).await?;
     }
     connection.close().await?;
+    if let Some(path) = system.database().sqlite_path() {
+        // Else the kernel would write it to the disk half a minute later, beside what is measured. PostgreSQL has by its last statement.
+        File::open(path)?.sync_all()?;
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::client::{Posted, open_loop};
 use crate::loaded::{acknowledgement, delivery, whole};
 use crate::measure::bare_steady;
-use crate::percentiles::{count, milliseconds};
+use crate::percentiles::{count, milliseconds, stolen};
 use crate::receiver::Receiver;
 use crate::scenario::Setup;
 use crate::system::System;
@@ -131,13 +131,14 @@ async fn settled(receiver: &Receiver, before: &[Posted], now: &Posted) -> Result
     receiver.wait_for(all, crate::system::PATIENCE).await
 }
 
-fn latencies(beside: &str, posted: &Posted, receiver: &Receiver) -> [Figure; 4] {
+fn latencies(beside: &str, posted: &Posted, receiver: &Receiver) -> [Figure; 5] {
     let of = delivery(posted, receiver);
     [
         milliseconds(format!("{beside}, delivery, p50"), of.p50),
         milliseconds(format!("{beside}, delivery, p99"), of.p99).at_most(P99_BAR),
         milliseconds(format!("{beside}, delivery, p99.9"), of.p999).at_most(P999_BAR),
         milliseconds(format!("{beside}, delivery, longest"), of.most),
+        stolen(format!("{beside}, taken by the machine's host"), posted.stolen),
     ]
 }
 
