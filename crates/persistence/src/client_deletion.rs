@@ -81,7 +81,7 @@ impl Store {
     /// Removes some leads, the newest ones before this one: of an ordered destination nothing goes before what follows it. The last one's
     /// id, and how many there were.
     async fn remove_leads(&self, client: ClientId, before: Option<Uuid>) -> Result<Option<(Uuid, usize)>, StoreError> {
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         let backend = transaction.get_database_backend();
         lead_words::lock(&transaction).await?;
         // For a moment only: a lead of that range that is committed between these statements would leave some of it behind.

@@ -120,14 +120,14 @@ impl Connections {
         begin(&self.writer).await
     }
 
-    /// As [`Connections::begin`], for a step of work in the background. It ends before its turn does.
-    pub(crate) async fn begin_step(&self) -> Result<(DatabaseTransaction, Option<Turn>), DbErr> {
+    /// As [`Connections::begin`], for a step of work in the background, after its turn has come. What is dropped last is the turn: it is named first.
+    pub(crate) async fn begin_step(&self) -> Result<(Option<Turn>, DatabaseTransaction), DbErr> {
         let turn = if self.is_sqlite() {
             Some(Arc::clone(&self.background).lock_owned().await)
         } else {
             None
         };
-        Ok((self.begin().await?, turn))
+        Ok((turn, self.begin().await?))
     }
 
     /// As [`Connections::begin`], for a batch of captures or of outcomes.

@@ -230,7 +230,7 @@ pub(crate) fn is_division_by_zero(error: &DbErr) -> bool {
     has_code(error, "22012")
 }
 
-/// And on SQLite, by a trigger.
+/// And on SQLite, by a trigger: those of the views `captures` and `usual_outcomes` alone do.
 pub(crate) fn is_raised(error: &DbErr) -> bool {
     // CONSTRAINT_TRIGGER: https://sqlite.org/rescode.html.
     has_code(error, "1811")

@@ -10,13 +10,15 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 
 use crate::connection::in_time;
 use crate::error::StoreError;
-use crate::pace::Pace;
+use crate::pace::{Pace, Range};
 use crate::store::Store;
 
-/// Pages of a step, at most.
-const LARGEST_STEP: i64 = 200;
+/// Pages of a step. Of fewer, looking at all parts takes longer than merging.
+const STEP: Range = [20, 200];
 /// Parts of about the same size that SQLite merges: before so many have come there is nothing to merge.
 const TOGETHER: usize = 4;
+/// With so many that nobody has merged none is added: the more there are the longer a step takes, and with four hundred SQLite would merge all at once.
+const BEHIND: usize = 16;
 
 /// How merging goes.
 #[derive(Debug)]
@@ -30,13 +32,17 @@ impl Merging {
     /// Of an index that was there before.
     pub(crate) const fn new() -> Self {
         Self {
-            pace: Pace::for_sqlite(LARGEST_STEP),
+            pace: Pace::for_sqlite(STEP),
             parts: TOGETHER,
         }
     }
 
     pub(crate) const fn a_part_has_come(&mut self) {
         self.parts += 1;
+    }
+
+    pub(crate) const fn is_behind(&self) -> bool {
+        self.parts >= BEHIND
     }
 }
 
@@ -46,7 +52,7 @@ impl Store {
         if !self.connections().is_sqlite() || self.merging().parts < TOGETHER {
             return Ok(false);
         }
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         let begun = Instant::now();
         let pages = self.merging().pace.rows();
         if !in_time(merge(&transaction, pages)).await? {

@@ -110,8 +110,8 @@ pub(crate) async fn read(connection: &impl ConnectionTrait, [from, to]: Ids) -> 
     Ok(words.collect())
 }
 
-/// Adds words of leads that were read: of those that aren't erased meanwhile, but for those that are there.
-pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: Words) -> Result<(), DbErr> {
+/// Adds words of leads that were read: of those that aren't erased meanwhile, but for those that are there. Whether there were any.
+pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: Words) -> Result<bool, DbErr> {
     let backend = transaction.get_database_backend();
     let found = Statement::from_sql_and_values(backend, found_sql(backend), ids.map(Value::from));
     let mut found = transaction
@@ -132,14 +132,17 @@ pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: 
         let rows = found
             .map(|(number, _, (_, words))| json!([number, words]))
             .collect::<Vec<_>>();
+        if rows.is_empty() {
+            return Ok(false);
+        }
         let add =
             Statement::from_sql_and_values(backend, ADD, [Value::from(serde_json::Value::from(rows).to_string())]);
-        return transaction.execute_raw(add).await.map(drop);
+        return transaction.execute_raw(add).await.map(|_| true);
     }
     let rows = found.map(|(_, id, (client, words))| [id.into(), client.into(), words.into()]);
     let rows = rows.collect::<Vec<_>>();
     if rows.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     // Words have letters and digits only.
     let text = "INSERT INTO lead_words (lead_id, client_id, words) \
@@ -148,7 +151,7 @@ pub(crate) async fn add(transaction: &DatabaseTransaction, ids: Ids, mut words: 
     sql.rows(rows);
     sql.push(") AS leads (id, client_id, words)");
     sql.push(UNLESS_THERE);
-    sql.execute(transaction).await.map(drop)
+    sql.execute(transaction).await.map(|_| true)
 }
 
 /// Leads with ids in a range that aren't erased, each with a number.

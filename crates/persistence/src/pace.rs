@@ -5,34 +5,36 @@ use std::time::Duration;
 
 /// For how long the statements of a step may keep the writer, more or less. Their commit takes as long as the disk does, however few they are.
 const AIM: Duration = Duration::from_millis(2);
-const FIRST: i64 = 5;
 
 /// Rows of the next step, by how long the ones before took.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rows: i64,
     /// Not on PostgreSQL, where nobody waits.
-    most: Option<i64>,
+    range: Option<Range>,
 }
 
+/// The fewest rows of a step, and the most. Of fewer, all steps together would take much longer: each has its price, however little it does.
+pub(crate) type Range = [i64; 2];
+
 impl Pace {
-    /// So many on PostgreSQL, and up to so many on SQLite.
-    pub(crate) const fn new(is_sqlite: bool, fixed: i64, most: i64) -> Self {
+    /// So many on PostgreSQL, and from so many to so many on SQLite.
+    pub(crate) const fn new(is_sqlite: bool, fixed: i64, range: Range) -> Self {
         if is_sqlite {
-            Self::for_sqlite(most)
+            Self::for_sqlite(range)
         } else {
             Self {
                 rows: fixed,
-                most: None,
+                range: None,
             }
         }
     }
 
-    /// Up to so many, of what SQLite alone has.
-    pub(crate) const fn for_sqlite(most: i64) -> Self {
+    /// The same of what SQLite alone has.
+    pub(crate) const fn for_sqlite(range: Range) -> Self {
         Self {
-            rows: FIRST,
-            most: Some(most),
+            rows: range[0],
+            range: Some(range),
         }
     }
 
@@ -42,7 +44,7 @@ impl Pace {
 
     /// The statements of a step took so long.
     pub(crate) fn took(&mut self, time: Duration) {
-        let Some(most) = self.most else { return };
+        let Some([fewest, most]) = self.range else { return };
         let rows = if time > AIM {
             self.rows / 2
         } else if time < AIM / 2 {
@@ -50,7 +52,7 @@ impl Pace {
         } else {
             self.rows
         };
-        self.rows = rows.clamp(1, most);
+        self.rows = rows.clamp(fewest, most);
     }
 }
 
@@ -60,8 +62,8 @@ pub(crate) struct SharedPace(Mutex<Pace>);
 
 impl SharedPace {
     /// As [`Pace::new`].
-    pub(crate) const fn new(is_sqlite: bool, fixed: i64, most: i64) -> Self {
-        Self(Mutex::new(Pace::new(is_sqlite, fixed, most)))
+    pub(crate) const fn new(is_sqlite: bool, fixed: i64, range: Range) -> Self {
+        Self(Mutex::new(Pace::new(is_sqlite, fixed, range)))
     }
 
     pub(crate) fn rows(&self) -> i64 {
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn steps_grow_while_they_are_short_and_shrink_when_one_was_long() {
-        let mut pace = Pace::new(true, 80, 100);
+        let mut pace = Pace::new(true, 80, [1, 100]);
         for _ in 0..10 {
             pace.took(Duration::ZERO);
         }
@@ -95,12 +97,12 @@ mod tests {
         for _ in 0..10 {
             pace.took(AIM * 2);
         }
-        assert_eq!(pace.rows(), 1, "one may take that long");
+        assert_eq!(pace.rows(), 1);
     }
 
     #[test]
     fn steps_stay_as_they_are_where_nobody_waits() {
-        let mut pace = Pace::new(false, 80, 100);
+        let mut pace = Pace::new(false, 80, [1, 100]);
         pace.took(Duration::ZERO);
         pace.took(AIM * 2);
         assert_eq!(pace.rows(), 80);

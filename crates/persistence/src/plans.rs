@@ -32,6 +32,7 @@ mod form_gate;
 mod housekeeping;
 mod reading;
 mod recording;
+mod triggers;
 
 /// A query, and what its plan must name.
 struct Hot {

@@ -16,13 +16,13 @@ use crate::entities::leads;
 use crate::error::StoreError;
 use crate::follow::Load;
 use crate::lead_words;
-use crate::pace::Pace;
+use crate::pace::{Pace, Range};
 use crate::store::Store;
 use crate::tallies::EMPTY;
 
-/// Rows that one step looks at: on PostgreSQL, and at most on SQLite.
+/// Rows that one step looks at, on PostgreSQL and on SQLite. There a lead's words take some milliseconds to leave the index.
 const STEP: i64 = 150;
-const LARGEST_STEP: i64 = 500;
+const SQLITE_STEP: Range = [1, 500];
 /// A step is followed by a rest of at least this, and of so many times what it took.
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const REST_PER_WORK: u32 = 9;
@@ -207,7 +207,7 @@ impl Store {
     async fn walk(&self, task: &Task, cut: Timestamp, pass: Instant) -> Result<u64, StoreError> {
         let (mut position, mut removed) = (Uuid::nil(), 0);
         let is_sqlite = self.connections().is_sqlite();
-        let (mut pace, mut load) = (Pace::new(is_sqlite, STEP, LARGEST_STEP), Load::new(self));
+        let (mut pace, mut load) = (Pace::new(is_sqlite, STEP, SQLITE_STEP), Load::new(self));
         loop {
             let begun = Instant::now();
             let Some((last, count)) = in_time(self.step(task, position, cut, &mut pace)).await? else {
@@ -235,7 +235,7 @@ impl Store {
         let Some(last) = rows.last() else { return Ok(None) };
         let last: Uuid = last.try_get_by_index(0)?;
         let later = first_id(cut.after(CLOCK_STEP).as_millis());
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         let begun = Instant::now();
         let mut removed = 0;
         if task.searchable.is_some() {

@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::follow::{CLOCK_TOLERANCE_MILLIS, DELIVERY_BEHIND, LEAD_BEHIND, Position};
 use crate::live::LATE_MILLIS;
 use crate::multi_row::{Sql, Table, chunks};
+use crate::pace::Range;
 use crate::store::Store;
 
 /// What is added up together.
@@ -30,8 +31,9 @@ pub(crate) const SLOTS: usize = TOOK_BOUNDS.len() + 1;
 /// What is older than this is committed: a commit is given up after ten seconds, what is done is done [five seconds](crate::record) before that at most,
 /// and another process's clock may be behind as much.
 const SETTLED: Duration = Duration::from_secs(25);
-/// Rows of a table that one step adds up at most, or a few more.
+/// Rows of a table that one step adds up, or a few more. Those of one client and five minutes are one sum, so few rows aren't quicker.
 pub(crate) const STEP: i64 = 4_000;
+pub(crate) const SQLITE_STEP: Range = [400, STEP];
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(10);
 /// How long they are kept.
@@ -243,7 +245,7 @@ impl Store {
         }
         let to = self.piece_end(from, until).await?;
         let buckets = self.added_up(from, to).await?;
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         let begun = Instant::now();
         let backend = transaction.get_database_backend();
         if !ROLLED_UP.go_on(&transaction, from, to).await? {
@@ -263,7 +265,7 @@ impl Store {
     /// Goes back, since the clock was put back: more may come of a time that is added up. What was counted of it is counted anew.
     async fn count_anew(&self, from: i64, until: i64) -> Result<bool, StoreError> {
         let to = until - until.rem_euclid(BUCKET_MILLIS);
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         if !ROLLED_UP.go_on(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(true);

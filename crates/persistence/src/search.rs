@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::follow::{CLOCK_TOLERANCE_MILLIS, LEAD_BEHIND, Position, millis_of};
 use crate::lead_words::{self, client_word, words_of};
 use crate::leads;
+use crate::pace::Range;
 use crate::records::{Lead, Page};
 use crate::store::Store;
 use crate::words::Wanted;
@@ -26,9 +27,9 @@ use crate::words::Wanted;
 const INDEXED: Position = Position { name: "search.until" };
 /// What is older than this is committed: it waits for its commit for some seconds, and that is given up after ten.
 const SETTLED: Duration = Duration::from_secs(20);
-/// Leads of a step: on PostgreSQL, and at most on SQLite.
+/// Leads of a step: on PostgreSQL, and on SQLite.
 pub(crate) const STEP: i64 = 100;
-pub(crate) const LARGEST_STEP: i64 = 200;
+pub(crate) const SQLITE_STEP: Range = [5, 200];
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(5);
 /// Leads that aren't in the index yet and are looked through: a minute's or so, unless very many come.
@@ -237,6 +238,9 @@ impl Store {
     /// Puts the words of leads into the index, from now until the store closes.
     pub fn index_in_background(&self) {
         self.follow("search", EVERY, |store| async move {
+            if store.merging().is_behind() && store.merge_index().await? {
+                return Ok(true);
+            }
             let has_more = store.index_leads().await?;
             Ok(store.merge_index().await? || has_more)
         });
@@ -263,23 +267,25 @@ impl Store {
         let to = end.map_or(until, |end| end.clamp(from + 1, until));
         let ids = [first_id(from), first_id(to)];
         let words = lead_words::read(&self.connections().reader, ids).await?;
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         let begun = Instant::now();
         // Whoever else is at work is soon done.
         if !lead_words::try_lock_alone(&transaction).await? || !INDEXED.go_on(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(true);
         }
-        in_time(lead_words::add(&transaction, ids, words)).await?;
+        let are_added = in_time(lead_words::add(&transaction, ids, words)).await?;
         self.shared().indexing.took(begun.elapsed());
         in_time(transaction.commit()).await?;
-        self.merging().a_part_has_come();
+        if are_added {
+            self.merging().a_part_has_come();
+        }
         Ok(to < until)
     }
 
     /// Goes back, since the clock was put back: leads with smaller ids than are in the index may come. True when it isn't far enough yet.
     async fn index_less(&self, from: i64, until: i64) -> Result<bool, StoreError> {
-        let (transaction, _turn) = self.connections().begin_step().await?;
+        let (_turn, transaction) = self.connections().begin_step().await?;
         let backend = transaction.get_database_backend();
         let mut to = until;
         if backend == DatabaseBackend::Sqlite {
@@ -298,8 +304,8 @@ impl Store {
             let query = Entity::find()
                 .filter(Column::Id.gte(first_id(to)))
                 .filter(Column::Id.lt(first_id(from)));
-            let rows = query.all(&transaction).await?;
-            lead_words::remove(&transaction, &rows).await?;
+            let rows = in_time(query.all(&transaction)).await?;
+            in_time(lead_words::remove(&transaction, &rows)).await?;
         }
         in_time(transaction.commit()).await?;
         Ok(to > until + CLOCK_TOLERANCE_MILLIS)

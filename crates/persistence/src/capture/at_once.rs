@@ -7,7 +7,7 @@ use sensei_domain::ClientId;
 
 use super::rows::{self, Born};
 use crate::directory::{self, Addressee, Addressees};
-use crate::error::is_raised;
+use crate::error::{is_raised, is_there_already};
 use crate::multi_row::Sql;
 use crate::unmatched::UNMATCHED;
 
@@ -68,7 +68,7 @@ pub(super) async fn write_rows(
     sql.rows(rows);
     match sql.execute(connection).await {
         Ok(_) => Ok(true),
-        Err(error) if is_raised(&error) => Ok(false),
+        Err(error) if is_raised(&error) || is_there_already(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
