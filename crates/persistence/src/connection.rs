@@ -65,7 +65,7 @@ pub(crate) struct Connections {
     pub(crate) committer: DatabaseConnection,
     /// Lists and logs are read here, as slowly as they may be.
     pub(crate) reader: DatabaseConnection,
-    /// Of work in the background on SQLite, a step at a time: a lead waits for the writer behind one at most.
+    /// Of work in the background on SQLite, a step at a time: a lead waits for the writer behind one of them, not behind all.
     background: Arc<Mutex<()>>,
 }
 
