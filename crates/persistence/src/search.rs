@@ -237,13 +237,16 @@ impl Store {
 
     /// Puts the words of leads into the index, from now until the store closes.
     pub fn index_in_background(&self) {
-        self.follow("search", EVERY, |store| async move {
-            if store.merging().is_behind() && store.merge_index().await? {
-                return Ok(true);
-            }
-            let has_more = store.index_leads().await?;
-            Ok(store.merge_index().await? || has_more)
-        });
+        self.follow("search", EVERY, |store| async move { store.index_or_merge().await });
+    }
+
+    /// Takes a step of each kind; none that adds a part while merging is behind. True when there may be more.
+    pub async fn index_or_merge(&self) -> Result<bool, StoreError> {
+        if self.merging().is_behind() && self.merge_index().await? {
+            return Ok(true);
+        }
+        let has_more = self.index_leads().await?;
+        Ok(self.merge_index().await? || has_more)
     }
 
     /// One step: puts the words of some leads into the index. True when there may be more.

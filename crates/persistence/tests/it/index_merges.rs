@@ -1,5 +1,7 @@
 //! The parts of SQLite's index of words are merged by the follower, not by the commits that add them.
 
+use std::time::Duration;
+
 use sensei_persistence::Actor;
 use serde_json::json;
 
@@ -67,4 +69,24 @@ async fn the_follower_merges_them() {
     store.index_in_background();
     soon(async { while parts(&database).await >= 4 {} }).await;
     soon(store.close()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_is_added_while_many_lie_there() {
+    let database = TestDatabase::sqlite();
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    let lead = json!({"name": "Anna", "email": "anna@example.com"});
+    for _ in 0..PARTS {
+        capture(&store, client, &lead).await;
+        index(&database, &store).await;
+    }
+    capture(&store, client, &lead).await;
+    database.clock.advance(Duration::from_mins(1));
+    let indexed = "SELECT count(*) FROM searchable_leads";
+    assert!(store.index_or_merge().await.expect("a step"));
+    assert_eq!(database.number(indexed).await, PARTS, "it merges");
+    assert!(parts(&database).await < PARTS);
+    soon(async { while store.index_or_merge().await.expect("a step") {} }).await;
+    assert_eq!(database.number(indexed).await, PARTS + 1);
 }
