@@ -32,6 +32,8 @@ const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 /// Marks a sample that somebody sent to try the destination.
 const SENSEI_TEST: HeaderName = HeaderName::from_static("sensei-test");
+/// A request's, with those that egress adds: a map that grows is made anew.
+const HEADERS: usize = 8;
 /// What is sent instead of the event.
 pub(super) const BODY: Slot = Slot::body(
     "What is sent instead of the event, as JSON: each expression becomes a value of it, quotes and all. If the config's `body` isn't \
@@ -162,7 +164,7 @@ pub(super) fn headers(job: &Job, now: Timestamp, body: &[u8]) -> HeaderMap {
 fn signed(job: &Job, now: Timestamp, body: &[u8], content_type: HeaderValue) -> HeaderMap {
     let id = job.event_id.to_string();
     let signature = job.destination.sign(&id, now, body);
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(WEBHOOK_ID, value(id));
     headers.insert(WEBHOOK_TIMESTAMP, now.as_seconds().into());
