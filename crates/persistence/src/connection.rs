@@ -122,12 +122,16 @@ impl Connections {
 
     /// As [`Connections::begin`], for a step of work in the background, after its turn has come. What is dropped last is the turn: it is named first.
     pub(crate) async fn begin_step(&self) -> Result<(Option<Turn>, DatabaseTransaction), DbErr> {
-        let turn = if self.is_sqlite() {
+        Ok((self.turn().await, self.begin().await?))
+    }
+
+    /// A turn of work in the background; none on PostgreSQL, where nobody waits for it.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        if self.is_sqlite() {
             Some(Arc::clone(&self.background).lock_owned().await)
         } else {
             None
-        };
-        Ok((turn, self.begin().await?))
+        }
     }
 
     /// As [`Connections::begin`], for a batch of captures or of outcomes.

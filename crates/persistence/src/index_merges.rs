@@ -14,7 +14,7 @@ use crate::pace::{Pace, Range};
 use crate::store::Store;
 
 /// Pages of a step. Of fewer, looking at all parts takes longer than merging.
-const STEP: Range = [20, 200];
+const STEP: Range = [10, 200];
 /// Parts of about the same size that SQLite merges: before so many have come there is nothing to merge.
 const TOGETHER: usize = 4;
 /// With so many that nobody has merged none is added: the more there are the longer a step takes, and with four hundred SQLite would merge all at once.

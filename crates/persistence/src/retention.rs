@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::follow::Load;
 use crate::lead_words;
 use crate::pace::{Pace, Range};
+use crate::rollups;
 use crate::store::Store;
 use crate::tallies::EMPTY;
 
@@ -143,6 +144,9 @@ pub(crate) const LEADS: Task = Task {
     searchable: Some(concat!("SELECT * FROM leads WHERE id IN (", forgotten_leads!(), ")")),
 };
 
+/// Sums from before `$1`, at most `$2` rows.
+pub(crate) const ROLLUPS: &str = "DELETE FROM rollups WHERE (client_id, at) IN (SELECT client_id, at FROM rollups WHERE at < $1 ORDER BY at LIMIT $2)";
+
 /// After a step that took so long, in a pass of this age.
 fn rest(took: Duration, is_busy: bool, pass: Duration) -> Duration {
     let times = if is_busy && pass < PATIENCE {
@@ -195,7 +199,7 @@ impl Store {
         let sql = "DELETE FROM recoveries WHERE finished_at < $1";
         let old = Statement::from_sql_and_values(writer.get_database_backend(), sql, [finished.into()]);
         removed += writer.execute_raw(old).await?.rows_affected();
-        removed += self.forget_rollups().await?;
+        removed += self.forget_rollups(begun).await?;
         in_time(writer.execute_unprepared(EMPTY)).await?;
         if self.connections().is_sqlite() {
             self.give_pages_back().await?;
@@ -259,6 +263,31 @@ impl Store {
         Ok(Some((last, removed)))
     }
 
+    /// Removes sums that have been kept for long enough.
+    async fn forget_rollups(&self, pass: Instant) -> Result<u64, StoreError> {
+        let cut = before(self.now(), rollups::KEPT).as_millis();
+        let is_sqlite = self.connections().is_sqlite();
+        let mut pace = Pace::new(is_sqlite, rollups::STEP, rollups::SQLITE_STEP);
+        let (mut removed, mut load) = (0, Load::new(self));
+        loop {
+            let rows = pace.rows();
+            let (turn, transaction) = self.connections().begin_step().await?;
+            let begun = Instant::now();
+            let values: [Value; 2] = [cut.into(), rows.into()];
+            let old = Statement::from_sql_and_values(transaction.get_database_backend(), ROLLUPS, values);
+            let count = in_time(transaction.execute_raw(old)).await?.rows_affected();
+            pace.took(begun.elapsed());
+            in_time(transaction.commit()).await?;
+            drop(turn);
+            removed += count;
+            if count < rows.unsigned_abs() {
+                return Ok(removed);
+            }
+            let is_busy = is_sqlite && load.leads_a_second(self) > BUSY;
+            tokio::time::sleep(rest(begun.elapsed(), is_busy, pass.elapsed())).await;
+        }
+    }
+
     /// Shrinks the file when much of it is free, a few pages at a time.
     async fn give_pages_back(&self) -> Result<(), StoreError> {
         loop {
@@ -266,6 +295,7 @@ impl Store {
             if free < FREE_PAGES || free * FREE_PART < all {
                 return Ok(());
             }
+            let _turn = self.connections().turn().await;
             let begun = Instant::now();
             let writer = &self.connections().writer;
             writer

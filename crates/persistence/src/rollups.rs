@@ -37,7 +37,7 @@ pub(crate) const SQLITE_STEP: Range = [400, STEP];
 /// How often is looked when there is nothing to do.
 const EVERY: Duration = Duration::from_secs(10);
 /// How long they are kept.
-const KEPT: Duration = Duration::from_hours(400 * 24);
+pub(crate) const KEPT: Duration = Duration::from_hours(400 * 24);
 /// Until when everything is added up.
 const ROLLED_UP: Position = Position { name: "rollups.until" };
 
@@ -349,16 +349,6 @@ impl Store {
             }
         }
         Ok(buckets)
-    }
-
-    /// Removes what has been kept for long enough.
-    pub(crate) async fn forget_rollups(&self) -> Result<u64, StoreError> {
-        let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
-        let before = self.now().as_millis() - kept;
-        let writer = &self.connections().writer;
-        let sql = "DELETE FROM rollups WHERE at < $1";
-        let old = Statement::from_sql_and_values(writer.get_database_backend(), sql, [before.into()]);
-        Ok(in_time(writer.execute_raw(old)).await?.rows_affected())
     }
 }
 

@@ -13,9 +13,9 @@ use crate::store::Shared;
 /// How often is looked how much there is; a look at memory that the connections share.
 const EVERY: Duration = Duration::from_millis(100);
 /// So many pages go back together.
-const TOGETHER: i64 = 1_000;
+const TOGETHER: i64 = 3_000;
 /// A log of so many pages is to begin anew.
-const LONG: i64 = 10_000;
+const LONG: i64 = 16_000;
 /// With so many the writer puts them back by itself, whatever became of this task: 24 times what is SQLite's own measure.
 pub(crate) const WRITER_PAGES: &str = "24000";
 

@@ -148,6 +148,13 @@ fn forgetting(backend: DatabaseBackend, now: Timestamp) -> Vec<Hot> {
             add("removing what is old", sql, values);
         }
     }
+    let by_key = ["rollups_pkey", "PRIMARY KEY (client_id=? AND at=?)"];
+    let by_key = by_key[usize::from(backend == DatabaseBackend::Sqlite)];
+    all.extend(["rollups_age", by_key].map(|names| Hot {
+        what: "removing old sums",
+        statement: Statement::from_sql_and_values(backend, retention::ROLLUPS, [now.as_millis().into(), 50_i64.into()]),
+        names,
+    }));
     all
 }
 

@@ -181,8 +181,19 @@ async fn what_is_forgotten_has_counted(database: &TestDatabase) {
         .await
         .expect("erased");
     assert_eq!(day(&store, client.id).await.leads, 1);
-    database.clock.advance(Duration::from_hours(401 * 24));
-    store.forget_old(&Retention::default()).await.expect("forgotten");
+    // More than a step removes.
+    let took = (0..20).map(|slot| format!("took_{slot}"));
+    let took = took.collect::<Vec<_>>().join(", ");
+    let more = format!(
+        "INSERT INTO rollups SELECT client_id, at + n * 300000, leads, succeeded, failed, attempts, {took} FROM rollups, \
+         (WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 4500) SELECT n FROM numbers) AS more"
+    );
+    database.execute(&more).await;
+    let all = database.number("SELECT count(*) FROM rollups").await;
+    assert_eq!(all, 4501);
+    database.clock.advance(Duration::from_hours(420 * 24));
+    let removed = store.forget_old(&Retention::default()).await.expect("forgotten");
+    assert!(removed >= 4501, "{removed}");
     assert_eq!(database.number("SELECT count(*) FROM rollups").await, 0);
     capture(&store, client.id).await;
     database.clock.advance(Duration::from_mins(1));
