@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::error::{is_division_by_zero, is_there_already};
 
-/// 128 leads, each with its event and a delivery, are 3,328 parameters: well under SQLite's 32,766.
+/// 128 leads, each with its event and a delivery, are 3,328 parameters: well under SQLite's 32,766. Of twice as many outcomes it doesn't look their
+/// deliveries up by id any more, but goes through all that there are.
 pub(crate) const LARGEST_CHUNK: usize = 128;
 /// After an insert: what is there already is left alone. On PostgreSQL it costs another search of each unique index, and an entry
 /// in its log for each row.

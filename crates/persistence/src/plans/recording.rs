@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement, Value};
-use sensei_domain::{ClientId, DeliveryId, DestinationId, LeadId, Timestamp};
+use sensei_domain::{ClientId, DeliveryId, Timestamp};
 use sensei_test_support::PostgresServer;
 use uuid::Uuid;
 
@@ -12,19 +12,22 @@ use crate::claim;
 use crate::directory::{self, Addressee};
 use crate::held;
 use crate::job::Lease;
-use crate::multi_row::Sql;
+use crate::multi_row::{LARGEST_CHUNK, Sql};
 use crate::options::DatabaseUrl;
 use crate::record::{known, read};
 
 pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
     let now = Timestamp::from_millis(1_800_000_000_000);
-    let (destination, lead) = (DestinationId::new(now), LeadId::new(now));
-    let ids = [destination.as_uuid(), lead.as_uuid()];
+    // Of many more rows than go together SQLite goes through all deliveries.
+    let ids = (0..LARGEST_CHUNK as u128).map(Uuid::from_u128).collect::<Vec<_>>();
+    let each = || ids.iter().copied();
+    let leases = each().map(|id| (id, 7)).collect::<Vec<_>>();
+    let held = each().map(|id| (DeliveryId::from_uuid(id), Lease::draw()));
     let primary = primary(backend);
     let mut moving_on = Sql::new(backend, "");
-    known::update(&mut moving_on, [known(ids[0]), known(ids[1])], &[]);
+    known::update(&mut moving_on, each().map(known), &[]);
     let mut moving_usual_on = Sql::new(backend, "");
-    known::update(&mut moving_usual_on, [usual(ids[0]), usual(ids[1])], known::USUAL);
+    known::update(&mut moving_usual_on, each().map(usual), known::USUAL);
     vec![
         Hot {
             what: "leasing",
@@ -33,12 +36,12 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "giving leases back",
-            statement: claim::release_statement(backend, &ids.map(|id| (id, 7)), 7),
+            statement: claim::release_statement(backend, &leases, 7),
             names: primary,
         },
         Hot {
             what: "holding what is leased",
-            statement: held::hold_leased_statement(backend, &ids.map(|id| (DeliveryId::from_uuid(id), Lease::draw()))),
+            statement: held::hold_leased_statement(backend, &held.collect::<Vec<_>>()),
             names: primary,
         },
         Hot {
@@ -63,7 +66,7 @@ pub(super) fn hot(backend: DatabaseBackend) -> Vec<Hot> {
         },
         Hot {
             what: "moving on",
-            statement: read::update_statement(backend, ids.map(moved)),
+            statement: read::update_statement(backend, each().map(moved)),
             names: primary,
         },
     ]
