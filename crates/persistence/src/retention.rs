@@ -295,12 +295,13 @@ impl Store {
             if free < FREE_PAGES || free * FREE_PART < all {
                 return Ok(());
             }
-            let _turn = self.connections().turn().await;
+            let turn = self.connections().turn().await;
             let begun = Instant::now();
             let writer = &self.connections().writer;
             writer
                 .execute_unprepared(&format!("PRAGMA incremental_vacuum({PAGES_A_STEP})"))
                 .await?;
+            drop(turn);
             if self.pragma("freelist_count").await? >= free {
                 // A file that was made otherwise.
                 return Ok(());

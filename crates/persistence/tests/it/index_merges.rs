@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sensei_persistence::Actor;
-use serde_json::json;
+use sensei_domain::ClientId;
+use sensei_persistence::{Actor, Store};
+use serde_json::{Value, json};
 
 use crate::fixtures::{TestDatabase, acme, soon};
 use crate::search::{capture, find, index, keeps};
@@ -56,16 +57,25 @@ async fn parts_are_merged_by_steps_of_their_own() {
     assert!(!keeps(&database, "zebra").await);
 }
 
+/// A store whose index has so many parts, each of a lead of this client.
+async fn with_parts(database: &TestDatabase) -> (Store, ClientId) {
+    let store = database.open().await;
+    let client = acme(&store).await.id;
+    for _ in 0..PARTS {
+        capture(&store, client, &anna()).await;
+        index(database, &store).await;
+    }
+    (store, client)
+}
+
+fn anna() -> Value {
+    json!({"name": "Anna", "email": "anna@example.com"})
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_follower_merges_them() {
     let database = TestDatabase::sqlite();
-    let store = database.open().await;
-    let client = acme(&store).await.id;
-    let lead = json!({"name": "Anna", "email": "anna@example.com"});
-    for _ in 0..PARTS {
-        capture(&store, client, &lead).await;
-        index(&database, &store).await;
-    }
+    let (store, _) = with_parts(&database).await;
     store.index_in_background();
     soon(async { while parts(&database).await >= 4 {} }).await;
     soon(store.close()).await;
@@ -74,14 +84,8 @@ async fn the_follower_merges_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn none_is_added_while_many_lie_there() {
     let database = TestDatabase::sqlite();
-    let store = database.open().await;
-    let client = acme(&store).await.id;
-    let lead = json!({"name": "Anna", "email": "anna@example.com"});
-    for _ in 0..PARTS {
-        capture(&store, client, &lead).await;
-        index(&database, &store).await;
-    }
-    capture(&store, client, &lead).await;
+    let (store, client) = with_parts(&database).await;
+    capture(&store, client, &anna()).await;
     database.clock.advance(Duration::from_mins(1));
     let indexed = "SELECT count(*) FROM searchable_leads";
     assert!(store.index_or_merge().await.expect("a step"));
