@@ -15,8 +15,8 @@ use crate::health::{self, Fact};
 use crate::job::{KnownRow, Recording};
 use crate::multi_row::{Sql, Written, chunks};
 
-/// Twice what comes together under 1,000 leads a second, where two ways less matter. A trigger's price grows with the rows, and these ways don't.
-const FEW: usize = 64;
+/// Twice what comes together at the most that two cores do: captures wait behind it, and the longer way holds them up for longer.
+const FEW: usize = 256;
 
 /// All of a batch with their rows, in the order of ids, as everybody goes who locks several; nothing if a row isn't known.
 pub(super) fn all_known(items: &[Recording]) -> Option<Vec<(&Recording, KnownRow)>> {

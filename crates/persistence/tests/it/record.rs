@@ -309,7 +309,7 @@ async fn batches_of_any_size_are_stored(database: &TestDatabase) {
     let store = database.open().await;
     let client = acme(&store).await;
     let mut recorded = 0;
-    for size in (1..=9).chain([63, 64, 65, 127, 128, 129]) {
+    for size in (1..=9).chain([63, 64, 65, 127, 128, 129, 255, 256, 257]) {
         let number = usize::try_from(size).expect("small");
         soon(store.capture(request(client.id, store.now(), number)))
             .await
