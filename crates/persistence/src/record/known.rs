@@ -15,7 +15,7 @@ use crate::health::{self, Fact};
 use crate::job::{KnownRow, Recording};
 use crate::multi_row::{Sql, Written, chunks};
 
-/// Twice what comes together at the most that two cores do: captures wait behind it, and the longer way holds them up for longer.
+/// More than mostly comes together where two cores do all they can: captures wait behind it, and the longer way holds them up for longer.
 const FEW: usize = 256;
 
 /// All of a batch with their rows, in the order of ids, as everybody goes who locks several; nothing if a row isn't known.
