@@ -96,6 +96,8 @@ impl Binary {
                 command.env_remove(&*name);
             }
         }
+        // What a program leaves that is killed goes with its directory.
+        command.env("TMPDIR", self.directory.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.directory.path()).stdin(Stdio::null());
     }

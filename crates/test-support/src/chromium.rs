@@ -5,6 +5,7 @@
 //! `DevTools` commands.
 
 use std::env;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -54,7 +55,7 @@ pub(crate) struct Chromium {
     client: reqwest::Client,
     session: String,
     /// The browser itself: chromedriver's end wouldn't end it.
-    browser: Option<u64>,
+    browser: Option<u32>,
     driver: Process,
     profile: Option<TempDir>,
 }
@@ -113,7 +114,8 @@ impl Chromium {
         let begun = chromium.call("", &capabilities(programs, profile.path())).await;
         chromium.profile = Some(profile);
         let begun = begun.with_context(|| format!("no browser was started: {}", chromium.driver.output()))?;
-        chromium.browser = begun["capabilities"]["goog:processID"].as_u64();
+        let browser = begun["capabilities"]["goog:processID"].as_u64();
+        chromium.browser = browser.and_then(|id| id.try_into().ok());
         let id = begun["sessionId"].as_str().context("a session has an id")?;
         chromium.session = format!("{}/{id}", chromium.session);
         Ok(chromium)
@@ -145,8 +147,9 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         if let Some(browser) = self.browser {
             // It is chromedriver's child still, so that nobody else can have its number.
-            let kill = Command::new("kill").args(["-KILL", &browser.to_string()]).status();
-            kill.ok();
+            let family = family(browser);
+            let ids = family.iter().map(ToString::to_string);
+            Command::new("kill").arg("-KILL").args(ids).status().ok();
         }
         self.driver.kill();
         if let Some(profile) = self.profile.take() {
@@ -155,14 +158,38 @@ impl Drop for Chromium {
     }
 }
 
-/// Removes the profile. Other processes of the browser end when they notice, and may write to it until then.
+/// A process and all that it has started: those of a browser that were only to notice its end would write to the profile once more.
+/// Where there is no `/proc`, the process alone.
+fn family(process: u32) -> Vec<u32> {
+    let mut found = vec![process];
+    let mut next = 0;
+    while let Some(parent) = found.get(next) {
+        // Each thread has the processes that it has started.
+        for thread in fs::read_dir(format!("/proc/{parent}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            found.extend(
+                children
+                    .split_ascii_whitespace()
+                    .filter_map(|id| id.parse::<u32>().ok()),
+            );
+        }
+        next += 1;
+    }
+    found
+}
+
+/// Removes the profile, to which a process that ends may write a last time.
 #[expect(
     clippy::disallowed_methods,
     reason = "polls for the end of processes that aren't our children, while a value is dropped"
 )]
 fn remove(profile: &Path) {
     let deadline = Instant::now() + END_LIMIT;
-    while std::fs::remove_dir_all(profile).is_err() && profile.exists() && Instant::now() < deadline {
+    while fs::remove_dir_all(profile).is_err() && profile.exists() && Instant::now() < deadline {
         std::thread::sleep(POLL);
     }
 }
