@@ -98,6 +98,8 @@ impl Chromium {
     pub(crate) async fn start(programs: &Programs) -> Result<Self> {
         let profile = tempfile::Builder::new().prefix("sensei-chromium-").tempdir()?;
         let mut command = Command::new(&programs.driver);
+        // What they leave that are killed goes with the profile.
+        command.env("TMPDIR", profile.path());
         command.arg("--port=0").stdin(Stdio::null());
         let mut driver = Process::spawn(command)?;
         driver.wait_output(STARTED, START_LIMIT).await?;
