@@ -4,19 +4,17 @@
 //! host: the URL is then where something stands in for it.
 
 use std::net::Ipv6Addr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use sensei_dispatcher::{Attempted, Egress, EgressOptions, Kind, Registry, Transport};
 use sensei_domain::{Clock, Outcome, SystemClock, Trigger};
 use sensei_test_support::{Fault, FaultServer, Receiver};
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers};
 
-use crate::fixture::{SHORT, job, loopback, with};
+use crate::fixture::{SHORT, deliver_after_drops, job, loopback, with};
 use crate::trap::Trap;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -319,16 +317,7 @@ async fn an_attempt_can_be_dropped_at_any_await() {
         let egress = subject.egress(&receiver.url(), loopback());
         let transport = subject.transport(&receiver.url());
         let job = job(subject.kind_name(), subject.config(&receiver.url()), Trigger::First);
-        for polls in 0..30 {
-            let mut attempt = pin!(transport.deliver(&job, SystemClock.now(), &egress));
-            for _ in 0..polls {
-                if attempt.as_mut().now_or_never().is_some() {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-        let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
+        let attempted = deliver_after_drops(transport.as_ref(), &job, &egress).await;
         assert_eq!(attempted.outcome, (subject.outcome)(200), "{}", subject.kind_name());
     }
 }

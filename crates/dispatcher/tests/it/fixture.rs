@@ -1,12 +1,14 @@
 //! What the tests send, and by what.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use hyper::Method;
 use hyper::header::HeaderMap;
-use sensei_dispatcher::{Answer, Call, Egress, EgressOptions, Failure};
+use sensei_dispatcher::{Answer, Attempted, Call, Egress, EgressOptions, Failure, Transport};
 use sensei_domain::{
     ClientId, Clock, DeliveryId, DestinationId, DestinationStatus, EventId, RetryPolicy, SignatureVersion, Signer,
     Standing, SystemClock, Trigger,
@@ -98,4 +100,18 @@ pub(crate) fn job(kind: &str, config: Value, trigger: Trigger) -> Job {
         },
         checkpoints: Checkpoints::in_memory(),
     }
+}
+
+/// Attempts that are dropped, each at a later await, and then one that isn't.
+pub(crate) async fn deliver_after_drops(transport: &dyn Transport, job: &Job, egress: &Egress) -> Attempted {
+    for polls in 0..30 {
+        let mut attempt = pin!(transport.deliver(job, SystemClock.now(), egress));
+        for _ in 0..polls {
+            if attempt.as_mut().now_or_never().is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    transport.deliver(job, SystemClock.now(), egress).await
 }

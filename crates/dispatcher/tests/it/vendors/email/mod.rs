@@ -1,8 +1,5 @@
 //! Mail, to a real server: encrypted, signed in, taken or refused; and nothing that a visitor typed is more than text.
 
-use std::pin::pin;
-
-use futures_util::FutureExt as _;
 use mail_parser::{MessageParser, MimeHeaders};
 use proptest::prelude::*;
 use sensei_dispatcher::{Attempted, Egress, EgressOptions};
@@ -12,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::hostile::{is_escaped_html, lead};
 use super::{DELIVERED, event, kind, sample};
-use crate::fixture::{job, loopback, strict, with};
+use crate::fixture::{deliver_after_drops, job, loopback, strict, with};
 
 mod server;
 
@@ -171,16 +168,7 @@ async fn attempt_can_be_dropped_at_any_await() {
     let mut job = job("email", config.clone(), Trigger::First);
     job.body = event(&sample(), "Acme Corp");
     let transport = kind("email").bind(&config).expect("a good config");
-    for polls in 0..30 {
-        let mut attempt = pin!(transport.deliver(&job, SystemClock.now(), &egress));
-        for _ in 0..polls {
-            if attempt.as_mut().now_or_never().is_some() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-    let attempted = transport.deliver(&job, SystemClock.now(), &egress).await;
+    let attempted = deliver_after_drops(transport.as_ref(), &job, &egress).await;
     assert_eq!(attempted.outcome, DELIVERED, "{attempted:?}");
 }
 
